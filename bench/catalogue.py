@@ -252,6 +252,17 @@ _COMMAND_LINE = Figure(
     ),
 )
 
+_QUEUES = Figure(
+    name="queues",
+    title="messages of a queue, put in by 64 at a time and worked on by the same host",
+    plan=Plan(load="queues", count=20_000, concurrency=64, warm_up=1_000),
+    quick={"count": 400, "warm_up": 100},
+    values=(
+        _rate("put in"),
+        Value(key="worked", label="worked on", unit="/s"),
+    ),
+)
+
 _TOPICS = Figure(
     name="topics",
     title="events published by 64 at a time to two subscriptions, alone and beside hello sequences",
@@ -377,6 +388,7 @@ FIGURES = (
     _SERVING,
     _BESIEGED,
     _TOPICS,
+    _QUEUES,
     _COMMAND_LINE,
     _SLEEPERS,
     _crowded(100_000, "100k"),

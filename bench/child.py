@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import command_line, crowded_store, loads, raw_store, sleepers, topics
+from bench import command_line, crowded_store, loads, queues, raw_store, sleepers, topics
 from bench.app import app
 from bench.catalogue import Plan
 from bench.meter import CountingObserver, Meter
@@ -37,6 +37,8 @@ def main() -> None:
         from bench import serving  # noqa: PLC0415 - a web server's modules, in no other figure
 
         values = run_on_fast_loop(serving.measure(plan, folder))
+    elif plan.load == "queues":
+        values = run_on_fast_loop(queues.measure(plan, folder))
     elif plan.load == "topics":
         values = run_on_fast_loop(topics.measure(plan, folder))
     elif plan.load == "azure":

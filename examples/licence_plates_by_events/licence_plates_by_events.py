@@ -6,12 +6,15 @@ team adds its own without asking. Where a step fails, the others go on.
 """
 
 import csv
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from examples.licence_plates.licence_plates import UnreadableError, read_plate
 from tenuto import App, ArrivedFile, Event, RetryPolicy, SyncClient
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the recogniser is that of the other example
+from examples.licence_plates.licence_plates import UnreadableError, read_plate
 
 app = App()
 

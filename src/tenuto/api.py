@@ -6,7 +6,10 @@ from tenuto.client.connection import ConnectionOptions
 from tenuto.client.status import DeadLetterStatus, HoldStatus, InstanceStatus
 from tenuto.client.sync_client import SyncClient, SyncOrchestrationHandle
 from tenuto.functions.activity_context import ActivityContext, current_activity
+from tenuto.functions.arrived_file import ArrivedFile
+from tenuto.functions.blob import Blob
 from tenuto.functions.outbound import OutboundSettings
+from tenuto.functions.queue_message import QueueMessage
 from tenuto.functions.timer_info import TimerInfo
 from tenuto.host.app import App
 from tenuto.host.host import Host
@@ -90,6 +93,8 @@ __all__ = [
     "ActivityTimeoutError",
     "App",
     "AppLoadError",
+    "ArrivedFile",
+    "Blob",
     "BlockingCallError",
     "Client",
     "ConnectionFailedError",
@@ -141,6 +146,7 @@ __all__ = [
     "PayloadMisfitError",
     "Question",
     "QuestionClosedError",
+    "QueueMessage",
     "RegistrationError",
     "RetryPolicy",
     "Role",

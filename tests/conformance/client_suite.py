@@ -36,7 +36,7 @@ from tenuto import (
     TenutoError,
     UnknownFunctionError,
 )
-from tenuto.engine.topic_ports import FlowEvent
+from tenuto.engine.flow_ports import FlowEvent
 from tenuto.model.causes import message_cause
 from tenuto.model.events import EventRaised, ExecutionStarted
 from tenuto.model.ids import InstanceId

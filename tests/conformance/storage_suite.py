@@ -1,6 +1,7 @@
 """What every store promises, sentence by sentence of the Storage port.
 
-A backend's test file derives from ``StorageSuite`` and gives a ``backend`` fixture, nothing more.
+A backend's test file derives from ``StorageSuite`` and ``TopicsSuite`` and gives a ``backend``
+fixture, nothing more.
 Long on purpose: the port is one contract, and whoever writes a backend reads it here from top to
 bottom.
 """
@@ -25,6 +26,7 @@ from tenuto.engine.rows import (
     Lease,
     UnreadRow,
 )
+from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.errors import (
     FencedError,
@@ -247,8 +249,8 @@ def due(storage: Storage, after: int, until: int) -> Awaitable[list[Wake]]:
     return storage.due(range(Places.partitions), after, until)
 
 
-class StorageSuite:
-    """The promises."""
+class StorageFixtures:
+    """What the suites have in common."""
 
     @pytest.fixture(autouse=True)
     def _places(self, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,6 +265,10 @@ class StorageSuite:
     @pytest.fixture
     async def owner(self, storage: Storage) -> Owner:
         return await Owner.of(storage)
+
+
+class StorageSuite(StorageFixtures):
+    """The promises; those about topics and queues are in ``topics_suite``."""
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -744,6 +750,40 @@ class StorageSuite:
         assert await storage.notes([*kept]) == kept
         await storage.write_note(heir.leases[0], "timer/one", "3")
         assert (await storage.notes([*kept]))["timer/one"] == "3"
+
+    async def test_notes_are_written_with_what_is_put_aside_and_given_back(
+        self, owner: Owner
+    ) -> None:
+        storage, lease = owner.storage, owner.leases[0]
+        failed = FailedDelivery(
+            0,
+            "files",
+            "/inbox",
+            "recognise",
+            "f1",
+            3,
+            5,
+            "no plate",
+            "file:x",
+            None,
+            '{"path":"a"}',
+        )
+        await storage.write_notes(lease, {"files/0": "1", "files/1": "2"}, [failed])
+        assert await storage.notes(["files/0", "files/1"]) == {"files/0": "1", "files/1": "2"}
+        (kept,) = await storage.failed_deliveries(source="files", name="/inbox")
+        assert structs.replace(kept, number=0) == failed
+        assert await storage.redrive([kept.number], 9) == 1
+        assert await storage.failed_deliveries() == []
+        assert await storage.redeliveries("recognise", 10) == []
+        (again,) = await storage.redeliveries("files/recognise", 10)
+        assert (again.event_id, again.topic, again.published_at) == ("f1", "/inbox", 5)
+        heir = await Owner.of(storage, "second")
+        with pytest.raises(FencedError):
+            await storage.write_notes(lease, {"files/0": "3"}, [failed], [again.position])
+        assert await storage.notes(["files/0"]) == {"files/0": "1"}
+        assert await storage.failed_deliveries() == []
+        await storage.write_notes(heir.leases[0], {}, (), [again.position])
+        assert await storage.redeliveries("files/recognise", 10) == []
 
     async def test_one_owner_writes_a_note(self, owner: Owner) -> None:
         storage, lease = owner.storage, owner.leases[0]

@@ -5,6 +5,7 @@ import pytest
 from tenuto.engine.ports import HostIdentity, Storage
 from tenuto.model.errors import FencedError, StorageOwnedError
 from tests.conformance.storage_suite import Owner, StorageSuite, record, turn
+from tests.conformance.topics_suite import TopicsSuite
 from tests.support.shared_store import SharedHub
 
 
@@ -21,7 +22,7 @@ class Shared:
         return self._hub.handle()
 
 
-class TestSharedStore(StorageSuite):
+class TestSharedStore(StorageSuite, TopicsSuite):
     @pytest.fixture
     def backend(self) -> Shared:
         return Shared()

@@ -7,6 +7,7 @@ import pytest
 from tenuto.engine.ports import Storage
 from tenuto.storage import open_storage
 from tests.conformance.storage_suite import StorageSuite
+from tests.conformance.topics_suite import TopicsSuite
 
 
 class SqliteFile:
@@ -28,7 +29,7 @@ class SqliteMemory:
         return open_storage("sqlite://", partitions=partitions or self.partitions)
 
 
-class TestSqlite(StorageSuite):
+class TestSqlite(StorageSuite, TopicsSuite):
     @pytest.fixture(params=["file", "file of 8 partitions", "memory"])
     def backend(self, request: pytest.FixtureRequest, tmp_path: Path) -> SqliteFile | SqliteMemory:
         if request.param == "memory":

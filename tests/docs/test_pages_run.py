@@ -68,12 +68,73 @@ async def test_the_errors_page_tells_a_declined_card_from_a_fault() -> None:
         assert await host.run(scope["order"], "4711") == "declined: 51"
 
 
+def test_the_page_on_azure_has_a_native_function_of_blobs() -> None:
+    scope = run_page("azure-functions.md")
+    assert list(scope["app"].triggered) == ["recognise"]
+
+
 async def test_the_timers_page_has_a_report_each_morning(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     scope = run_page("timers.md")
     await scope["test_each_morning_has_its_report"]()
     assert capsys.readouterr().out.count("nothing new") == 36 * 12
+
+
+async def test_the_queues_page_puts_aside_what_is_no_address(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scope = run_page("queues.md")
+    await scope["test_an_address_that_is_none_is_put_aside"]()
+    async with TestHost(scope["app"]) as host:
+        assert await host.run(scope["upload"], "dog.jpg") == "dog.jpg"
+        await scope["from_outside"](host.client)
+        await host.idle()
+    printed = capsys.readouterr().out
+    assert "dog.jpg -> 200, attempt 1" in printed
+    assert "cat.jpg -> 100, attempt 1" in printed
+
+
+async def test_the_topics_page_delivers_tries_again_and_correlates(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scope = run_page("topics.md")
+    await scope["test_each_subscription_gets_what_it_wants"]()
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        "parcel 1 is on its way to de",
+        "parcel 3 is on its way to fr",
+    ]
+    await scope["test_flight_and_hotel_meet"]()
+
+
+async def test_the_files_page_imports_orders(elsewhere: Path) -> None:
+    await run_page("files.md")["test_orders_are_imported"]()
+
+
+async def test_the_cloud_events_page_takes_what_it_sends(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scope = run_page("cloud-events.md")
+    monkeypatch.setenv("BILLING_TOKEN", "secret")
+    app: App = scope["app"]
+    assert list(app.triggered) == ["orders.note", "blob_created", "billing"]
+    plain = App()
+    plain.subscribe("orders", filter={"type": "order.placed"})(scope["note"])
+    settings = load_settings(folder=elsewhere, storage="sqlite://", http_port=0).values
+    async with Server(plain, settings=settings) as server:
+        printed = ""
+        for command in blocks("cloud-events.md", "sh")[0].split("\n\n"):
+            words = shlex.split(
+                command.replace("\\\n", " ").replace("http://127.0.0.1:7071", server.url)
+            )
+            done = await asyncio.to_thread(
+                subprocess.run, [*words, "-sf"], check=True, capture_output=True, timeout=20
+            )
+            assert b'"events"' in done.stdout
+        while printed.count("order") < 2:
+            await asyncio.sleep(0.001)
+            printed += capsys.readouterr().out
+    assert sorted(printed.splitlines()) == ["order 7 from /shop", "order 8 from /shop"]
 
 
 async def test_the_client_page_runs_in_process_on_a_store_and_over_http(

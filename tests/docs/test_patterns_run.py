@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 import tenuto
 from tenuto import App, Context, InstanceFilter, Settings, current_activity
 from tenuto.http.options import HttpSettings
@@ -210,6 +212,29 @@ async def test_correlation() -> None:
         await host.advance(timedelta(seconds=1))
         handle = host.client.handle("expense_report-lyon")
         assert await handle.result() == 500
+
+
+async def test_events_or_orchestrator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    lines: list[str] = []
+    said: list[str] = []
+
+    def write_line(_event_id: str, plate: str) -> None:
+        if plate == "BAD1":
+            raise IsADirectoryError(plate)
+        lines.append(plate)
+
+    app = App()
+    run_page("events-or-orchestrator.md", app, write_line=write_line, say=said.append)
+    async with TestHost(app) as host:
+        for number, plate in enumerate(("LAX427", "BAD1")):
+            (tmp_path / "pictures" / f"car-{number}.txt").write_text(plate)
+        await host.advance(timedelta(minutes=1))
+        failed = await host.host.engine.storage.failed_deliveries()
+    assert lines == ["LAX427"]
+    assert sorted(said) == ["welcome, BAD1", "welcome, LAX427"]
+    assert [(one.function, one.attempts) for one in failed] == [("plates.store", 5)]
 
 
 class BreakerOpenError(Exception):

@@ -74,9 +74,7 @@ async def test_a_step_that_fails_is_put_aside_and_given_back(
     assert [(one.function, one.attempts) for one in failed] == [("plates.store", 3)]
     assert "IsADirectoryError" in failed[0].error
     (folder / "sightings.csv").rmdir()
-    await storage.redrive([failed[0].number])
-    for tell in test.host.engine.on_fed:
-        tell()
+    await test.host.client.gateway.redrive([failed[0].number])
     await test.advance(timedelta(seconds=5))
     assert stored(folder) == ["LAX427"]
     assert await storage.failed_deliveries() == []

@@ -19,7 +19,7 @@ app = func.FunctionApp()
 def start(req): ...
 
 
-@app.queue_trigger(arg_name="message")
+@app.cosmos_db_trigger(arg_name="message")
 def orders(message): ...
 """
 
@@ -69,7 +69,7 @@ def test_what_is_not_supported_is_named_and_the_exit_code_says_so(tmp_path: Path
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
     wrong = [" ".join(one.split()) for one in lines if one.startswith("  WRONG")]
-    text = "function 'orders' has the binding queueTrigger, which is not served"
+    text = "function 'orders' has the binding cosmosDBTrigger, which is not served"
     assert wrong == [f"WRONG function_app.py:11 {text}"]
     assert lines[-1] == "1 wrong or not supported; 2 functions found"
 

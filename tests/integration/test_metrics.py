@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tenuto import ActivityContext, App, Context, Host, StorageError
+from tenuto import ActivityContext, App, Context, Event, Host, RetryPolicy, StorageError
 from tenuto.engine.ports import ActivityWork
 from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails
@@ -28,7 +28,7 @@ class Scraped:
     def __init__(self, text: bytes) -> None:
         self.families = {one.name: one for one in text_string_to_metric_families(text.decode())}
 
-    def value(self, name: str, **labels: str) -> float:
+    def value(self, name: str, /, **labels: str) -> float:
         for family in self.families.values():
             for sample in family.samples:
                 if sample.name == name and sample.labels == labels:
@@ -337,3 +337,37 @@ async def test_counters_go_on_over_a_restart_and_memory_is_told(
     scraped = read(metrics)
     assert scraped.value("tenuto_instances_ended_total", status="Completed") == 2
     assert scraped.value("process_resident_memory_bytes") > 1_000_000
+
+
+async def test_lag_and_what_was_put_aside_are_shown_as_the_store_has_them(
+    tmp_path: Path, metrics: MetricsObserver
+) -> None:
+    app = App()
+    goes_on = asyncio.Event()
+    retry = RetryPolicy(max_attempts=1, first_interval=timedelta(seconds=1))
+
+    @app.subscribe("orders", name="slow", concurrency=1)
+    async def slow(event: Event) -> None:
+        await goes_on.wait()
+
+    @app.subscribe("orders", name="broken", retry=retry)
+    async def broken(event: Event) -> None:
+        raise ValueError("no")
+
+    async with Host(app, f"sqlite:///{tmp_path / 'hub.db'}", observer=metrics) as host:
+        metrics.watch(host.engine)
+        for number in range(3):
+            await host.client.publish("orders", number)
+        storage = host.engine.storage
+        while not await storage.failed_counts():  # noqa: ASYNC110 - the store is asked
+            await asyncio.sleep(0.005)
+        assert "tenuto_topic_lag" in read(metrics).families  # before anybody has asked the store
+        await metrics.refresh()
+        found = read(metrics)
+        assert found.value("tenuto_topic_lag", subscription="slow") == 3
+        assert found.value("tenuto_topic_oldest_seconds", subscription="slow") > 0
+        labels = {"source": "topic", "name": "orders", "function": "broken"}
+        assert found.value("tenuto_failed_deliveries", **labels) >= 1
+        goes_on.set()
+        await metrics.refresh()  # asked just now: what is known is shown again
+        assert read(metrics).value("tenuto_topic_lag", subscription="slow") == 3

@@ -167,12 +167,15 @@ BAD_PYTHON = {
     "an unknown binding": Bad(
         files=python(
             PYTHON_HEAD
-            + '@app.queue_trigger(arg_name="m", queue_name="q", connection="c")\n'
-            + "def orders(m: func.QueueMessage) -> None: ...\n"
+            + '@app.service_bus_queue_trigger(arg_name="m", queue_name="q", connection="c")\n'
+            + "def orders(m: func.ServiceBusMessage) -> None: ...\n"
         ),
-        said=["function 'orders' has the binding queueTrigger (m), which is not served", "served"],
+        said=[
+            "function 'orders' has the binding serviceBusTrigger (m), which is not served",
+            "served",
+        ],
         place="function_app.py:6: ",
-        checked=["queueTrigger", "function_app.py:6"],
+        checked=["serviceBusTrigger", "function_app.py:6"],
     ),
     "a missing setting": Bad(
         files=python(
@@ -321,11 +324,15 @@ BAD_NODE = {
     "an unknown binding": Bad(
         files=node(
             NODE_HEAD
-            + "app.storageQueue('orders', { queueName: 'q', connection: 'c', handler() {} });\n"
+            + "app.serviceBusQueue('orders', { queueName: 'q', connection: 'c', handler() {} });\n"
         ),
-        said=["function 'orders' has the binding queueTrigger", "which is not served", "served"],
+        said=[
+            "function 'orders' has the binding serviceBusTrigger",
+            "which is not served",
+            "served",
+        ],
         place="src/functions/a.js:3: ",
-        checked=["queueTrigger", "src/functions/a.js:3"],
+        checked=["serviceBusTrigger", "src/functions/a.js:3"],
     ),
     "a missing setting": Bad(
         files=node(NODE_HEAD + "app.timer('tick', { schedule: '%Every%', handler() {} });\n"),
@@ -680,15 +687,15 @@ def test_the_current_folder_need_not_be_named(tmp_path: Path) -> None:
 
 def test_everything_that_is_wrong_with_functions_is_one_error(tmp_path: Path) -> None:
     text = "".join(
-        f'@app.queue_trigger(arg_name="m", queue_name="q", connection="c")\n'
-        f"def orders{number}(m: func.QueueMessage) -> None: ...\n"
+        f'@app.service_bus_queue_trigger(arg_name="m", queue_name="q", connection="c")\n'
+        f"def orders{number}(m: func.ServiceBusMessage) -> None: ...\n"
         for number in range(3)
     )
     root = made(tmp_path / "app", Bad(files=python(PYTHON_HEAD + text), said=[]))
     found = tenuto(root, "start", ".", "--port", "0", env=INTERPRETERS)
     assert found.returncode == 2
     assert len(errors(found.stderr)) == 1
-    lines = [line for line in found.stderr.splitlines() if "queueTrigger" in line]
+    lines = [line for line in found.stderr.splitlines() if "serviceBusTrigger" in line]
     places = [line.removeprefix("error TN-1105: ").partition(": ")[0] for line in lines]
     assert places == ["function_app.py:6", "function_app.py:8", "function_app.py:10"]
 

@@ -305,8 +305,8 @@ def test_functions_of_another_protocol_are_said_and_refused_alone(tmp_path: Path
 
 def test_what_is_switched_off_may_have_any_binding(tmp_path: Path) -> None:
     text = (
-        '@app.queue_trigger(arg_name="m", queue_name="%No%", connection="c")\n'
-        "def orders(m: func.QueueMessage) -> None: ...\n"
+        '@app.service_bus_queue_trigger(arg_name="m", queue_name="%No%", connection="c")\n'
+        "def orders(m: func.ServiceBusMessage) -> None: ...\n"
     )
     files = python(PYTHON_HEAD + http("hello")[0].replace('"hello"\n', "'\"hello\"'\n") + text)
     local = {"Values": {"AzureWebJobs.orders.Disabled": True}}

@@ -15,6 +15,7 @@ from tenuto import (
     ActivityContext,
     App,
     Context,
+    EventDetails,
     HttpCallOptions,
     HttpRetry,
     RetryPolicy,
@@ -231,6 +232,21 @@ async def by_webhook(ctx: Context) -> list[Any]:
     return [answer, "/callbacks/by_webhook/" in unused]
 
 
+@app.orchestrator
+async def by_topics(ctx: Context, trip: str) -> list[Any]:
+    """Events of topics: two waits for one key, one that nobody ends, one that follows."""
+    details = EventDetails(subject="trips/1", attributes={"by": "rail"})
+    await ctx.publish("trips", {"trip": trip}, key=trip, type="trip.begun", details=details)
+    await ctx.enqueue("tickets", [trip], delay=timedelta(minutes=5))
+    hotels = [ctx.wait_for_event("hotels", match=trip) for _ in range(2)]
+    flight = await ctx.wait_for_event("flights", match=trip, timeout=timedelta(days=1))
+    with suppress(TimeoutError):
+        await ctx.wait_for_event("cars", match=trip, timeout=timedelta(hours=1))
+    both = await asyncio.gather(*hotels)
+    last = await ctx.wait_for_event("hotels", match=trip)
+    return [flight.data, flight.type, *(one.data for one in both), last.data]
+
+
 # --- the world ------------------------------------------------------------------------------------
 
 
@@ -339,6 +355,19 @@ async def _by_webhook(test: TestHost) -> None:
     await handle.result()
 
 
+async def _by_topics(test: TestHost) -> None:
+    client = test.client
+    await client.publish("hotels", "Ritz", key="lyon", event_id="h1")
+    handle = await test.start(by_topics, "lyon", instance_id="by_topics")
+    await test.idle()
+    await client.publish("flights", {"seat": 7}, key="lyon", event_id="f1", type="flight.booked")
+    await client.publish("hotels", "Ritz again", key="lyon", event_id="h1")
+    await client.publish("hotels", "Grand", key="lyon", event_id="h2")
+    await test.advance(timedelta(hours=2))
+    await client.publish("hotels", "Savoy", key="lyon", event_id="h3")
+    assert await handle.result() == [{"seat": 7}, "flight.booked", "Ritz", "Grand", "Savoy"]
+
+
 SCENARIOS: Final[dict[str, Callable[[TestHost], Awaitable[None]]]] = {
     "hello_sequence": lambda test: _plain(test, "hello_sequence", ["Tokyo", "Seattle", "London"]),
     "fan_out": lambda test: _plain(test, "fan_out", 20),
@@ -353,4 +382,5 @@ SCENARIOS: Final[dict[str, Callable[[TestHost], Awaitable[None]]]] = {
     "paused": _paused,
     "http_calls": _http_calls,
     "by_webhook": _by_webhook,
+    "by_topics": _by_topics,
 }

@@ -65,6 +65,7 @@ from tenuto.model.requests import (
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.topics import PublishedEvent, QueuedMessage
+from tests.support.shared_queues import SharedQueueStorage
 from tests.support.shared_topics import SharedTopics, SharedTopicStorage, unstorable
 
 T = TypeVar("T")
@@ -445,7 +446,7 @@ class SharedHub:
         return [row for _, row in sorted(found, key=lambda item: item[0])]
 
 
-class SharedStorage(SharedTopicStorage):
+class SharedStorage(SharedTopicStorage, SharedQueueStorage):
     """A handle on a hub, as one host or client has it."""
 
     def __init__(self, hub: SharedHub) -> None:

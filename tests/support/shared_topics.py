@@ -4,31 +4,36 @@ In plain Python, as that is: ``tests/conformance`` holds both to the same contra
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, structs
 
+from tenuto.engine.flow_ports import CausedInstance, FlowEvent, FlowFailure
 from tenuto.engine.rows import ALL_TOPIC_WAITS, CommitBatch, InboxRow, Lease, TopicWaitRow
 from tenuto.engine.topic_ports import (
-    CausedInstance,
+    FAILED_BYTES,
+    FailedCount,
     FailedDelivery,
-    FlowEvent,
     MatchPage,
     Place,
     Progress,
-    Retention,
     SubscriptionStanding,
     TopicMatch,
     TopicNews,
-    TopicStanding,
+    TopicPage,
+    Trimmed,
+    TrimPoint,
     WaitPage,
 )
-from tenuto.model.causes import CAUSE_TAG, event_cause, message_cause
+from tenuto.model.causes import CAUSE_TAG, event_cause, instance_cause, message_cause
 from tenuto.model.errors import FencedError, RowsRefusedError
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent, content_in
+from tests.support.shared_queues import SharedQueues
 
 if TYPE_CHECKING:
     from tests.support.shared_store import SharedHub
@@ -53,7 +58,7 @@ class SharedTopics:
     def __init__(self) -> None:
         self.last_position = 0
         self.events: dict[tuple[str, str], StoredEvent] = {}
-        self.queued: dict[tuple[str, str], QueuedMessage] = {}
+        self.queues = SharedQueues()
         self.places: dict[str, tuple[Place, int]] = {}
         self.failed: dict[int, FailedDelivery] = {}
         self.last_failed = 0
@@ -85,8 +90,7 @@ class SharedTopics:
                     one.cause,
                     Raw(bytes(one.event)),
                 )
-        for message in messages:
-            self.queued.setdefault((message.queue, message.message_id), message)
+        self.queues.add(messages)
 
     def _end_waits(self, over: TopicWaitRow) -> None:
         for key in [*self.waits]:
@@ -97,14 +101,22 @@ class SharedTopics:
         """An instance goes, with what it waits for."""
         self.waits = {key: row for key, row in self.waits.items() if key[0] != iid}
 
-    def give_back(self, failed: FailedDelivery) -> None:
+    def put_aside(self, failed: Iterable[FailedDelivery], redelivered: Iterable[int]) -> None:
+        """What has failed for good, and what was given back and is done with."""
+        for one in failed:
+            self.last_failed += 1
+            self.failed[self.last_failed] = structs.replace(one, number=self.last_failed)
+        for position in redelivered:
+            self.redeliveries.pop(-position, None)
+
+    def give_back(self, failed: FailedDelivery, now: Microseconds) -> None:
         """What was put aside is to be tried again."""
         if failed.source == "queue":
             message = QueuedMessage(
                 failed.message_id,
                 failed.name,
-                0,
-                failed.failed_at,
+                now,
+                now,
                 failed.cause,
                 0,
                 failed.content,
@@ -122,7 +134,8 @@ class SharedTopics:
             failed.cause,
             Raw(failed.content.encode()),
         )
-        again = Redelivery(self.last_redelivery, failed.function, event)
+        name = f"files/{failed.function}" if failed.source == "files" else failed.function
+        again = Redelivery(self.last_redelivery, name, event)
         self.redeliveries[self.last_redelivery] = again
 
     # --- reading ----------------------------------------------------------------------------------
@@ -135,16 +148,6 @@ class SharedTopics:
     def after(self, cursor: int) -> list[StoredEvent]:
         """The events of all topics after a position, oldest first."""
         return sorted((one for one in self.events.values() if one.position > cursor), key=_position)
-
-    def topic_standing(self, topic: str) -> TopicStanding:
-        events = self.of(topic)
-        return TopicStanding(
-            name=topic,
-            events=len(events),
-            bytes=sum(map(_length, events)),
-            first=min(one.published_at for one in events),
-            last=max(one.published_at for one in events),
-        )
 
     def subscription_standing(self, name: str) -> SubscriptionStanding:
         place, updated_at = self.places[name]
@@ -186,7 +189,7 @@ class SharedTopics:
                 at=one.queued_at,
                 cause=one.cause,
             )
-            for one in self.queued.values()
+            for one in self.queues.rows.values()
         ]
         return sorted([*events, *messages], key=lambda one: one.at)
 
@@ -221,10 +224,6 @@ class SharedTopicStorage:
 
     # --- reading ----------------------------------------------------------------------------------
 
-    async def topics(self) -> list[TopicStanding]:
-        kept = await self._topics()
-        return [kept.topic_standing(name) for name in sorted({name for name, _ in kept.events})]
-
     async def subscriptions(self) -> list[SubscriptionStanding]:
         kept = await self._topics()
         return [kept.subscription_standing(name) for name in sorted(kept.places)]
@@ -235,13 +234,34 @@ class SharedTopicStorage:
         found = (await self._topics()).of(topic, after)[:limit]
         return _fitting(found, most_bytes, _length)
 
-    async def newest_events(self, topic: str, limit: int) -> list[StoredEvent]:
-        return (await self._topics()).of(topic)[::-1][:limit]
+    async def newest_events(self, topic: str, limit: int, most_bytes: int) -> list[StoredEvent]:
+        return _fitting((await self._topics()).of(topic)[::-1][:limit], most_bytes, _length)
 
     async def topic_news(self, cursor: int | None) -> TopicNews:
-        found = (await self._topics()).after(cursor or 0)
+        kept = await self._topics()
+        found = kept.after(cursor or 0)
         last = found[-1].position if found else cursor or 0
-        return TopicNews(last, sorted({one.topic for one in found}))
+        given_back = {one.subscription for one in kept.redeliveries.values()}
+        return TopicNews(last, sorted({one.topic for one in found}), sorted(given_back))
+
+    async def topic_names(self) -> list[str]:
+        return sorted({name for name, _ in (await self._topics()).events})
+
+    async def topic_page(
+        self, topic: str, after: int, limit: int, most_bytes: int
+    ) -> TopicPage | None:
+        found = (await self._topics()).of(topic, after)[:limit]
+        page = _fitting(found, most_bytes, _length)
+        if not page:
+            return None
+        size = sum(map(_length, page))
+        return TopicPage(page[-1].position, len(page), size, page[0].published_at)
+
+    async def failed_counts(self) -> list[FailedCount]:
+        found: dict[tuple[str, str, str], list[int]] = {}
+        for one in (await self._topics()).failed.values():
+            found.setdefault((one.source, one.name, one.function), []).append(one.failed_at)
+        return [FailedCount(*key, len(times), max(times)) for key, times in sorted(found.items())]
 
     async def last_position(self) -> int:
         return (await self._topics()).last_position
@@ -253,6 +273,7 @@ class SharedTopicStorage:
         function: str | None = None,
         after: int = 0,
         limit: int = 100,
+        most_bytes: int = FAILED_BYTES,
     ) -> list[FailedDelivery]:
         found = [
             one
@@ -262,7 +283,13 @@ class SharedTopicStorage:
             and name in {None, one.name}
             and function in {None, one.function}
         ]
-        return found[:limit]
+        fitting, left = list[FailedDelivery](), most_bytes
+        for one in found[:limit]:
+            if left <= 0:
+                break
+            fitting.append(one)
+            left -= len(one.content.encode())
+        return fitting
 
     async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
         kept = await self._topics()
@@ -270,12 +297,34 @@ class SharedTopicStorage:
 
     async def flow_instances(self, causes: Sequence[str], limit: int) -> list[CausedInstance]:
         hub = await self._turn()
+        found = sorted(hub.instances.values(), key=lambda one: one.created_at)
+        causes_of = [_caused(one) for one in found]
+        parents = [one.parent and instance_cause(one.parent.instance_id) for one in found]
+        return [
+            one
+            for one, parent in zip(causes_of, parents, strict=True)
+            if one.cause in causes or (parent is not None and parent in causes)
+        ][:limit]
+
+    async def flow_instance(self, instance_id: InstanceId) -> CausedInstance | None:
+        record = (await self._turn()).named(instance_id)
+        return None if record is None else _caused(record)
+
+    async def flow_failures(self, causes: Sequence[str], limit: int) -> list[FlowFailure]:
+        kinds = {"topic": event_cause, "queue": message_cause}
         found = [
-            CausedInstance(one.instance_id, cause)
-            for one in sorted(hub.instances.values(), key=lambda one: one.created_at)
-            if (cause := (one.tags or {}).get(CAUSE_TAG)) in causes and cause is not None
+            FlowFailure(
+                cause=kinds[one.source](one.name, one.message_id),
+                function=one.function,
+                number=one.number,
+                attempts=one.attempts,
+                at=one.failed_at,
+                error=one.error,
+            )
+            for one in (await self._topics()).failed.values()
+            if one.source in kinds
         ]
-        return found[:limit]
+        return [one for one in found if one.cause in causes][:limit]
 
     async def flow_event(self, cause: str) -> FlowEvent | None:
         causes = {"event": event_cause, "message": message_cause}
@@ -347,14 +396,22 @@ class SharedTopicStorage:
         hub = await self._turn()
         if not hub.holds(lease):
             raise FencedError("the partition is another host's", [lease.partition])
-        kept = hub.topics
         for one in progress:
-            kept.places[one.place.name] = one.place, one.at
-            for failed in one.failed:
-                kept.last_failed += 1
-                kept.failed[kept.last_failed] = structs.replace(failed, number=kept.last_failed)
-            for position in one.redelivered:
-                kept.redeliveries.pop(-position, None)
+            hub.topics.places[one.place.name] = one.place, one.at
+            hub.topics.put_aside(one.failed, one.redelivered)
+
+    async def write_notes(
+        self,
+        lease: Lease,
+        notes: Mapping[str, str],
+        failed: Sequence[FailedDelivery] = (),
+        redelivered: Sequence[int] = (),
+    ) -> None:
+        hub = await self._turn()
+        if not hub.holds(lease):
+            raise FencedError("the partition is another host's", [lease.partition])
+        hub.notes.update(notes)
+        hub.topics.put_aside(failed, redelivered)
 
     async def remove_subscription(self, name: str) -> bool:
         kept = await self._topics()
@@ -368,31 +425,39 @@ class SharedTopicStorage:
         }
         return kept.places.pop(name, None) is not None
 
-    async def trim(self, topic: str, retention: Retention) -> int:
+    async def trim(self, topic: str, point: TrimPoint, limit: int) -> Trimmed:
         kept = await self._topics()
-        old = [one for one in kept.of(topic) if one.published_at < retention.before]
-        if not old:
-            total = 0
-            for one in reversed(kept.of(topic)):
-                total += _length(one)
-                if total > retention.most_bytes:
-                    old.append(one)
+        old = [
+            one
+            for one in kept.of(topic)[:limit]
+            if one.position <= point.position or one.published_at < point.before
+        ]
+        unread = {
+            place.name: count
+            for place, _ in kept.places.values()
+            if place.topic == topic
+            and (
+                count := sum(
+                    one.position > place.position and one.position not in place.done for one in old
+                )
+            )
+        }
         for one in old:
             del kept.events[one.topic, one.event_id]
-        return len(old)
+        return Trimmed(len(old), unread)
 
     async def drop_failed(self, numbers: Sequence[int]) -> int:
         kept = await self._topics()
         return sum(kept.failed.pop(number, None) is not None for number in numbers)
 
-    async def redrive(self, numbers: Sequence[int]) -> int:
+    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> int:
         hub = await self._turn()
         count = 0
         for number in sorted(numbers):
             failed = hub.topics.failed.pop(number, None)
             if failed is not None:
                 count += 1
-                hub.topics.give_back(failed)
+                hub.topics.give_back(failed, now)
         self._changed(hub)
         return count
 
@@ -431,3 +496,19 @@ def unstorable(row: object) -> str | None:
     except (ValueError, OverflowError) as error:
         return str(error)
     return None
+
+
+def _caused(record: InstanceRecord) -> CausedInstance:
+    cause = (record.tags or {}).get(CAUSE_TAG)
+    if cause is None and record.parent is not None:
+        cause = instance_cause(record.parent.instance_id)
+    return CausedInstance(
+        instance_id=record.instance_id,
+        cause=cause,
+        name=record.name,
+        status=record.status,
+        at=record.created_at,
+        ended_at=record.completed_at,
+        hold=record.hold,
+        failure=record.failure,
+    )

@@ -26,6 +26,7 @@ from tenuto.model.ids import InstanceId, MessageId, new_execution_id, partition_
 from tenuto.model.limits import Limits
 from tenuto.model.messages import Message, RaiseEvent
 from tenuto.model.status import InstanceRecord
+from tenuto.model.topics import PublishedEvent
 from tenuto.testing import RecordingObserver
 from tenuto.testing.clock import VirtualClock
 from tests.support.shared_store import SharedHub
@@ -167,6 +168,10 @@ class Cluster:
         key, to = MessageId(f"outside-{self._messages}"), InstanceId(instance_id)
         partition = partition_of(to, self.hub.partitions)
         await self._outside.append([InboxRow(key, partition, to, Raw(encode(make(key))))])
+
+    async def publish(self, *events: PublishedEvent) -> None:
+        """Publish events, as a client of the store does."""
+        await self._outside.publish(events, [])
 
     async def rounds(self, count: int) -> None:
         """Let the loop go round."""

@@ -12,12 +12,11 @@ import click
 import msgspec
 
 from tenuto.cli import terminal
-from tenuto.cli.findings import size
 from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.cli.nearby import storage_of
 from tenuto.engine.upkeep import Copy, Following, StorageUpkeep, Told
-from tenuto.insight.wording import iso, moment
+from tenuto.insight.wording import iso, moment, size
 from tenuto.storage import upkeep_of
 
 _SHOWN_EVERY_SECONDS: Final = 0.2

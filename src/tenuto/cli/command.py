@@ -75,6 +75,36 @@ dead_letters: GuessingGroup = GuessingGroup(
     short_help="Events that nobody could take.",
     context_settings=_HELP,
 )
+queues: GuessingGroup = GuessingGroup(
+    "queues",
+    [
+        LazyCommand("list", "queues:list_", "How many messages each has."),
+        LazyCommand("peek", "queues:peek", "Show the next messages of one."),
+        LazyCommand("send", "queues:send", "Put a message into one."),
+        LazyCommand("failed", "queues:failed", "List messages that were put aside."),
+        LazyCommand("redrive", "queues:redrive", "Give those back to their queue."),
+        LazyCommand("drop", "queues:drop", "Delete those."),
+        LazyCommand("purge", "queues:purge", "Delete messages that wait."),
+    ],
+    help="Queues: look at their messages, send some, give back or delete what has failed.",
+    short_help="Queues and their messages.",
+    context_settings=_HELP,
+)
+topics: GuessingGroup = GuessingGroup(
+    "topics",
+    [
+        LazyCommand("list", "topics:list_", "List topics and their subscriptions."),
+        LazyCommand("show", "topics:show", "Show the newest events of a topic."),
+        LazyCommand("publish", "topics:publish", "Publish an event."),
+        LazyCommand("failed", "topics:failed", "List events that were put aside."),
+        LazyCommand("redrive", "topics:redrive", "Give such events to their subscription again."),
+        LazyCommand("drop", "topics:drop", "Delete what was put aside."),
+        LazyCommand("remove", "topics:remove", "Forget a subscription."),
+    ],
+    help="Topics: what is published, how far subscriptions are, and what they have put aside.",
+    short_help="Topics and their subscriptions.",
+    context_settings=_HELP,
+)
 links: GuessingGroup = GuessingGroup(
     "links",
     [
@@ -114,6 +144,9 @@ tenuto: GuessingGroup = GuessingGroup(
             "run", "running.run:run", "Run an orchestration and watch it.", takes_paths=True
         ),
         instances,
+        queues,
+        topics,
+        LazyCommand("flow", "flow:flow", "Draw what has led to something, and what followed."),
         dead_letters,
         LazyCommand("link", "links:link", "Link this store to a hub, which it dials."),
         links,

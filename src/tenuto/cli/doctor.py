@@ -27,6 +27,7 @@ from tenuto.cli.findings import (
     fit_findings,
     letters_finding,
     link_finding,
+    queues_findings,
     silent_host,
     standstill,
     store_findings,
@@ -35,6 +36,7 @@ from tenuto.cli.findings import (
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.cli.nearby import host_on, storage_of
+from tenuto.cli.topic_findings import subscription_findings
 from tenuto.engine.upkeep import Examination, StorageUpkeep
 from tenuto.host.settings import DEFAULT, LoadedSettings, Settings, load_settings
 from tenuto.insight.fitting import UNFINISHED, FitCheck, FitReport, check_store
@@ -244,6 +246,10 @@ class _Visit:
                     if finding is not None:
                         self.findings.append(finding)
                 await self._replay(connection)
+                subscriptions = await connection.gateway.topics.subscriptions()
+                self.findings += subscription_findings(subscriptions, around)
+                queues = await connection.gateway.queues()
+                self.findings += queues_findings(queues, self._now, around.place)
                 await self._letters(connection, around)
                 await self._links(connection)
         except TenutoError as error:

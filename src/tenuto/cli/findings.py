@@ -6,19 +6,20 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from tenuto.engine.queue_ports import QueueStanding
 from tenuto.engine.upkeep import Examination
 from tenuto.insight.advice import command
 from tenuto.insight.fit_words import summary
 from tenuto.insight.fitting import FitReport, Misfit, OrchestratorFit
-from tenuto.insight.wording import duration, moment, one_line
+from tenuto.insight.wording import duration, moment, one_line, size
 from tenuto.model.explanation import Explanation, Fact
 from tenuto.model.linking import LinkedHub
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 
-_KIB = 1024
 _FEW_IDS = 5
 _ROOM = 256 * 1024 * 1024
+_LONG_READY = 600_000_000
 _LONG_LOG = 1024 * 1024 * 1024
 
 
@@ -35,7 +36,8 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     Attributes:
         level: How bad it is.
-        topic: What it is about: versions, settings, store, instances, code, dead letters.
+        topic: What it is about: versions, settings, store, instances, code, topics, queues, dead
+            letters.
         text: What was found.
         advice: What to do; empty when there is nothing to do.
         instance_id: The instance it is about.
@@ -289,14 +291,28 @@ def letters_finding(
     )
 
 
-def size(count: int) -> str:
-    """Bytes for people."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < _KIB or unit == "GiB":
-            break
-        amount /= _KIB
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+def queues_findings(
+    queues: Sequence[QueueStanding], now: Microseconds, place: Sequence[str]
+) -> list[Finding]:
+    """What there is to say of queues: wrong are messages that were put aside."""
+    findings = []
+    for one in queues:
+        name = one_line(one.name, 60)
+        if one.failed:
+            text = f"queue {name}: {_messages(one.failed)} put aside after the last attempt"
+            listing = command("queues failed", one.name, options=place)
+            advice = f"{listing}; then redrive or drop them"
+            findings.append(Finding(level=Level.WRONG, topic="queues", text=text, advice=advice))
+        if one.oldest is not None and now - one.oldest > _LONG_READY:
+            wait = duration(now - one.oldest, least_unit="s")
+            text = f"queue {name}: {_messages(one.ready)} ready, the first for {wait}"
+            advice = "see that a host runs with a function for it, and that it keeps up"
+            findings.append(Finding(level=Level.NOTE, topic="queues", text=text, advice=advice))
+    return findings
+
+
+def _messages(count: int) -> str:
+    return f"{count:,} message{'' if count == 1 else 's'}"
 
 
 def link_finding(hub: LinkedHub, now: Microseconds) -> Finding:

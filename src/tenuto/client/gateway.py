@@ -9,12 +9,15 @@ from typing import Final, Protocol
 from msgspec import Raw, structs
 
 from tenuto.client.remote_errors import error_of
+from tenuto.client.topics import StoreTopics, TopicsGateway
 from tenuto.client.wire import ErrorBody
 from tenuto.engine.commands import Commands
 from tenuto.engine.linking import HasLinks
 from tenuto.engine.outside import link_full
-from tenuto.engine.ports import Storage, StorageReader
+from tenuto.engine.ports import Storage
+from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
 from tenuto.engine.rows import InboxRow
+from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.carried_events import carried
 from tenuto.model.codec import encode
@@ -106,6 +109,10 @@ class Gateway(Protocol):
     ) -> None:
         """Publish events and queue messages, all or none; returns when they are durable."""
 
+    @property
+    def topics(self) -> TopicsGateway:
+        """Looks at topics, their subscriptions and flows."""
+
     async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The row once the instance has ended, or with ``started`` has begun."""
 
@@ -134,16 +141,47 @@ class Gateway(Protocol):
     ) -> DeadLetterPage:
         """Messages that nobody could take, newest first, as long as they fit; one at least."""
 
+    async def queues(self) -> list[QueueStanding]:
+        """How each queue stands."""
+
+    async def queue_messages(self, queue: str, limit: int, most_bytes: int) -> list[WaitingMessage]:
+        """The next messages of a queue, as long as they fit; one at least."""
+
+    async def drop_queued(self, queue: str, message_ids: Sequence[str] | None = None) -> int:
+        """Delete messages of a queue, all that it has without ids; how many there were."""
+
+    async def failed_deliveries(
+        self,
+        source: str | None = None,
+        name: str | None = None,
+        function: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[FailedDelivery]:
+        """Deliveries that were put aside, oldest first, after this number."""
+
+    async def redrive(self, numbers: Sequence[int]) -> int:
+        """Give failed deliveries back to their functions; how many there were."""
+
+    async def drop_failed(self, numbers: Sequence[int]) -> int:
+        """Delete failed deliveries; how many there were."""
+
 
 class EngineGateway:
     """Into the engine of this process; reads go to its store."""
 
-    def __init__(self, commands: Commands, storage: StorageReader) -> None:
+    def __init__(self, commands: Commands, storage: Storage) -> None:
         self._storage = storage
+        self.topics: TopicsGateway = StoreTopics(storage)
         self.now = commands.now
         self.start = commands.start
         self.tell = commands.tell
         self.publish = commands.publish
+        self.redrive = commands.redrive
+        self.drop_failed = commands.drop_failed
+        self.drop_queued = commands.drop_queued
+        self.queue_messages = storage.queue_messages
+        self.failed_deliveries = storage.failed_deliveries
         self.wait = commands.wait
         self.get = storage.get
         self.query = storage.query
@@ -151,6 +189,10 @@ class EngineGateway:
         self.history_page = storage.history_page
         self.dead_letters = storage.dead_letters
         self.dead_letter_page = storage.dead_letter_page
+
+    async def queues(self) -> list[QueueStanding]:
+        """How each queue stands."""
+        return await self._storage.queues(self.now())
 
     async def close(self) -> None:
         """Nothing: engine and store are the host's."""
@@ -179,6 +221,11 @@ class StoreGateway:
         self.has_host = has_host
         self._partitions = partitions
         self.now = present
+        self.topics: TopicsGateway = StoreTopics(storage)
+        self.drop_failed = storage.drop_failed
+        self.drop_queued = storage.drop_queued
+        self.queue_messages = storage.queue_messages
+        self.failed_deliveries = storage.failed_deliveries
         self.get = storage.get
         self.query = storage.query
         self.history = storage.history
@@ -301,6 +348,14 @@ class StoreGateway:
             if has_come(record, started=started):
                 return record
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def queues(self) -> list[QueueStanding]:
+        """How each queue stands."""
+        return await self.storage.queues(present())
+
+    async def redrive(self, numbers: Sequence[int]) -> int:
+        """Give failed deliveries back; a host that owns the store sees them soon after."""
+        return await self.storage.redrive(numbers, present())
 
     async def close(self) -> None:
         """Close the connection."""

@@ -19,7 +19,10 @@ from msgspec import Raw, Struct
 
 from tenuto.client.connection import ConnectionOptions, checked_key, checked_url, is_loopback
 from tenuto.client.gateway import check_here, has_come, present
+from tenuto.client.http_messages import HttpMessages
+from tenuto.client.http_topics import HttpTopics
 from tenuto.client.remote_errors import error_of
+from tenuto.client.topics import TopicsGateway
 from tenuto.client.wire import (
     ADMIN,
     CONTINUATION,
@@ -130,7 +133,7 @@ class _Connections:
             self.long_waits.pop().reschedule(soon)
 
 
-class HttpGateway:
+class HttpGateway(HttpMessages):
     """A client's requests to a server.
 
     Args:
@@ -153,6 +156,7 @@ class HttpGateway:
         self._is_missed = False
         self._is_closed = False
         self.now = present
+        self.topics: TopicsGateway = HttpTopics(self._fetch)
 
     # --- the gateway -------------------------------------------------------------------------
 
@@ -373,6 +377,14 @@ class HttpGateway:
         sent = _Request(method="GET", path="/info", is_safe=True)
         return self._read(await self._ask(sent), dict[str, Any], sent)
 
+    async def _get(self, path: str, kind: type[T], **query: Any) -> T:
+        words = {name: str(value) for name, value in query.items() if value is not None}
+        return await self._fetch(kind, path, words)
+
+    async def _post(self, path: str, body: Struct, kind: type[T]) -> T:
+        sent = _Request(method="POST", path=path, body=body)
+        return self._read(await self._ask(sent), kind, sent)
+
     # --- requests ----------------------------------------------------------------------------
 
     async def _row(
@@ -415,6 +427,12 @@ class HttpGateway:
         answer = await self._ask(sent)
         if answer.status_code != HTTPStatus.NO_CONTENT:
             raise self._strange(sent, f"{answer.status_code} {_kind(answer)}")
+
+    async def _fetch(
+        self, kind: type[T], path: str, query: dict[str, str] | None = None, method: str = "GET"
+    ) -> T:
+        sent = _Request(method=method, path=path, query=query or {}, is_safe=True)
+        return self._read(await self._ask(sent), kind, sent)
 
     async def _ask(self, sent: _Request) -> "Response":
         """Send a request, again where that does no harm; the answer of a server that obeyed.

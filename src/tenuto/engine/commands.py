@@ -103,6 +103,36 @@ class Commands:
         self._engine.schedule_pump()
         await answer.future
 
+    async def redrive(self, numbers: Sequence[int]) -> int:
+        """Give failed deliveries back to their functions, with all attempts; how many there were.
+
+        Raises:
+            StorageUnavailableError: the store cannot write now.
+        """
+        self._check_open()
+        count = await self._engine.storage.redrive(numbers, self.now())
+        for tell in self._engine.on_fed:
+            tell()
+        return count
+
+    async def drop_failed(self, numbers: Sequence[int]) -> int:
+        """Delete failed deliveries; how many there were.
+
+        Raises:
+            StorageUnavailableError: the store cannot write now.
+        """
+        self._check_open()
+        return await self._engine.storage.drop_failed(numbers)
+
+    async def drop_queued(self, queue: str, message_ids: Sequence[str] | None = None) -> int:
+        """Delete messages of a queue, all that it has without ids; how many there were.
+
+        Raises:
+            StorageUnavailableError: the store cannot write now.
+        """
+        self._check_open()
+        return await self._engine.storage.drop_queued(queue, message_ids)
+
     async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The instance's row once it has ended, or with ``started`` once it is Pending no more.
 

@@ -8,7 +8,7 @@ batch, commit, release. Turns run from plain callbacks of the host's loop, never
 import asyncio
 import gc
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from tenuto.engine.arrivals import Arrivals
 from tenuto.engine.batch import Batch
@@ -25,6 +25,7 @@ from tenuto.engine.outside import Outside
 from tenuto.engine.partition import Partition
 from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import ActivityWork, Clock, Observer, Runner, Runtime, Storage
+from tenuto.engine.queue_ports import QueueStanding
 from tenuto.engine.release import Release
 from tenuto.engine.resident import AllResidents, Home, Resident, RowState
 from tenuto.engine.retention import Retention
@@ -110,8 +111,12 @@ class Engine:
         self.reads = 0
         self.timers_running: int = 0  # functions that schedules start, counted by the host's timers
         self.deliveries_running: int = 0  # of functions that events start, counted by listeners
+        self.queues_seen: Sequence[QueueStanding] = ()  # when somebody last asked for figures
         self.on_owned: list[Callable[[], None]] = []
         self.on_fed: list[Callable[[], None]] = [self.correlation.fed]
+        # At what no message tells of, such as folders; each gives the moment when that brings
+        # something. Virtual time asks before it passes.
+        self.looks: list[Callable[[], Awaitable[Microseconds | None]]] = []
         self.rules: TurnRules = TurnRules(options.limits, self.runtime, self._descendants_left)
         self.careful: Careful | None = None
         self._known_activities: set[str] = set()

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
+from tenuto.engine.queue_ports import QueueReader, QueueStorage
 from tenuto.engine.rows import Answer, CommitBatch, CommitResult, InboxRow, Lease
 from tenuto.engine.topic_ports import TopicReader, TopicStorage
 from tenuto.model.actions import TurnActions
@@ -148,7 +149,7 @@ class InstanceMark(Struct, frozen=True, array_like=True, gc=False):
     mark: str
 
 
-class StorageReader(TopicReader, Protocol):
+class StorageReader(TopicReader, QueueReader, Protocol):
     """Reading, open to every process."""
 
     async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
@@ -218,7 +219,7 @@ class StorageClient(StorageReader, Protocol):
         """Whether a message is in the inbox still."""
 
 
-class Storage(StorageClient, TopicStorage, Protocol):
+class Storage(StorageClient, TopicStorage, QueueStorage, Protocol):
     """The whole port. Errors are those of ``tenuto.model.errors.StorageError``."""
 
     async def open(self) -> HubInfo:

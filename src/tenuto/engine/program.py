@@ -6,7 +6,7 @@ whether it is there, what its input may be and what new instances are marked wit
 make the Runner. Nobody but the room of its kind knows what its functions are made of.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol, TypeAlias
 
@@ -15,7 +15,7 @@ from msgspec import Struct
 from tenuto.engine.ports import Clock, Runner
 from tenuto.model.limits import Limits
 from tenuto.model.timing import Microseconds
-from tenuto.model.topics import Event
+from tenuto.model.topics import Event, PublishedEvent, QueuedMessage
 
 
 class Served(Enum):
@@ -342,6 +342,9 @@ class TopicTrigger(Struct, frozen=True, kw_only=True):
 class FileTrigger(Struct, frozen=True, kw_only=True):
     """Files that arrive in a folder start the function.
 
+    Its deliveries have the facts ``path`` (a ``Path``), ``size`` and ``modified_at``, which is in
+    microseconds.
+
     Attributes:
         folder: Its path.
         pattern: Which files, such as ``*.csv``.
@@ -362,7 +365,8 @@ class FileTrigger(Struct, frozen=True, kw_only=True):
 class EventGridTrigger(Struct, frozen=True, kw_only=True):
     """Events that Event Grid, or another sender of CloudEvents, posts to a webhook of this host.
 
-    They are kept before they are acknowledged, and delivered from there.
+    They are kept in a topic before they are acknowledged, and delivered from there with the fact
+    ``event`` (an ``Event``; ``model.event_grid.posted_form`` gives it as it was posted).
 
     Attributes:
         concurrency: How many events are worked on at once.
@@ -447,6 +451,13 @@ class ProgramDescription(Struct, frozen=True, kw_only=True):
     activities: Sequence[FunctionDescription]
 
 
+async def _published_nowhere(
+    events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+) -> None:
+    """Of means without a host, whose runners are never bound."""
+    raise AssertionError((events, messages))
+
+
 class RunnerMeans(Struct, frozen=True, kw_only=True):
     """What a host gives to a runner.
 
@@ -458,6 +469,7 @@ class RunnerMeans(Struct, frozen=True, kw_only=True):
         client_binding: What functions of another language are given to reach this host, as JSON of
             Durable Functions, for a task hub of this name (None for the usual one); None when the
             host has no server.
+        publish: Makes events and messages durable, while the host runs.
     """
 
     clock: Clock
@@ -465,6 +477,9 @@ class RunnerMeans(Struct, frozen=True, kw_only=True):
     webhook_base: Callable[[], str]
     webhook_secret: str = ""
     client_binding: Callable[[str | None], str | None] = lambda _task_hub: None
+    publish: Callable[[Sequence[PublishedEvent], Sequence[QueuedMessage]], Awaitable[None]] = (
+        _published_nowhere
+    )
 
 
 class Program(OrchestratorDirectory, Protocol):

@@ -5,15 +5,19 @@ and what people look at. A subscription and a queue belong to the partition that
 hashed to: who owns it writes their places, under its lease.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, Protocol
 
 from msgspec import Struct
 
+from tenuto.engine.flow_ports import FlowReader
 from tenuto.engine.rows import InboxRow, Lease, TopicWaitRow
 from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
+
+FAILED_BYTES: Final = 16 * 1024 * 1024
+"""How long the contents of a page of failed deliveries may be together."""
 
 
 class Place(Struct, frozen=True, array_like=True, gc=False):
@@ -37,16 +41,16 @@ class FailedDelivery(Struct, frozen=True, array_like=True):
 
     Attributes:
         number: Its own, to redrive or delete it by; 0 before it is stored.
-        source: ``topic`` or ``queue``.
-        name: Of the topic or queue.
-        function: Of the subscription; of a queue its function's.
-        message_id: Of the event or message.
+        source: ``topic``, ``queue`` or ``files``.
+        name: Of the topic or queue; of the folder its path.
+        function: Of the subscription; else its function's.
+        message_id: Of the event, message or file.
         attempts: So often it was tried.
         failed_at: When it was put aside.
         error: What the last attempt has raised.
         cause: Of the event or message.
         key: Of the event; None for none.
-        content: The event's JSON form, or the message's data.
+        content: The event's JSON form, the message's data, or a JSON object with the file's path.
     """
 
     number: int
@@ -78,14 +82,14 @@ class Progress(Struct, frozen=True, kw_only=True):
     at: Microseconds
 
 
-class SubscriptionStanding(Struct, frozen=True, kw_only=True):
+class SubscriptionStanding(Struct, frozen=True, kw_only=True, rename="camel"):
     """How a subscription stands.
 
     Attributes:
         name: Its name.
         topic: What it reads.
         position: Everything up to here is done with.
-        lag: How many events of the topic come after it.
+        lag: How many events of the topic come after it; counted up to 100,000.
         oldest: When the oldest of them was published; None when there is none.
         failed: How many of its deliveries were put aside.
         updated_at: When its place was last written.
@@ -118,45 +122,62 @@ class TopicStanding(Struct, frozen=True, kw_only=True):
     last: Microseconds
 
 
-class FlowEvent(Struct, frozen=True, kw_only=True):
-    """An event or a message in a flow.
+class FailedCount(Struct, frozen=True, array_like=True):
+    """How many deliveries of one function were put aside.
 
     Attributes:
-        kind: ``event`` or ``message``.
-        place: The topic or queue.
-        id: Its own.
-        at: When it was published.
-        cause: What has led to it.
-        key: Of the event.
-        type: Of the event.
+        source: ``topic`` or ``queue``.
+        name: Of the topic or queue.
+        function: Of the subscription; of a queue its function's.
+        count: How many.
+        newest: When the last of them was.
     """
 
-    kind: str
-    place: str
-    id: str
-    at: Microseconds
-    cause: str | None
-    key: str | None = None
-    type: str | None = None
+    source: str
+    name: str
+    function: str
+    count: int
+    newest: Microseconds
 
 
-class CausedInstance(Struct, frozen=True, array_like=True):
-    """An instance in a flow, and what has started it."""
-
-    instance_id: InstanceId
-    cause: str
-
-
-class Retention(Struct, frozen=True, kw_only=True):
-    """How long events are kept; what is over either goes.
+class TopicPage(Struct, frozen=True, array_like=True):
+    """Some events of a topic in a row, as what deletes old ones sees them.
 
     Attributes:
-        before: What was published before this moment goes.
-        most_bytes: Of one topic.
+        last: The position of the last of them.
+        events: How many they are.
+        bytes: How long they are together.
+        first_at: When the first of them was published.
     """
 
-    before: Microseconds
-    most_bytes: int
+    last: int
+    events: int
+    bytes: int
+    first_at: Microseconds
+
+
+class TrimPoint(Struct, frozen=True, kw_only=True):
+    """What is to be deleted of the oldest events of a topic: what either says.
+
+    Attributes:
+        before: What was published before this moment.
+        position: All up to here.
+    """
+
+    before: Microseconds = 0
+    position: int = 0
+
+
+class Trimmed(Struct, frozen=True, array_like=True):
+    """What was deleted of a topic.
+
+    Attributes:
+        events: How many.
+        unread: For how many of them each subscription had not been there.
+    """
+
+    events: int
+    unread: dict[str, int]
 
 
 class TopicMatch(Struct, frozen=True, array_like=True):
@@ -211,17 +232,16 @@ class TopicNews(Struct, frozen=True, array_like=True):
     Attributes:
         cursor: That of the newest event.
         topics: Their names.
+        given_back: Subscriptions that were given events back, which they are not done with.
     """
 
     cursor: int
     topics: list[str]
+    given_back: list[str] = []
 
 
-class TopicReader(Protocol):
+class TopicReader(FlowReader, Protocol):
     """Reading topics, open to every process."""
-
-    async def topics(self) -> list[TopicStanding]:
-        """All topics that have events."""
 
     async def subscriptions(self) -> list[SubscriptionStanding]:
         """All subscriptions there ever were and that nobody has removed."""
@@ -231,7 +251,7 @@ class TopicReader(Protocol):
     ) -> list[StoredEvent]:
         """Events of a topic after a position, oldest first, as long as they fit; one at least."""
 
-    async def newest_events(self, topic: str, limit: int) -> list[StoredEvent]:
+    async def newest_events(self, topic: str, limit: int, most_bytes: int) -> list[StoredEvent]:
         """The newest events of a topic, newest first."""
 
     async def failed_deliveries(
@@ -241,19 +261,23 @@ class TopicReader(Protocol):
         function: str | None = None,
         after: int = 0,
         limit: int = 100,
+        most_bytes: int = FAILED_BYTES,
     ) -> list[FailedDelivery]:
         """What was put aside, oldest first, after this number: of topics or queues (``source``), of
-        one topic or queue (``name``), of one function; None for any.
+        one topic or queue (``name``), of one function; None for any. As long as contents fit, one
+        at least.
         """
 
-    async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
-        """Events and messages with these causes, oldest first."""
+    async def failed_counts(self) -> list[FailedCount]:
+        """How many deliveries were put aside, function by function."""
 
-    async def flow_instances(self, causes: Sequence[str], limit: int) -> list[CausedInstance]:
-        """Instances with these causes, oldest first."""
+    async def topic_names(self) -> list[str]:
+        """Those of all topics that have events; costs one look per topic."""
 
-    async def flow_event(self, cause: str) -> FlowEvent | None:
-        """The event or message that is the cause of others, itself; None when it is gone."""
+    async def topic_page(
+        self, topic: str, after: int, limit: int, most_bytes: int
+    ) -> TopicPage | None:
+        """Events after a position, as long as they fit, one at least; None when there is none."""
 
     async def topic_news(self, cursor: int | None) -> TopicNews:
         """Which topics have events after a position; None: all that have any."""
@@ -302,14 +326,36 @@ class TopicStorage(TopicReader, Protocol):
             FencedError: the lease does not hold any more; nothing was written.
         """
 
+    async def write_notes(
+        self,
+        lease: Lease,
+        notes: Mapping[str, str],
+        failed: Sequence[FailedDelivery] = (),
+        redelivered: Sequence[int] = (),
+    ) -> None:
+        """Durably keep notes, as ``write_note`` does, in one transaction.
+
+        Args:
+            lease: Of a partition.
+            notes: Texts by key.
+            failed: What is put aside with them.
+            redelivered: Events of ``redeliveries`` that are done with, by position.
+
+        Raises:
+            FencedError: the lease does not hold any more; nothing was written.
+        """
+
     async def remove_subscription(self, name: str) -> bool:
         """Forget a subscription and what was put aside for it; whether there was one."""
 
-    async def trim(self, topic: str, retention: Retention) -> int:
-        """Delete old events of a topic, some thousand at a time; how many went."""
+    async def trim(self, topic: str, point: TrimPoint, limit: int) -> Trimmed:
+        """Delete old ones of the oldest events of a topic; so many are looked at."""
 
     async def drop_failed(self, numbers: Sequence[int]) -> int:
         """Delete what was put aside; how many there were."""
 
-    async def redrive(self, numbers: Sequence[int]) -> int:
-        """Give failed deliveries back to their function, with all attempts; how many there were."""
+    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> int:
+        """Give failed deliveries back to their function, with all attempts; how many there were.
+
+        A message is ready from ``now`` on.
+        """

@@ -10,7 +10,8 @@ import asyncio
 import codecs
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -46,6 +47,8 @@ _HARMLESS: Final = re.compile(
 _BODY_HEADERS: Final = frozenset({"content-type", "content-length", "content-encoding"})
 _PORTS: Final = {"http": 80, "https": 443}
 _MOST_PORT: Final = 65_535
+_DRAINED_BYTES: Final = 64 * 1024
+"""So much of an answer that nobody wants is read, for the sake of the connection."""
 _SLOW_CODECS: Final = frozenset({"idna", "punycode"})
 """They write names of hosts, and take the square of a text's length: hours for a long answer."""
 
@@ -86,7 +89,23 @@ class HttpActivity:
             TimeoutError: it took too long.
         """
         what = f"{request.method} {request.url}"
-        work = asyncio.ensure_future(self._answered(request, what))
+        work = asyncio.ensure_future(self._answered(self._send(request), what))
+        return await _within(
+            work, context, self._clock, self._timeout_seconds, f"no answer to {what}"
+        )
+
+    async def deliver(self, request: HttpRequest) -> int:
+        """Make a request of which only the status of the answer matters; no redirect is followed.
+
+        Raises:
+            ConnectionError: there is no answer.
+            HttpCallError: the request cannot be made.
+            OutboundRefusedError: the address may not be called.
+            TimeoutError: it took too long.
+        """
+        what = f"{request.method} {request.url}"
+        work = asyncio.ensure_future(self._answered(self._send_once(request), what))
+        context = ActivityContext(what)
         return await _within(
             work, context, self._clock, self._timeout_seconds, f"no answer to {what}"
         )
@@ -99,11 +118,11 @@ class HttpActivity:
 
     # --- requests ---------------------------------------------------------------------------------
 
-    async def _answered(self, request: HttpRequest, what: str) -> HttpAnswer:
+    async def _answered(self, sending: Awaitable[T], what: str) -> T:
         import httpx2  # noqa: PLC0415 - only apps that call over HTTP need it
 
         try:
-            return await self._send(request)
+            return await sending
         except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol) as error:
             raise HttpCallError(f"{what} cannot be sent: {error}") from error
         except (httpx2.HTTPError, OSError) as error:
@@ -113,16 +132,7 @@ class HttpActivity:
     async def _send(self, request: HttpRequest) -> HttpAnswer:
         import httpx2  # noqa: PLC0415 - as above
 
-        try:
-            url = httpx2.URL(request.base or "").join(request.url)
-            origin = httpx2.URL(request.origin) if request.origin else url
-        except (httpx2.InvalidURL, ValueError) as error:
-            raise HttpCallError(f"{request.url!r} is not an address: {error}") from None
-        headers = [(name, value) for name, all_ in request.headers.items() for value in all_]
-        if request.token_source is not None:
-            token = await self._token(request)
-            headers = [one for one in headers if one[0].lower() != "authorization"]
-            headers.append(("Authorization", f"Bearer {token}"))
+        url, origin, headers = await self._head(request)
         method, content = request.method, request.content
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._exchange(method, url, content, _fit_for(url, origin, headers))
@@ -142,6 +152,36 @@ class HttpActivity:
         raise HttpCallError(
             f"{request.method} {request.url} was redirected more than {MAX_REDIRECTS} times"
         )
+
+    async def _send_once(self, request: HttpRequest) -> int:
+        url, _, headers = await self._head(request)
+        response = await self._exchange(request.method, url, request.content, headers)
+        try:
+            length = response.headers.get("content-length", "")
+            if length.isdigit() and int(length[:20]) <= _DRAINED_BYTES:
+                async for _part in response.aiter_raw():
+                    await asyncio.sleep(0)  # then the connection can be used again
+            return response.status_code
+        finally:
+            await response.aclose()
+
+    async def _head(
+        self, request: HttpRequest
+    ) -> "tuple[httpx2.URL, httpx2.URL, list[tuple[str, str]]]":
+        """Where a request goes, where it was meant to, and its headers."""
+        import httpx2  # noqa: PLC0415 - as above
+
+        try:
+            url = httpx2.URL(request.base or "").join(request.url)
+            origin = httpx2.URL(request.origin) if request.origin else url
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise HttpCallError(f"{request.url!r} is not an address: {error}") from None
+        headers = [(name, value) for name, all_ in request.headers.items() for value in all_]
+        if request.token_source is not None:
+            token = await self._token(request)
+            headers = [one for one in headers if one[0].lower() != "authorization"]
+            headers.append(("Authorization", f"Bearer {token}"))
+        return url, origin, headers
 
     async def _exchange(
         self, method: str, url: "httpx2.URL", content: str | None, headers: list[tuple[str, str]]
@@ -247,6 +287,10 @@ class HttpActivity:
                 f"token source {name!r} must return a non-empty str, got {type(token).__name__}"
             )
         return token
+
+
+http_of_host: "Final[ContextVar[HttpActivity]]" = ContextVar("http_of_host")
+"""That of the host that runs a function which an event starts."""
 
 
 async def _token_of(name: str, source: Callable[[], Any]) -> object:

@@ -32,7 +32,7 @@ _TRANSLATED: Final = IPv6Network("64:ff9b::/96")
 
 
 class OutboundSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where ``ctx.call_http`` may go.
+    """Where ``ctx.call_http`` and ``app.push`` may go.
 
     Attributes:
         block_private: Refuse addresses that are not public: loopback, private networks,

@@ -1,12 +1,15 @@
 """The app: the functions of one program."""
 
 import asyncio
+import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
+
+from msgspec.structs import asdict
 
 from tenuto.client.client import Client, OrchestrationHandle
 from tenuto.client.status import InstanceStatus
@@ -373,6 +376,68 @@ class App(FunctionRegistry):
 
         return register
 
+    def blob(
+        self,
+        path: str,
+        *,
+        connection: str = "AzureWebJobsStorage",
+        concurrency: int = 8,
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+    ) -> Callable[[F], F]:
+        """Register a function to be started by blobs of Azure Storage, or of an emulator.
+
+        Needs ``tenuto[azure]``. Each blob starts it once when it is new, and once more when its
+        content has changed; at least once, when a host dies meanwhile. One host of a store looks
+        through the container. A blob whose function fails in each attempt is noted in the queue
+        ``webjobs-blobtrigger-poison`` of the account.
+
+        Args:
+            path: Container and pattern, such as ``plates/{name}.jpg``.
+            connection: The environment variable that holds the connection string, or the string.
+            concurrency: How many blobs are worked on at once.
+            retry: When a function that has failed is run again; 5 attempts by default, the pauses
+                between them doubled from 1 second on.
+            name: Under it is kept which blobs were run; the function's own when None.
+
+        Returns:
+            A decorator that leaves the function as it is. The function may be ``def`` (runs in a
+            thread) or ``async def``, and take the ``Blob`` and the host's ``Client``
+            (``SyncClient`` in a ``def``), by annotation. What it returns is dropped, unless
+            ``publishes`` says more.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+
+        Example:
+            ::
+
+                @app.blob("plates/{name}.jpg")
+                async def recognise(blob: Blob, client: Client) -> None:
+                    await client.start(read_plate, blob.name)
+        """
+
+        def register(function: F) -> F:
+            from tenuto.host.native_blobs import (  # noqa: PLC0415 - few apps have any
+                native_blob_function,
+            )
+            from tenuto.host.native_triggered import (  # noqa: PLC0415 - the same
+                checked_concurrency,
+                redelivery_of,
+            )
+
+            def make(checked_name: str) -> TriggeredFunction:
+                again = redelivery_of(retry)
+                options = {"concurrency": checked_concurrency(concurrency), **asdict(again)}
+                return native_blob_function(
+                    function, checked_name, path=path, connection=connection, options=options
+                )
+
+            self.add_triggered(function, name, make)
+            return function
+
+        return register
+
     def publishes(
         self, topic: str, *, key: str | None = None, type: str | None = None
     ) -> Callable[[F], F]:
@@ -407,6 +472,218 @@ class App(FunctionRegistry):
             from tenuto.host.native_triggered import RESULTS, Results  # noqa: PLC0415 - few apps have any
 
             setattr(function, RESULTS, Results(name, key, type))
+            return function
+
+        return register
+
+    def files(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        pattern: str = "*",
+        recursive: bool = False,
+        settled: timedelta = timedelta(seconds=1),
+        concurrency: int = 4,
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+    ) -> Callable[[F], F]:
+        """Register a function to be run for each file that arrives in a folder, or changes there.
+
+        The folder is looked at once a second. Of several hosts on one store one does it. A file
+        runs once; after a host has died, once more.
+
+        Args:
+            folder: Its path; it must be there when a host starts.
+            pattern: Which names count, such as ``*.csv``. Hidden ones (``.name``) only do when it
+                begins with a dot.
+            recursive: Whether files in folders of the folder count, too.
+            settled: A file is complete when it has not changed for so long.
+            concurrency: How many files run at once, 1 to 1,000.
+            retry: How often a file is tried whose function has failed, before it is put aside; five
+                times by default, with pauses that grow from one second.
+            name: What is known of its files is kept under it; the function's own when None.
+
+        Returns:
+            A decorator that leaves the function as it is. The function may be ``def`` (runs in a
+            thread) or ``async def``, and take an ``ArrivedFile`` and the host's ``Client``
+            (``SyncClient`` in a ``def``), by annotation. What it returns is dropped.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+
+        Example:
+            ::
+
+                @app.files("inbox", pattern="*.jpg")
+                def recognise(file: ArrivedFile, client: SyncClient) -> None:
+                    client.publish("plates", read_plate(file.path))
+        """
+
+        def register(function: F) -> F:
+            from tenuto.host.native_files import FilesOptions, native_files  # noqa: PLC0415 - few apps have any
+
+            options = FilesOptions(
+                folder=folder,
+                pattern=pattern,
+                recursive=recursive,
+                settled=settled,
+                concurrency=concurrency,
+                retry=retry,
+            )
+            self.add_triggered(function, name, lambda known: native_files(function, known, options))
+            return function
+
+        return register
+
+    def event(
+        self,
+        *,
+        concurrency: int = 16,
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+    ) -> Callable[[F], F]:
+        """Register a function to be run for each event that Event Grid posts to this app's server.
+
+        Its address is ``/runtime/webhooks/eventgrid?functionName=NAME``, with ``&code=KEY`` when
+        the server has keys. Events are durable before Event Grid is answered. It may post them in
+        its own schema or as CloudEvents; other senders of CloudEvents may, too.
+
+        Args:
+            concurrency: How many events are worked on at once, 1 to 1,000.
+            retry: When a function that has failed is run again; 5 attempts by default, the pauses
+                between them doubled from 1 second on.
+            name: Its name in the address; the function's own when None.
+
+        Returns:
+            A decorator that leaves the function as it is. The function may be ``def`` (runs in a
+            thread) or ``async def``, and take the ``Event``, its data as one parameter of its type,
+            and the host's ``Client`` (``SyncClient`` in a ``def``), by annotation. What it returns
+            is dropped.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+
+        Example:
+            ::
+
+                @app.event()
+                async def blob_created(event: Event, client: Client) -> None:
+                    await client.start(process_blob, event.data["url"])
+        """
+
+        def register(function: F) -> F:
+            from tenuto.host.native_event_grid import native_event  # noqa: PLC0415 - few apps have any
+
+            self.add_triggered(
+                function, name, lambda known: native_event(function, known, concurrency, retry)
+            )
+            return function
+
+        return register
+
+    # --- what goes out ---------------------------------------------------------------------------
+
+    def push(
+        self,
+        topic: str,
+        url: str,
+        *,
+        filter: "EventFilter | None" = None,
+        headers: Mapping[str, str] | None = None,
+        secret_headers: Mapping[str, str] | None = None,
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Post each event of a topic to an address, as a CloudEvent 1.0 in the structured form.
+
+        A subscription like others: it keeps its own place, events of one key come one after
+        another, and each comes at least once, under the same id. It is accepted with any answer
+        from 200 to 299; otherwise it is posted again, and put aside after the last attempt. Where
+        requests may go says the setting ``outbound``.
+
+        Args:
+            topic: Its name.
+            url: Where to; not a place for secrets, since errors show it.
+            filter: Which events, as for ``subscribe``.
+            headers: What goes along with each.
+            secret_headers: Headers whose values are secret, each with the name of the variable of
+                the environment that holds it. It must be set when a host starts.
+            retry: When one is posted again; 5 attempts by default, the pauses between them doubled
+                from 1 second on.
+            name: Of the subscription; made of the topic and the address's host by default.
+
+        Raises:
+            RegistrationError: something of it cannot be used.
+
+        Example:
+            ::
+
+                app.push(
+                    "orders",
+                    "https://billing.example.com/events",
+                    secret_headers={"Authorization": "BILLING_TOKEN"},
+                )
+        """
+        from tenuto.host.native_pushes import PushOptions, pushed_topic  # noqa: PLC0415 - few apps have any
+
+        options = PushOptions(
+            topic=topic,
+            url=url,
+            filter=filter,
+            headers=headers,
+            secret_headers=secret_headers,
+            retry=retry,
+        )
+        self.add_triggered(
+            options, name or options.name, lambda known: pushed_topic(known, options)
+        )
+
+    def queue(
+        self,
+        queue: str,
+        *,
+        concurrency: int = 16,
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+    ) -> Callable[[F], F]:
+        """Register a function to be run for each message of a queue of this task hub.
+
+        A message is delivered at least once, under the same id each time. When the function fails
+        it is tried again after a pause; after its last attempt the message is put aside, and
+        `tenuto queues failed` shows it. Of several hosts on one store one works on a queue.
+
+        Args:
+            queue: The queue's name; it needs no setting up.
+            concurrency: How many messages are worked on at once, from 1 to 1,000; 1 for one at a
+                time, over all hosts.
+            retry: How often a message is tried, with which pauses; 5 times, after 1, 2, 4 and 8
+                seconds, when None.
+            name: The function's name in logs and figures; its own when None.
+
+        Returns:
+            A decorator that leaves the function as it is. The function may be ``def`` (runs in a
+            thread) or ``async def``, and take the message's data in one parameter, whose annotation
+            is its type, a ``QueueMessage`` and the host's ``Client`` (``SyncClient`` in a ``def``),
+            by annotation. What it returns is dropped.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+
+        Example:
+            ::
+
+                @app.queue("thumbnails", concurrency=4)
+                def make_thumbnail(picture: Picture, message: QueueMessage) -> None:
+                    shrink(picture.path, message.id)
+        """
+
+        def register(function: F) -> F:
+            from tenuto.host.native_queues import native_queue  # noqa: PLC0415 - few apps have any
+
+            make = partial(
+                native_queue, function, queue=queue, concurrency=concurrency, retry=retry
+            )
+            self.add_triggered(function, name, make)
             return function
 
         return register

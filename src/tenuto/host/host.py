@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
 from tenuto.client.client import Client
@@ -17,7 +17,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, Storage
-from tenuto.engine.program import Program, RunnerMeans
+from tenuto.engine.program import Program, RunnerMeans, TriggeredFunction
 from tenuto.functions.locating import check_not_importing
 from tenuto.host.clock import SystemClock
 from tenuto.host.last_word import LastWord
@@ -27,9 +27,11 @@ from tenuto.host.timers import HostTimers, timers_of
 from tenuto.host.triggers import HostTriggers, check_triggered
 from tenuto.host.watchdog import Watchdog
 from tenuto.link.links import Links
+from tenuto.messaging.retention import TopicRetention
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.ids import InstanceId
 from tenuto.model.timing import to_datetime
+from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage import open_storage
 from tenuto.telemetry.host_log import HostLog
 from tenuto.telemetry.log_observer import LogObserver
@@ -107,6 +109,7 @@ class Host:
         self._runs_timers = run_timers
         self._timers: HostTimers | None = None
         self._triggers: HostTriggers | None = None
+        self._retention: TopicRetention | None = None
         self._links: Links | None = None
 
     @property
@@ -206,9 +209,18 @@ class Host:
         self._timers.start()
         self._links = links
         await links.start(self._hub.partitions)
-        self._triggers = HostTriggers(triggered, engine, self._client)
-        await self._triggers.start()
+        await self._listen(self._client, engine, triggered)
         self._log.started(time.perf_counter() - began, self.settings)
+
+    async def _listen(
+        self, client: Client, engine: Engine, triggered: list[TriggeredFunction]
+    ) -> None:
+        """Let events start functions, and look after topics."""
+        self._triggers = HostTriggers(triggered, engine, client, self.settings.outbound)
+        await self._triggers.start()
+        if self._runs_timers:
+            self._retention = TopicRetention(engine, self.settings.topics)
+            self._retention.start()
 
     def _tell_of_before(self, hub: HubInfo, last_word: str | None) -> None:
         """What a person may want to know of the store's time before this host."""
@@ -230,7 +242,14 @@ class Host:
             webhook_base=self._base_of_links,
             webhook_secret=self.hub.secret,
             client_binding=self.client_binding,
+            publish=self._publish,
         )
+
+    async def _publish(
+        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+    ) -> None:
+        """For functions of programs, once the host runs."""
+        await self.client.gateway.publish(events, messages)
 
     def _base_of_links(self) -> str:
         """Where links point. Without a server they wait for one, and the log says so, once."""
@@ -317,6 +336,7 @@ class Host:
 
         First of all: they may wait for what instances here have to do.
         """
+        await self._end_retention()
         timers, self._timers = self._timers, None
         triggers, self._triggers = self._triggers, None
         if timers is None or triggers is None:
@@ -326,12 +346,18 @@ class Host:
         await asyncio.gather(timers.stop(seconds), triggers.stop(seconds))
         return max(0.0, seconds - (loop.time() - began))
 
+    async def _end_retention(self) -> None:
+        retention, self._retention = self._retention, None
+        if retention is not None:
+            await retention.stop()
+
     async def abandon(self) -> None:
         """Go without a farewell, as a process that dies; for tests of what is recovered then."""
         lifecycle, self._lifecycle = self._lifecycle, None
         self._client = None
         await self._hang_up()
         self._watch_no_more()
+        await self._end_retention()
         timers, self._timers = self._timers, None
         if timers is not None:
             await timers.abandon()

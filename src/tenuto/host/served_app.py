@@ -96,7 +96,7 @@ class ServedApp:
                     triggers=self.front.http_triggers,
                     mounts=self.front.mounts,
                     prefix=self._prefix,
-                    metrics=Metrics(self._metrics.render, CONTENT_TYPE),
+                    metrics=Metrics(self._metrics.render, CONTENT_TYPE, self._metrics.refresh),
                     storage=self._settings.storage,
                     configuration=msgspec.to_builtins(self._settings),
                     sources=self._sources,

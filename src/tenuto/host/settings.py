@@ -21,6 +21,7 @@ from tenuto.functions.outbound import OutboundSettings
 from tenuto.http.options import HttpSettings
 from tenuto.interop.workers.options import WorkerSettings
 from tenuto.link.options import LinkSettings
+from tenuto.messaging.options import TopicSettings
 from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits
 
@@ -73,7 +74,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             function behind HTTP.
         cpu_workers: Processes for activities with ``cpu_bound=True``; None for one per processor.
         http: How the server listens, and what it lets in.
-        outbound: Where ``ctx.call_http`` may go.
+        outbound: Where ``ctx.call_http`` and ``app.push`` may go.
+        topics: How long events of topics are kept.
         links: What may wait for linked hubs, and how patient links are.
         workers: What the processes of an Azure Functions app may use.
         log_format: ``text`` for people or ``json`` for machines.
@@ -99,6 +101,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cpu_workers: _Count | None = None
     http: HttpSettings = HttpSettings()
     outbound: OutboundSettings = OutboundSettings()
+    topics: TopicSettings = TopicSettings()
     links: LinkSettings = LinkSettings()
     workers: WorkerSettings = WorkerSettings()
     log_format: Literal["text", "json"] = "text"
@@ -122,6 +125,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "limits": Limits,
     "http": HttpSettings,
     "outbound": OutboundSettings,
+    "topics": TopicSettings,
     "links": LinkSettings,
     "workers": WorkerSettings,
 }

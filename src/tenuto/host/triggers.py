@@ -21,6 +21,7 @@ from tenuto.engine.program import (
     TopicTrigger,
     TriggeredFunction,
 )
+from tenuto.functions.outbound import OutboundSettings
 from tenuto.messaging.listening import Listener, ListenerMeans, MakeListener
 from tenuto.model.errors import RegistrationError, StorageError
 
@@ -39,8 +40,9 @@ def check_triggered(functions: Iterable[TriggeredFunction]) -> list[TriggeredFun
     """The functions that events start, each with a name of its own.
 
     Raises:
-        RegistrationError: two have the same name, or the listener of one needs a package that is
-            not installed.
+        RegistrationError: two have the same name, the listener of one needs a package that is
+            not installed, or its ``check``, or that of
+            the function itself, refuses it.
     """
     found: dict[str, TriggeredFunction] = {}
     for one in functions:
@@ -50,8 +52,30 @@ def check_triggered(functions: Iterable[TriggeredFunction]) -> list[TriggeredFun
                 "known of their deliveries is kept by name, so rename one of them"
             )
         found[one.name] = one
-        _maker_of(one)
+        check = getattr(_maker_of(one), "check", None)
+        if check is not None:
+            check(one)
+        own = getattr(one, "check", None)
+        if own is not None:
+            own()
+    _check_queues(found.values())
     return list(found.values())
+
+
+def _check_queues(functions: Iterable[TriggeredFunction]) -> None:
+    """A message goes to one function: which of two it would be, nobody could say."""
+    found: dict[str, str] = {}
+    for one in functions:
+        if not isinstance(one.trigger, QueueTrigger):
+            continue
+        queue = one.trigger.queue
+        if queue in found:
+            raise RegistrationError(
+                f"functions {found[queue]!r} and {one.name!r} both take the messages of queue "
+                f"{queue!r}; a message goes to one function: give each a queue of its own, or "
+                "publish to a topic, which both can subscribe to"
+            )
+        found[queue] = one.name
 
 
 def _maker_of(function: TriggeredFunction) -> MakeListener:
@@ -74,13 +98,18 @@ class HostTriggers:
         functions: What ``check_triggered`` gives.
         engine: Knows which partitions are ours, the clock and the store.
         client: What functions are given.
+        outbound: Where their requests may go.
     """
 
     def __init__(
-        self, functions: Iterable[TriggeredFunction], engine: Engine, client: Client
+        self,
+        functions: Iterable[TriggeredFunction],
+        engine: Engine,
+        client: Client,
+        outbound: OutboundSettings,
     ) -> None:
         self._engine = engine
-        means = self._means = ListenerMeans(engine, client)
+        means = self._means = ListenerMeans(engine, client, outbound)
         self._listeners: list[Listener] = [_maker_of(one)(one, means) for one in functions]
 
     async def start(self) -> None:
@@ -122,6 +151,7 @@ class HostTriggers:
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, and wait for what runs, at most this long."""
         self._hear_no_more()
+        self._means.stopping()
         await self._means.topics.stop()
         began = time.monotonic()
         results: list[Any] = await asyncio.gather(
@@ -131,6 +161,7 @@ class HostTriggers:
         for error in results:
             if isinstance(error, Exception):
                 self._engine.observer.problem(None, f"a listener did not stop cleanly: {error!r}")
+        await self._means.http.stop()
 
     async def abandon(self) -> None:
         """Go as a process goes that dies: what runs is given up, and nothing is noted."""
@@ -138,3 +169,4 @@ class HostTriggers:
         await self._means.topics.stop()
         for one in self._listeners:
             await one.abandon()
+        await self._means.http.stop()

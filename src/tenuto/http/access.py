@@ -46,6 +46,7 @@ class Access:
         *,
         opened_by_link: bool = False,
         opened_by_system_key: bool = False,
+        opened_by_event_grid_key: bool = False,
     ) -> Role:
         """What the caller may do.
 
@@ -54,6 +55,7 @@ class Access:
             needed: The least role; None for everybody.
             opened_by_link: Whether a link to parameter ``instanceId`` will do, too.
             opened_by_system_key: Whether the system key will do, too, for who may operate.
+            opened_by_event_grid_key: Whether the key of Event Grid's webhook will do, too.
 
         Raises:
             UnauthorizedError: there are keys, and the caller sent none of them.
@@ -71,7 +73,9 @@ class Access:
         role = self._role_of(sent)
         if role is None and opened_by_link:
             role = self._role_by_link(call, needed, sent)
-        if role is None and opened_by_system_key and self._is_system_key(sent):
+        if role is None and opened_by_system_key and _is(self._tokens.system_key, sent):
+            role = Role.OPERATE
+        if role is None and opened_by_event_grid_key and _is(self._tokens.event_grid_key, sent):
             role = Role.OPERATE
         if role is None:
             raise UnauthorizedError(
@@ -95,8 +99,10 @@ class Access:
         """Opens all instances, and nothing but them, to operate; empty when there are no keys."""
         return "" if self._is_open else self._tokens.system_key
 
-    def _is_system_key(self, sent: str) -> bool:
-        return hmac.compare_digest(_digest(self._tokens.system_key), _digest(sent))
+    @property
+    def event_grid_key(self) -> str:
+        """Opens the webhook of Event Grid, and nothing else; empty when there are no keys."""
+        return "" if self._is_open else self._tokens.event_grid_key
 
     def _role_by_link(self, call: Call, needed: Role, sent: str) -> Role | None:
         token = self._tokens.read(sent, InstanceId(call.parameters["instanceId"]), self._now())
@@ -159,6 +165,10 @@ class Access:
             return ""
         expires_at_seconds = self._now() // MICROSECONDS + self._link_seconds
         return self._tokens.make(instance_id, opens, expires_at_seconds)
+
+
+def _is(key: str, sent: str) -> bool:
+    return hmac.compare_digest(_digest(key), _digest(sent))
 
 
 def _digest(text: str) -> bytes:

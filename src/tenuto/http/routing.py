@@ -302,6 +302,8 @@ class Route(Struct, frozen=True, kw_only=True):
         opened_by_link: Whether a link to the instance in parameter ``instanceId`` opens it, too.
         opened_by_system_key: Whether the key opens it, too, that stands in what programs for
             Durable Functions are told.
+        opened_by_event_grid_key: Whether the key opens it, too, that stands in the address of Event
+            Grid's webhook.
         hides_methods: Whether a wrong method is "nothing there" (404), as Durable Functions has
             it, rather than 405 with the right ones.
     """
@@ -313,6 +315,7 @@ class Route(Struct, frozen=True, kw_only=True):
     operation: Operation = Operation()
     opened_by_link: bool = False
     opened_by_system_key: bool = False
+    opened_by_event_grid_key: bool = False
     hides_methods: bool = False
 
     @property

@@ -26,6 +26,7 @@ _PREFIX: Final = "l1"
 _PARTS: Final = 4
 _SYSTEM_PREFIX: Final = "s1"
 _SYSTEM: Final = b"the system key of Durable Functions"
+_EVENT_GRID: Final = b"the system key of Event Grid"
 
 
 class Opens(StrEnum):
@@ -69,6 +70,11 @@ class Tokens:
     def system_key(self) -> str:
         """What stands in the templates of links that programs for Durable Functions are given."""
         return f"{_SYSTEM_PREFIX}.{_text(hmac.digest(self._secret, _SYSTEM, 'sha256'))}"
+
+    @property
+    def event_grid_key(self) -> str:
+        """What stands in the address of the webhook that Event Grid is given."""
+        return f"{_SYSTEM_PREFIX}.{_text(hmac.digest(self._secret, _EVENT_GRID, 'sha256'))}"
 
     def make(self, instance_id: InstanceId, opens: Opens, expires_at_seconds: int) -> str:
         """A token for an instance.

@@ -23,6 +23,7 @@ from tenuto.model.timing import MICROSECONDS, to_datetime
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
+_KIB: Final = 1024
 
 
 def duration(microseconds: int, *, least_unit: Literal["ms", "s"] = "ms") -> str:
@@ -38,6 +39,16 @@ def duration(microseconds: int, *, least_unit: Literal["ms", "s"] = "ms") -> str
     if seconds < _DAY:
         return f"{seconds // _HOUR} h {seconds % _HOUR // _MINUTE:02} min"
     return f"{seconds // _DAY} d {seconds % _DAY // _HOUR:02} h"
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < _KIB or unit == "GiB":
+            break
+        amount /= _KIB
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def moment(microseconds: int) -> str:

@@ -6,6 +6,7 @@ Owns what all kinds have in common: one attempt of a function, and the pauses be
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any, Final, Protocol, TypeAlias
 
 from tenuto.client.causes import running_for
@@ -13,6 +14,8 @@ from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
 from tenuto.engine.program import Delivery, Redelivery, TriggeredFunction
 from tenuto.engine.rows import Lease
+from tenuto.functions.http_activity import HttpActivity, http_of_host
+from tenuto.functions.outbound import OutboundSettings
 from tenuto.functions.user_calls import flush_output, is_given_up
 from tenuto.messaging.topics.feed import TopicFeed
 from tenuto.model.errors import StorageUnavailableError
@@ -24,7 +27,11 @@ _STORE_PAUSE: Final = 1_000_000
 
 
 class Listener(Protocol):
-    """Brings deliveries to one function. Made when its host starts; runs on the host's loop."""
+    """Brings deliveries to one function. Made when its host starts; runs on the host's loop.
+
+    A class may have a static method ``check(function)``, which is called before the host opens its
+    store, and raises RegistrationError for what cannot be served.
+    """
 
     def take_up(self) -> None:
         """Partitions have become ours, or the host has begun: see whether there is work for us."""
@@ -45,15 +52,23 @@ class ListenerMeans:
     Args:
         engine: Knows which partitions are ours, the clock and the store.
         client: What functions are given.
+        outbound: Where their requests may go.
     """
 
-    def __init__(self, engine: Engine, client: Client) -> None:
+    def __init__(self, engine: Engine, client: Client, outbound: OutboundSettings) -> None:
         self.engine = engine
         self.client = client
         self.clock = engine.clock
         self.storage = engine.storage
         self.observer = engine.observer
+        # What one delivery sets in its context is nothing to the next one.
+        self._context = copy_context()
+        self.http: HttpActivity = HttpActivity(
+            {}, engine.clock, outbound, client.limits.payload_bytes
+        )
         self.topics: TopicFeed = TopicFeed(engine)
+        self._between: set[asyncio.Task[Any]] = set()
+        self._is_stopping = False
 
     def lease_for(self, name: str) -> Lease | None:
         """The lease of the partition that a name is hashed to; None when it is not ours."""
@@ -72,7 +87,7 @@ class ListenerMeans:
 
     def begin(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         """Run something on the host's loop; whose errors it reports itself."""
-        return self.engine.loop.create_task(work, name=name)
+        return self.engine.loop.create_task(work, name=name, context=self._context.copy())
 
     async def pause(self, duration: Microseconds) -> None:
         """Let the host's time pass."""
@@ -83,12 +98,30 @@ class ListenerMeans:
         finally:
             handle.cancel()
 
+    def stopping(self) -> None:
+        """Nobody waits for another attempt any more: the next host makes it."""
+        self._is_stopping = True
+        for one in self._between:
+            one.cancel()
+
+    async def _until_next_attempt(self, duration: Microseconds) -> None:
+        if self._is_stopping:
+            raise asyncio.CancelledError
+        task = asyncio.current_task()
+        assert task is not None, "deliveries run in tasks"
+        self._between.add(task)
+        try:
+            await self.pause(duration)
+        finally:
+            self._between.discard(task)
+
     async def attempt(
         self, function: TriggeredFunction, delivery: Delivery
     ) -> BaseException | None:
         """Run a function once; what it has raised. A delivery is busy meanwhile (see ``busy``)."""
         failure: BaseException | None = None
         with running_for(self.client, delivery.cause):
+            http_of_host.set(self.http)  # of the task, which runs nothing of another host
             try:
                 await function.run(delivery)
             except BaseException as error:
@@ -125,7 +158,7 @@ class ListenerMeans:
                 failure = await self.attempt(function, make(attempt, pause is None))
             if isinstance(failure, StorageUnavailableError):
                 # No fault of what is delivered: the store, or the host, is not there now.
-                await self.pause(_STORE_PAUSE)
+                await self._until_next_attempt(_STORE_PAUSE)
                 continue
             if failure is None or pause is None:
                 return failure
@@ -134,7 +167,7 @@ class ListenerMeans:
                 f"function {function.name!r} is tried again in {pause / 1_000_000:g} s (attempt "
                 f"{attempt} of {redelivery.attempts})"
             )
-            await self.pause(pause)
+            await self._until_next_attempt(pause)
 
 
 MakeListener: TypeAlias = Callable[[TriggeredFunction, ListenerMeans], Listener]

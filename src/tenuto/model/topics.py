@@ -6,7 +6,6 @@ message to one worker. Both are kept by the store (``engine.topic_ports``).
 
 from collections.abc import Mapping
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -25,7 +24,6 @@ MOST_ATTRIBUTES: Final = 64
 MOST_ID: Final = 512
 _FORBIDDEN: Final = frozenset("/\\#?")
 _NULL: Final = Raw(b"null")
-_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class EventContent(Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -142,7 +140,7 @@ class Event(Struct, frozen=True, kw_only=True):
     type: str | None = None
     source: str | None = None
     subject: str | None = None
-    attributes: Mapping[str, str] = _NONE
+    attributes: Mapping[str, str] = {}
 
 
 _WAIT: Final = "tenuto.topic/"
@@ -180,7 +178,7 @@ def event_of(stored: StoredEvent) -> Event:
         type=content.type,
         source=content.source,
         subject=content.subject,
-        attributes=_NONE if content.attributes is None else content.attributes,
+        attributes=content.attributes or {},
     )
 
 

@@ -154,7 +154,8 @@ def describe(event: object | None) -> str:
     number = getattr(event, "event_id", getattr(event, "task_id", None))
     if number is not None:
         text = f"{text} #{number}"
-    name = getattr(event, "name", getattr(event, "title", None))
+    place = getattr(event, "topic", getattr(event, "queue", None))
+    name = getattr(event, "name", getattr(event, "title", place))
     return text if name is None else f"{text} {plain_name(name)!r}"
 
 

@@ -1,12 +1,42 @@
 """Gauges of an engine: looked up when somebody asks, so that turns pay nothing for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from tenuto.engine.engine import Engine
+from tenuto.engine.queue_ports import QueueStanding
 from tenuto.model.hold import HoldReason
-from tenuto.model.timing import MICROSECONDS
+from tenuto.model.timing import MICROSECONDS, Microseconds
+
+_MOST_QUEUES: Final = 100
+"""Queues are named by programs: too many names would burden who keeps the figures."""
+
+
+def queue_gauges(queues: Sequence[QueueStanding], now: Microseconds) -> Iterator[Metric]:
+    """How queues stand, as last looked at; of many those with the most messages."""
+
+    def messages(one: QueueStanding) -> int:
+        return one.ready + one.delayed + one.in_work + one.failed
+
+    counts = GaugeMetricFamily(
+        "tenuto_queue_messages", "Messages of queues, by state.", labels=["queue", "state"]
+    )
+    oldest = GaugeMetricFamily(
+        "tenuto_queue_oldest_seconds",
+        "How long the first of the messages that are ready has been so.",
+        labels=["queue"],
+    )
+    for one in sorted(queues, key=messages, reverse=True)[:_MOST_QUEUES]:
+        counts.add_metric([one.name, "ready"], one.ready)
+        counts.add_metric([one.name, "delayed"], one.delayed)
+        counts.add_metric([one.name, "in_work"], one.in_work)
+        counts.add_metric([one.name, "failed"], one.failed)
+        waited = 0 if one.oldest is None else max(now - one.oldest, 0)
+        oldest.add_metric([one.name], waited / MICROSECONDS)
+    yield counts
+    yield oldest
 
 
 def engine_gauges(engine: Engine) -> Iterator[Metric]:
@@ -51,6 +81,7 @@ def engine_gauges(engine: Engine) -> Iterator[Metric]:
     for reason in HoldReason:
         held.add_metric([reason], engine.holding.counts.get(reason, 0))
     yield held
+    yield from queue_gauges(engine.queues_seen, now)
     yield from _link_gauges(engine)
     for name, meaning, value in values:
         yield GaugeMetricFamily(f"tenuto_{name}", meaning, value)

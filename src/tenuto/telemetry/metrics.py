@@ -27,6 +27,7 @@ from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.telemetry.distribution import Distribution
 from tenuto.telemetry.gauges import engine_gauges
+from tenuto.telemetry.messages import MessageGauges
 from tenuto.telemetry.traffic import Traffic
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -92,6 +93,7 @@ class MetricsObserver(Collector):
         self.activities_began = inner.activities_began
         self._version = version
         self._engine: Engine | None = None
+        self._messages: MessageGauges | None = None
         self.traffic = Traffic()
         self._turns = 0
         self._batch_turns = Distribution(_TURN_BOUNDS)
@@ -112,6 +114,12 @@ class MetricsObserver(Collector):
     def watch(self, engine: Engine) -> None:
         """Read gauges from this engine from now on; counters go on."""
         self._engine = engine
+        self._messages = MessageGauges(engine)
+
+    async def refresh(self) -> None:
+        """Bring up to date what takes questions to the store; before ``render``, where one can."""
+        if self._messages is not None:
+            await self._messages.refresh()
 
     def render(self) -> bytes:
         """Everything, in Prometheus' text format; of the type ``CONTENT_TYPE``."""
@@ -260,6 +268,8 @@ class MetricsObserver(Collector):
         yield from self._collect_traffic()
         if self._engine is not None:
             yield from engine_gauges(self._engine)
+        if self._messages is not None:
+            yield from self._messages.collect()
 
     def _collect_traffic(self) -> Iterator[Metric]:
         traffic = self.traffic

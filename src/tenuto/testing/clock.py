@@ -13,11 +13,15 @@ from typing import Final, Protocol
 
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.reading import Reading
+from tenuto.messaging.files import FolderWatch
 from tenuto.model.errors import InputError
 from tenuto.model.timing import Microseconds, span, to_datetime, to_microseconds
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """When virtual time begins, unless a test says otherwise."""
+
+
+_UPKEEP: Final = (Lifecycle, Reading, FolderWatch)
 
 
 class Driven(Protocol):
@@ -93,9 +97,9 @@ class VirtualClock:
 
     def call_at(self, when: Microseconds, callback: Callable[[], None]) -> VirtualCall:
         """Call back on the running loop when ``when`` has come, never before."""
-        # The lifecycle looks every few minutes for what is due soon; ``next_wake`` knows better,
-        # so time may pass these calls by.
-        is_upkeep = isinstance(getattr(callback, "__self__", None), Lifecycle | Reading)
+        # The lifecycle looks every few minutes for what is due soon, and some look at folders every
+        # second; ``next_wake`` knows better, so time may pass these calls by.
+        is_upkeep = isinstance(getattr(callback, "__self__", None), _UPKEEP)
         call = VirtualCall(when, callback, is_upkeep=is_upkeep)
         self._order += 1
         heappush(self._calls, (when, self._order, call))

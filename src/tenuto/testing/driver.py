@@ -12,7 +12,10 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from tenuto.client.gateway import Gateway, has_come
+from tenuto.client.topics import TopicsGateway
 from tenuto.engine.engine import Engine
+from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
+from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.model.errors import TenutoError
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import ClientMessage
@@ -88,7 +91,9 @@ class EngineDriver:
         await asyncio.sleep(_PAUSE_SECONDS)
 
     async def next_wake(self) -> Microseconds | None:
-        """The first moment at which an instance is due, stored or in memory."""
+        """The first moment at which an instance is due, stored or in memory, or something that
+        nothing tells of but a look.
+        """
         engine = self._engine
         now = engine.clock.now()
         moments = [
@@ -99,6 +104,10 @@ class EngineDriver:
         ]
         waiting = await engine.storage.due(engine.partitions.keys(), now, _FAR)
         moments += [wake.wake_at for wake in waiting]
+        for look in engine.looks:
+            moment = await look()
+            if moment is not None:
+                moments.append(moment)
         return min(moments, default=None)
 
     async def find(self, instance_ids: list[InstanceId]) -> list[InstanceRecord]:
@@ -151,6 +160,13 @@ class TimeSkippingGateway:
         finally:
             driver.open_requests -= 1
 
+    @property
+    def topics(self) -> TopicsGateway:
+        """Those of the present host."""
+        if self._inner is None:
+            raise TenutoError("the test host is not running; use `async with TestHost(app)`")
+        return self._inner.topics
+
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable."""
         async with self._request() as inner:
@@ -162,6 +178,43 @@ class TimeSkippingGateway:
         """See the gateway."""
         async with self._request() as inner:
             await inner.publish(events, messages)
+
+    async def queues(self) -> list[QueueStanding]:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.queues()
+
+    async def queue_messages(self, queue: str, limit: int, most_bytes: int) -> list[WaitingMessage]:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.queue_messages(queue, limit, most_bytes)
+
+    async def drop_queued(self, queue: str, message_ids: Sequence[str] | None = None) -> int:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.drop_queued(queue, message_ids)
+
+    async def failed_deliveries(
+        self,
+        source: str | None = None,
+        name: str | None = None,
+        function: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[FailedDelivery]:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.failed_deliveries(source, name, function, after, limit)
+
+    async def redrive(self, numbers: Sequence[int]) -> int:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.redrive(numbers)
+
+    async def drop_failed(self, numbers: Sequence[int]) -> int:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.drop_failed(numbers)
 
     async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Tell an instance something."""

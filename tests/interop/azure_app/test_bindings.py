@@ -45,10 +45,10 @@ def test_functions_of_known_bindings_are_fine() -> None:
 
 
 def test_an_unknown_binding_is_refused_with_those_that_are_known() -> None:
-    facts = function("orders", "queueTrigger", file="orders.py", line=7)
+    facts = function("orders", "cosmosDBTrigger", file="orders.py", line=7)
     (found,) = check_functions([facts])
     assert found.level is Level.UNSUPPORTED
-    expected = "function 'orders' has the binding queueTrigger (it), which is not served"
+    expected = "function 'orders' has the binding cosmosDBTrigger (it), which is not served"
     assert found.text == expected
     assert found.place == "orders.py:7"
     assert all(known in found.advice for known in KNOWN_BINDINGS)

@@ -47,7 +47,7 @@ def tock(t): ...
 @app.schedule(arg_name="t", schedule="nonsense")
 def tack(t): ...
 
-@app.queue_trigger(arg_name="m")
+@app.cosmos_db_trigger(arg_name="m")
 def orders(m): ...
 
 @app.activity_trigger("x")
@@ -64,7 +64,7 @@ def off(x): ...
     assert setting.startswith("function 'tick' has the setting 'Every' as schedule of its binding")
     assert rest == [
         "function 'tack' has a schedule that cannot be read",
-        "function 'orders' has the binding queueTrigger, which is not served",
+        "function 'orders' has the binding cosmosDBTrigger, which is not served",
     ]
     assert [one.name for one in report.functions] == ["tick", "tock", "tack", "orders"]
     notes = [one.text for one in report.findings if one.level is Level.NOTE]

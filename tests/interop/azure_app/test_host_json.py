@@ -167,7 +167,7 @@ def test_each_key_is_honoured_ignored_with_a_reason_or_refused(tmp_path: Path) -
         "extensionBundle": (Level.IGNORED, 3),
         "extensions.durableTask.hubName": (Level.HONOURED, 9),
         "extensions.durableTask.storageProvider": (Level.IGNORED, 10),
-        "extensions.queues": (Level.IGNORED, 12),
+        "extensions.queues.batchSize": (Level.HONOURED, 12),
         "functionTimeOuts": (Level.IGNORED, 14),
     }
     unknown = next(one for one in found if one.text == "functionTimeOuts")

@@ -90,6 +90,7 @@ app.timer('tick', {
   handler: () => {},
 });
 app.storageQueue('orders', { queueName: 'orders', return: output.storageQueue({}) });
+app.http('cosmos', { return: output.cosmosDB({}), extraInputs: [input.storageQueue({})] });
 app.http(NAME, {});
 app.setup('x');
 app.timer('tock', { schedule: EVERY });
@@ -119,8 +120,6 @@ def test_decorators_say_the_functions_of_a_python_app(tmp_path: Path) -> None:
     assert (start.file, start.line) == ("function_app.py", 10)
     wrong = [one for one in check_functions(scan.functions) if one.level is Level.UNSUPPORTED]
     assert [one.text.split(",")[0] for one in wrong] == [
-        "function 'orders' has the binding queueTrigger",
-        "function 'orders' has the binding blob",
         "function 'topic' has the binding serviceBusTrigger",
         "function 'generic' has the binding someTrigger",
     ]
@@ -171,6 +170,7 @@ def test_calls_say_the_functions_of_a_javascript_app(tmp_path: Path) -> None:
         "get": ["httpTrigger", "http"],
         "tick": ["timerTrigger"],
         "orders": ["queueTrigger"],
+        "cosmos": ["httpTrigger", "http"],
         "tock": ["timerTrigger"],
     }
     by_name = {one.name: one for one in scan.functions}
@@ -179,9 +179,13 @@ def test_calls_say_the_functions_of_a_javascript_app(tmp_path: Path) -> None:
     assert [one.name for one in scan.functions if one.retry] == ["tick"]
     assert [(one.text, one.place) for one in scan.findings] == [
         (
-            "output.storageQueue(...) makes a binding that is not served",
-            "src/functions/hello.js:20",
-        )
+            "output.cosmosDB(...) makes a binding that is not served",
+            "src/functions/hello.js:21",
+        ),
+        (
+            "input.storageQueue(...) makes a binding that is not served",
+            "src/functions/hello.js:21",
+        ),
     ]
 
 

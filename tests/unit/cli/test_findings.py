@@ -7,11 +7,11 @@ import pytest
 from tenuto.cli.findings import (
     Level,
     letters_finding,
-    size,
     store_findings,
     version_finding,
 )
 from tenuto.engine.upkeep import Examination
+from tenuto.insight.wording import size
 from tenuto.model.status import RuntimeStatus
 
 GIB = 1024**3

@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from tenuto.engine.ports import HostIdentity
+from tenuto.model.causes import CAUSE_TAG
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.errors import (
     SettingsError,
@@ -25,6 +26,7 @@ from tenuto.storage import open_storage
 from tenuto.storage.sqlite import SqliteStorage, database
 from tenuto.storage.sqlite.queries import MIGRATIONS
 from tests.conformance.storage_suite import Owner, everything, message, record, turn
+from tests.conformance.topics_suite import event, wait
 
 HOST = HostIdentity(owner="me", description="the first host")
 NOBODY = 65_534
@@ -296,6 +298,51 @@ async def test_who_waits_for_an_answer_when_a_store_is_migrated_still_gets_one(p
     await storage.close()
     awaits = {row.message_id: decode_message(row.message).awaits_answer for row in page.rows}
     assert awaits == {asked: True, other: False}
+
+
+async def test_a_store_that_knew_no_topics_goes_on_and_has_them(path: Path) -> None:
+    """One of 0.1, with an instance that waits and a message for it."""
+    one = record(1, tags={CAUSE_TAG: "message:plates/m"})
+    connection = apsw.Connection(str(path))
+    for script in MIGRATIONS[:7]:
+        connection.execute(script)
+    connection.execute("INSERT INTO hub (id, partitions, secret) VALUES (1, 1, 'secret')")
+    connection.execute("INSERT INTO partition (partition) VALUES (0)")
+    connection.execute(
+        "INSERT INTO instance (iid, partition, status, wake_at, created_at, updated_at, "
+        "instance_id, name, execution_id, root_id, generation, depth, deliveries, tags) "
+        "VALUES (1, 0, 0, NULL, ?, 0, ?, ?, ?, ?, 0, 0, 0, ?)",
+        (
+            one.created_at,
+            one.instance_id,
+            one.name,
+            one.execution_id,
+            one.root_id,
+            encode(one.tags).decode(),
+        ),
+    )
+    connection.execute(
+        "INSERT INTO inbox (message_id, partition, instance_id, message) VALUES (?, 0, ?, ?)",
+        ("m1", one.instance_id, bytes(message("m1").message).decode()),
+    )
+    connection.pragma("application_id", database.APPLICATION_ID)
+    connection.pragma("user_version", 7)
+    connection.close()
+    storage = SqliteStorage(path)
+    owner = await Owner.of(storage)
+    try:
+        assert [row.message_id for row in (await owner.loaded(1)).inbox] == ["m1"]
+        await owner.commit(
+            published=[event("a", key="k", iid=1)], topic_waits=[wait(1)], history=[turn(1, 0)]
+        )
+        page = await storage.topic_matches_of([(1, 1)], 1_000)
+        assert [one.instance_id for one in page.matches] == [one.instance_id]
+        (started,) = await storage.flow_instances(["message:plates/m"], 10)
+        assert started.instance_id == one.instance_id
+        await owner.commit(purged=[1])
+        assert await storage.topic_waits([0]) == []
+    finally:
+        await storage.close()
 
 
 async def test_a_failed_migration_changes_nothing(

@@ -24,6 +24,7 @@ from tenuto.model.limits import Limits
 from tenuto.model.topics import EventDetails, EventHead, PublishedEvent, QueuedMessage
 
 _MOST_AT_ONCE: Final = 10_000
+_LONGEST_DELAY: Final = timedelta(days=3660)
 
 _PUBLISH: Final = Operation(
     summary="Publish events to topics and put messages into queues, all or none; answers when they "
@@ -80,6 +81,11 @@ class MessagesApi:
 
     def _message(self, one: MessageToQueue) -> QueuedMessage:
         text = text_of(one.data) or "null"
+        if not 0 <= one.delay_seconds <= _LONGEST_DELAY.total_seconds():
+            raise HttpError(
+                f"delaySeconds must be from 0 to {_LONGEST_DELAY.total_seconds():,.0f}, got "
+                f"{one.delay_seconds:g}"
+            )
         delay = timedelta(seconds=one.delay_seconds) if one.delay_seconds else None
         stamp = self._stamp(one.cause)
         return message_of_text(one.queue, text, delay, message_id=one.id, stamp=stamp)

@@ -1,6 +1,7 @@
 """What machines ask of a server: whether it is well, and its figures."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct, structs
@@ -12,6 +13,7 @@ from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
+from tenuto.model.errors import StorageError
 from tenuto.telemetry.health import Health, check_health, silent_links
 
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
@@ -23,10 +25,12 @@ class Metrics(Struct, frozen=True):
     Attributes:
         render: Gives all of them as text.
         media_type: Of that text.
+        refresh: Brings up to date what takes questions to the store.
     """
 
     render: Callable[[], bytes]
     media_type: str
+    refresh: Callable[[], Awaitable[None]]
 
 
 class ObservationApi:
@@ -76,7 +80,11 @@ class ObservationApi:
 
     async def figures(self, _call: Call) -> Response:
         assert self._metrics is not None, "without it there is no route"
-        await self._engine.holding.count()
+        engine = self._engine
+        await engine.holding.count()
+        with suppress(StorageError):
+            engine.queues_seen = await engine.storage.queues(engine.clock.now())
+        await self._metrics.refresh()
         return Response(self._metrics.render(), 200, _NOT_KEPT, media_type=self._metrics.media_type)
 
 

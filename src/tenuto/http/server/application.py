@@ -18,13 +18,17 @@ from tenuto.http.admin.links import LinksApi
 from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.messages import MessagesApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
+from tenuto.http.admin.queues import QueuesApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.admin.running import RunningApi, TimerRunner
+from tenuto.http.admin.topics import TopicsApi
 from tenuto.http.answer_heads import check_headers
 from tenuto.http.durable_functions.routes import ManagementApi
 from tenuto.http.durable_functions.worker_calls import MOUNT as RPC_MOUNT
 from tenuto.http.durable_functions.worker_calls import WorkerCalls
 from tenuto.http.errors import MethodNotAllowedError, RouteNotFoundError, error_answer
+from tenuto.http.events.cloud_events import CloudEventsApi
+from tenuto.http.events.event_grid import EventGridApi
 from tenuto.http.explaining import Explaining
 from tenuto.http.functions.callbacks import Callbacks
 from tenuto.http.functions.description import described
@@ -180,6 +184,10 @@ class Application:
                 *management.routes(),
                 *admin.routes(),
                 *messages.routes(),
+                *QueuesApi(gateway).routes(),
+                *TopicsApi(gateway).routes(),
+                *CloudEventsApi(gateway, limits).routes(),
+                *EventGridApi(gateway, limits, served.program, self._access).routes(),
                 *FactsApi(
                     facts, served.program, served.triggers, foreign, served.engine.clock
                 ).routes(),
@@ -299,6 +307,7 @@ class Application:
                 route.role,
                 opened_by_link=route.opened_by_link,
                 opened_by_system_key=route.opened_by_system_key,
+                opened_by_event_grid_key=route.opened_by_event_grid_key,
             )
         if of_worker is None and not call.is_for_function:
             call.check_query(route)

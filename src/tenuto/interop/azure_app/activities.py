@@ -1,21 +1,24 @@
 """Activities of an app: attempts that go to its workers, and come back as outcomes."""
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from tenuto.engine.ports import ActivityWork, BegunWork, Clock, QueuedWork, WorkStage
+from tenuto.interop.azure_app.bindings.binder import BoundCall, StorageBindingError
 from tenuto.interop.azure_app.functions import NamedFunctions
 from tenuto.interop.azure_app.gathering import Gathering
 from tenuto.interop.azure_app.inputs import Inputs, NoServerError
 from tenuto.interop.workers.errands import CallErrand
 from tenuto.interop.workers.executed import FunctionLog
 from tenuto.interop.workers.pool import WorkerPool
-from tenuto.interop.workers.protocol import Call, Datum, Failed, Result
-from tenuto.model.errors import LimitError
+from tenuto.interop.workers.protocol import Call, Datum, Failed, FunctionFacts, Result
+from tenuto.model.causes import instance_cause
+from tenuto.model.errors import LimitError, TenutoError
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.limits import check_payload
@@ -66,12 +69,14 @@ class AppActivities:
         self._out: dict[ActivityWork, CallErrand] = {}
         self._begun: dict[ActivityWork, Microseconds] = {}
         self._queue: dict[ActivityWork, None] = {}
+        self._reading: dict[ActivityWork, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._gathering = Gathering(_to_nobody)
 
     @property
     def queued(self) -> int:
         """Attempts that wait."""
-        return len(self._queue) + len(self._out) - len(self._begun)
+        return len(self._queue) + len(self._out) + len(self._reading) - len(self._begun)
 
     @property
     def running(self) -> int:
@@ -90,7 +95,8 @@ class AppActivities:
         self._fill()
 
     def _fill(self) -> None:
-        while self._queue and len(self._out) < self._options.most_at_once:
+        most = self._options.most_at_once
+        while self._queue and len(self._out) + len(self._reading) < most:
             work = next(iter(self._queue))
             del self._queue[work]
             self._begin(work)
@@ -103,26 +109,85 @@ class AppActivities:
         try:
             inputs = self._inputs.of(function, given)
         except NoServerError as error:
-            failed = TaskFailed(work.task_id, failure_of(error, with_traceback=False))
-            self._gathering.ended(work.answered(failed, None))
+            self._refused(work, error)
             return
-        call = Call(
-            0,
-            function.name,
-            f"{work.instance_id}/{work.task_id}",
-            inputs,
-            {"instanceId": work.instance_id},
-        )
+        bound = self._inputs.bound(function)
+        if bound is None:
+            self._send(work, function, inputs, None)
+        else:
+            cause = instance_cause(work.instance_id)
+            call = bound.call(given, _metadata(work), cause=cause)
+            self._reading[work] = self._in_task(self._read(work, function, inputs, call))
+
+    def _refused(self, work: ActivityWork, error: TenutoError) -> None:
+        failed = TaskFailed(work.task_id, failure_of(error, with_traceback=False))
+        self._gathering.ended(work.answered(failed, None))
+
+    def _send(
+        self,
+        work: ActivityWork,
+        function: FunctionFacts,
+        inputs: Mapping[str, Datum | None],
+        bound: BoundCall | None,
+    ) -> None:
+        invocation = f"{work.instance_id}/{work.task_id}"
+        call = Call(0, function.name, invocation, inputs, _metadata(work))
 
         def begun() -> None:
             self._begun[work] = self._clock.now()
 
         def ended(answer: Result | Failed, _attachment: bytes) -> None:
-            self._ended(work, answer)
+            if bound is None or isinstance(answer, Failed):
+                self._ended(work, answer)
+            elif work in self._out or work in self._reading:
+                _ = self._in_task(self._write(work, answer, bound))
 
         errand = CallErrand(call, b"", ended, begun, self._options.timeout)
         self._out[work] = errand
         self._pool.call(errand)
+
+    # --- inputs and outputs of their own ---------------------------------------------------------
+
+    def _in_task(self, doing: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.get_running_loop().create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def settle(self, seconds: float) -> bool:
+        """Wait until outputs are written, at most this long; False when some are not."""
+        tasks = list(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        return all(one.done() for one in tasks)
+
+    async def _read(
+        self,
+        work: ActivityWork,
+        function: FunctionFacts,
+        inputs: Mapping[str, Datum | None],
+        bound: BoundCall,
+    ) -> None:
+        found: Mapping[str, Datum | None] = {}
+        error: StorageBindingError | None = None
+        try:
+            found = await bound.read()
+        except StorageBindingError as failed:
+            error = failed
+        del self._reading[work]
+        if error is None:
+            self._send(work, function, {**inputs, **found}, bound)
+        else:
+            self._refused(work, error)
+            self._fill()
+
+    async def _write(self, work: ActivityWork, answer: Result, bound: BoundCall) -> None:
+        try:
+            await bound.write(answer)
+        except StorageBindingError as error:
+            self._ended(work, Failed(answer.id, type(error).__name__, str(error)))
+        else:
+            self._ended(work, answer)
 
     def cancel(self, work: ActivityWork) -> bool:
         """Ask an attempt to stop; True when it had not begun, and never will."""
@@ -131,6 +196,11 @@ class AppActivities:
             self._gathering.dropped(work)
             return True
         errand = self._out.get(work)
+        if errand is None and work in self._reading:
+            self._reading.pop(work).cancel()
+            self._gathering.dropped(work)
+            self._fill()
+            return True
         if errand is None:
             return False
         work.canceled = True
@@ -161,6 +231,9 @@ class AppActivities:
         """Nobody waits for anything any more."""
         self._queue.clear()
         self._out.clear()
+        self._reading.clear()
+        for one in self._tasks:
+            one.cancel()
         self._begun.clear()
         self._gathering.clear()
 
@@ -196,6 +269,10 @@ class AppActivities:
         except (LimitError, ValueError) as error:
             return TaskFailed(work.task_id, failure_of(error, with_traceback=False))
         return TaskCompleted(work.task_id, text)
+
+
+def _metadata(work: ActivityWork) -> dict[str, Any]:
+    return {"instanceId": work.instance_id}
 
 
 def json_text(value: Datum | None) -> str | None:

@@ -10,8 +10,15 @@ from typing import Any, Final
 
 import msgspec
 
+from tenuto.client.causes import current_cause
 from tenuto.engine.program import HttpRequest, HttpResponse, TimerFire, TimerRetry
 from tenuto.interop.azure_app.activities import failure, json_text
+from tenuto.interop.azure_app.bindings.binder import (
+    RETURN,
+    StorageBindingError,
+    is_output,
+    kind_of,
+)
 from tenuto.interop.azure_app.folder.retry_policies import retry_policy
 from tenuto.interop.azure_app.functions import (
     HTTP,
@@ -104,7 +111,8 @@ class AppCaller:
             streamed: What is to be done when request and answer pass by the pipe.
 
         Raises:
-            FunctionFailedError: it has failed, or there is no server for its durable client.
+            FunctionFailedError: it has failed, there is no server for its durable client, an input
+                could not be had, or an output not be written.
             NoRoomError: it is for a request, of which there are too many.
         """
         loop = asyncio.get_running_loop()
@@ -116,9 +124,14 @@ class AppCaller:
             if not over.done():
                 over.set_result((answer, attachment))
 
+        bound_to = self._inputs.bound(function)
+        bound = None
         try:
             inputs = self._inputs.of(function, given)
-        except NoServerError as missing:
+            if bound_to is not None:
+                bound = bound_to.call(given, metadata or {}, body, current_cause.get())
+                inputs.update(await bound.read())
+        except (NoServerError, StorageBindingError) as missing:
             raise _failed(function, invocation, str(missing)) from None
         call = Call(0, function.name, invocation, inputs, metadata or {}, retry, trace)
 
@@ -145,6 +158,12 @@ class AppCaller:
             error = _failed(function, invocation, str(found), found.stack_trace)
             _EXECUTED.executed(function.name, invocation, took, error=found.error_type)
             raise error
+        if bound is not None:
+            try:
+                await bound.write(answer)
+            except StorageBindingError as error:
+                _EXECUTED.executed(function.name, invocation, took, error=type(error).__name__)
+                raise _failed(function, invocation, str(error)) from None
         _EXECUTED.executed(function.name, invocation, took)
         return answer, attachment
 
@@ -218,6 +237,12 @@ class AppHttpFunction:
         level = str(self._trigger.get("authLevel") or "function").lower()
         return level if level in {"anonymous", "admin"} else "function"
 
+    @property
+    def _returns_elsewhere(self) -> bool:
+        """Whether what it returns is not its answer, but goes to another binding."""
+        returned = [one for one in self._function.bindings if one.get("name") == RETURN]
+        return any(is_output(one) and kind_of(one) != "http" for one in returned)
+
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """Have the function answer."""
         caller = self._caller()
@@ -265,6 +290,8 @@ class AppHttpFunction:
     def _response(self, result: Result, body: bytes) -> HttpResponse:
         value = result.value
         output = binding_of(self._function, "http")
+        if self._returns_elsewhere and value is not None and value.answer is None:
+            value = None  # it is the output of another binding
         if value is None and output is not None:
             value = result.outputs.get(str(output["name"]))
         if value is None or output is None:

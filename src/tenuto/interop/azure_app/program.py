@@ -25,6 +25,7 @@ from tenuto.functions.program import NativeProgram
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import RunnerOptions
 from tenuto.interop.azure_app.activities import ActivityOptions
+from tenuto.interop.azure_app.bindings.binder import Binder, BinderOptions
 from tenuto.interop.azure_app.calls import AppCaller, http_functions, timers
 from tenuto.interop.azure_app.folder.app_folder import AppFolder
 from tenuto.interop.azure_app.folder.bindings import (
@@ -35,11 +36,13 @@ from tenuto.interop.azure_app.folder.bindings import (
 )
 from tenuto.interop.azure_app.folder.findings import Finding, Level
 from tenuto.interop.azure_app.folder.languages import Language
+from tenuto.interop.azure_app.folder.storage_bindings import check_storage
 from tenuto.interop.azure_app.folder.time_zones import zone_of
 from tenuto.interop.azure_app.functions import ACTIVITY, ORCHESTRATION, NamedFunctions
 from tenuto.interop.azure_app.inputs import Inputs
 from tenuto.interop.azure_app.request_room import RequestBounds
 from tenuto.interop.azure_app.runner import AppFunctions, AppRunner, AppRunnerOptions
+from tenuto.interop.azure_app.triggered import triggered_functions
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
 from tenuto.interop.contract.session import SessionOptions
 from tenuto.interop.workers.launching import Launch, StartedWorker
@@ -149,6 +152,9 @@ class AzureProgram:
             )
             _refuse(self.findings)
             self.functions: list[FunctionFacts] = running_functions(chosen, app.host, app.settings)
+            of_storage = check_storage(self.functions, app.settings)
+            _refuse(of_storage)
+            self.findings += of_storage
             zone = zone_of(app.settings)
         except BaseException:
             self.close()
@@ -172,6 +178,10 @@ class AzureProgram:
             is_streamed=loaded.http_uri is not None,
         )
         self._timers = timers(self.functions, zone, lambda: self._caller)
+        receipts = f"{app.host.durable.hub_name}-{app.root.name}"
+        self._triggered = triggered_functions(
+            self.functions, app.settings, app.host, lambda: self._caller, receipts
+        )
 
     def close(self) -> None:
         """End the worker that has read the app, unless a host has taken it."""
@@ -250,7 +260,7 @@ class AzureProgram:
     @property
     def triggered(self) -> Sequence[TriggeredFunction]:
         """Functions that events start."""
-        return ()
+        return self._triggered
 
     def check(self) -> None:
         """See that the app has functions at all.
@@ -278,7 +288,18 @@ class AzureProgram:
                 limits=_told(means.limits),
             ),
         )
-        inputs = Inputs(partial(means.client_binding, host.durable.hub_name))
+        binder = Binder(
+            self.functions,
+            self.app.settings,
+            BinderOptions(
+                encoding=host.queues.encoding,
+                payload_bytes=means.limits.payload_bytes,
+                is_python=self.app.kind.language is Language.PYTHON,
+            ),
+            means.publish,
+            means.clock.now,
+        )
+        inputs = Inputs(partial(means.client_binding, host.durable.hub_name), binder)
         self._caller = AppCaller(
             pool,
             inputs,

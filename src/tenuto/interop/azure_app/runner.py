@@ -1,6 +1,7 @@
 """The Runner port for an Azure Functions app: its functions run in worker processes."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct, structs
@@ -194,8 +195,10 @@ class AppRunner:
 
     async def drain(self, seconds: float) -> bool:
         """Begin nothing more and wait for what runs; False when something still does."""
+        began = time.monotonic()
         drained = await asyncio.gather(self._pool.drain(seconds), self._built_in.drain(seconds))
-        return all(drained)
+        settled = await self._activities.settle(max(0.0, seconds - (time.monotonic() - began)))
+        return all(drained) and settled
 
     async def stop(self) -> None:
         """End the workers; what still runs is abandoned without an outcome."""
@@ -203,4 +206,5 @@ class AppRunner:
         try:
             await self._pool.stop()
         finally:
+            await self._functions.inputs.close()
             await self._built_in.stop()

@@ -172,6 +172,7 @@ function outcome({ returnValue, outputData }) {
         const output = fromPackage(data);
         if (output.attachment && !told.attachment) {
             // An answer under a name of its own is an answer all the same.
+            if (told.value) told.outputs = { ...told.outputs, $return: told.value };
             told.value = output.datum;
             told.attachment = output.attachment;
         } else if (output.datum) {

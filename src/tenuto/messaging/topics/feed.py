@@ -28,15 +28,21 @@ class TopicFeed:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._listeners: dict[str, list[Callable[[], None]]] = {}
+        self._given_back: dict[str, Callable[[], None]] = {}
         self._triggers: list[TopicTrigger] = []
         self._cursor: int | None = None
         self._is_fed = False
         self._task: asyncio.Task[None] | None = None
         self._is_stopped = False
 
-    def listen(self, trigger: TopicTrigger, tell: Callable[[], None]) -> None:
-        """Call back, on the host's loop, when there may be new events for a subscription."""
+    def listen(
+        self, trigger: TopicTrigger, tell: Callable[[], None], tell_given_back: Callable[[], None]
+    ) -> None:
+        """Call back, on the host's loop, when there may be new events for a subscription, or some
+        that were given back to it.
+        """
         self._listeners.setdefault(trigger.topic, []).append(tell)
+        self._given_back[trigger.subscription] = tell_given_back
         self._triggers.append(trigger)
 
     async def prepare(self) -> None:
@@ -94,6 +100,9 @@ class TopicFeed:
                 for topic in news.topics:
                     for tell in self._listeners.get(topic, ()):
                         tell()
+                for name in news.given_back:
+                    if name in self._given_back:
+                        self._given_back[name]()
         finally:
             self._engine.reads -= 1
             self._task = None

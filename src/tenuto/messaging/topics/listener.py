@@ -53,7 +53,7 @@ class TopicListener:
         self._serving: asyncio.Task[None] | None = None
         self._is_stopping = False
         self._service: _Service | None = None
-        means.topics.listen(self._trigger, self._wake)
+        means.topics.listen(self._trigger, self._wake, self._look_for_redeliveries)
 
     def take_up(self) -> None:
         """See whether the subscription is ours."""
@@ -70,11 +70,14 @@ class TopicListener:
             )
 
     def fed(self) -> None:
-        """What is published comes by way of the feed; what was given back is looked for."""
+        """What is published, and what was given back, comes by way of the feed."""
+
+    def _look_for_redeliveries(self) -> None:
         if self._service is not None:
             self._service.look_for_redeliveries()
 
     def _wake(self) -> None:
+        self.take_up()  # nobody says so when a partition is lost
         if self._service is not None:
             self._service.wake()
 
@@ -128,6 +131,7 @@ class _Service:
         self._lanes: dict[str, deque[StoredEvent]] = {}
         self._ready: deque[tuple[str | None, StoredEvent]] = deque()
         self._workers = Tasks()
+        self._beginning = 0
         self._is_draining = False
         self._failed: list[FailedDelivery] = []
         self._redelivered: list[int] = []
@@ -243,12 +247,17 @@ class _Service:
 
     def _start_workers(self) -> None:
         self._count()
-        while len(self._workers) < min(self._trigger.concurrency, len(self._ready)):
+        # A worker has an event, or is about to take one: those that have are busy, however many
+        # events are ready.
+        while len(self._workers) < self._trigger.concurrency and self._beginning < len(self._ready):
+            self._beginning += 1
             self._workers.add(self._means.begin(self._work(), f"function {self._function.name}"))
 
     async def _work(self) -> None:
-        while self._ready and not self._is_draining:
+        self._beginning -= 1
+        while self._ready and not self._is_draining and self._is_ours:
             key, event = self._ready.popleft()
+            self._count()  # a pause between attempts is no work: then time may pass
             await self._deliver(event)
             self._done(event)
             self._next_of(key)
@@ -262,6 +271,10 @@ class _Service:
         elif lane is not None:
             assert key is not None
             del self._lanes[key]
+
+    @property
+    def _is_ours(self) -> bool:
+        return self._means.lease_for(self._trigger.subscription) == self._lease
 
     async def _deliver(self, stored: StoredEvent) -> None:
         event, trigger = event_of(stored), self._trigger

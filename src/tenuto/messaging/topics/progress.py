@@ -38,11 +38,6 @@ class PlaceKeeper:
         """How many events were read beyond the position."""
         return len(self._open)
 
-    @property
-    def is_even(self) -> bool:
-        """Whether everything that was read is done with."""
-        return not self._open
-
     def begin(self, position: int) -> bool:
         """An event was read, the next in order; whether it is to be delivered."""
         self._read = position

@@ -12,7 +12,7 @@ _here = files(__package__)
 
 SQL: Final = {
     name: text.strip()
-    for file in ("queries.sql", "topics.sql")
+    for file in ("queries.sql", "topics.sql", "queues.sql", "flow.sql")
     for name, text in _BLOCK.findall(_here.joinpath(file).read_text(encoding="utf-8"))
 }
 """Statement by name."""

@@ -41,8 +41,10 @@ from tenuto.storage.sqlite.changes import ChangeWatcher
 from tenuto.storage.sqlite.database import MEMORY, HubFacts, open_reader, open_writer
 from tenuto.storage.sqlite.errors import translated
 from tenuto.storage.sqlite.files import StoreFiles
+from tenuto.storage.sqlite.flow import SqliteFlow
 from tenuto.storage.sqlite.linking import SqliteLinks
 from tenuto.storage.sqlite.narrowing import packed
+from tenuto.storage.sqlite.queues import SqliteQueues
 from tenuto.storage.sqlite.topics import SqliteTopics
 from tenuto.storage.sqlite.worker import Worker
 from tenuto.storage.sqlite.writer import Writer
@@ -114,7 +116,7 @@ class _Hub:
             writer.close()
 
 
-class SqliteStorage(SqliteTopics):
+class SqliteStorage(SqliteTopics, SqliteQueues, SqliteFlow):
     """A task hub in one SQLite file, or in memory for tests (``path`` ":memory:").
 
     Args:

@@ -1,7 +1,7 @@
 """Topics on SQLite: the part of the Storage port in ``engine.topic_ports``."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -9,28 +9,28 @@ import msgspec
 
 from tenuto.engine.rows import InboxRow, Lease, TopicWaitRow
 from tenuto.engine.topic_ports import (
-    CausedInstance,
+    FAILED_BYTES,
+    FailedCount,
     FailedDelivery,
-    FlowEvent,
     MatchPage,
     Place,
     Progress,
-    Retention,
     SubscriptionStanding,
     TopicNews,
-    TopicStanding,
+    TopicPage,
+    Trimmed,
+    TrimPoint,
     WaitPage,
 )
+from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
 from tenuto.storage.sqlite.database import value
 from tenuto.storage.sqlite.writer import Writer
 
 T = TypeVar("T")
 
-_TRIM_ROWS: Final = 5_000
 _MATCH_EVENTS: Final = 2_000
 
-_topics: Final = msgspec.json.Decoder(list[TopicStanding]).decode
 _subscriptions: Final = msgspec.json.Decoder(list[SubscriptionStanding]).decode
 _events: Final = msgspec.json.Decoder(list[StoredEvent]).decode
 _news: Final = msgspec.json.Decoder(TopicNews).decode
@@ -39,9 +39,9 @@ _failed: Final = msgspec.json.Decoder(list[FailedDelivery]).decode
 _waits: Final = msgspec.json.Decoder(list[TopicWaitRow]).decode
 _matches: Final = msgspec.json.Decoder(MatchPage).decode
 _wait_page: Final = msgspec.json.Decoder(WaitPage).decode
-_flow: Final = msgspec.json.Decoder(list[FlowEvent]).decode
-_flow_event: Final = msgspec.json.Decoder(FlowEvent).decode
-_caused: Final = msgspec.json.Decoder(list[CausedInstance]).decode
+_failed_counts: Final = msgspec.json.Decoder(list[FailedCount]).decode
+_names: Final = msgspec.json.Decoder(list[str]).decode
+_topic_page: Final = msgspec.json.Decoder(TopicPage).decode
 
 
 def _text(rows: object) -> str:
@@ -60,10 +60,6 @@ class SqliteTopics:
     async def _value(self, statement: str, /, **arguments: Any) -> Any:  # noqa: ANN401 - of a column
         return await self._read(lambda reading: value(reading, statement, arguments))
 
-    async def topics(self) -> list[TopicStanding]:
-        """All topics that have events."""
-        return _topics(await self._value("topic_list"))
-
     async def subscriptions(self) -> list[SubscriptionStanding]:
         """All subscriptions."""
         return _subscriptions(await self._value("subscription_list"))
@@ -77,9 +73,12 @@ class SqliteTopics:
         )
         return _events(found)
 
-    async def newest_events(self, topic: str, limit: int) -> list[StoredEvent]:
+    async def newest_events(self, topic: str, limit: int, most_bytes: int) -> list[StoredEvent]:
         """The newest events of a topic."""
-        return _events(await self._value("newest_topic_events", topic=topic, limit=limit))
+        found = await self._value(
+            "newest_topic_events", topic=topic, limit=limit, most_bytes=most_bytes
+        )
+        return _events(found)
 
     async def topic_news(self, cursor: int | None) -> TopicNews:
         """Which topics have events after a position."""
@@ -97,28 +96,38 @@ class SqliteTopics:
         function: str | None = None,
         after: int = 0,
         limit: int = 100,
+        most_bytes: int = FAILED_BYTES,
     ) -> list[FailedDelivery]:
         """What was put aside."""
         found = await self._value(
-            "failed_list", source=source, name=name, function=function, after=after, limit=limit
+            "failed_list",
+            source=source,
+            name=name,
+            function=function,
+            after=after,
+            limit=limit,
+            most_bytes=most_bytes,
         )
         return _failed(found)
 
-    async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
-        """Events and messages with these causes."""
-        return _flow(await self._value("flow", causes=_text(list(causes)), limit=limit))
+    async def failed_counts(self) -> list[FailedCount]:
+        """How many deliveries were put aside."""
+        return _failed_counts(await self._value("failed_counts"))
 
-    async def flow_instances(self, causes: Sequence[str], limit: int) -> list[CausedInstance]:
-        """Instances with these causes."""
-        return _caused(await self._value("flow_instances", causes=_text(list(causes)), limit=limit))
+    async def topic_names(self) -> list[str]:
+        """Topics that have events."""
+        return _names(await self._value("topic_names"))
 
-    async def flow_event(self, cause: str) -> FlowEvent | None:
-        """The event or message that is a cause."""
-        kind, _, rest = cause.partition(":")
-        place, _, message_id = rest.partition("/")
-        name = "flow_event" if kind == "event" else "flow_message"
-        found = await self._value(name, place=place, id=message_id)
-        return None if found is None else _flow_event(found)
+    async def topic_page(
+        self, topic: str, after: int, limit: int, most_bytes: int
+    ) -> TopicPage | None:
+        """Some events of a topic in a row."""
+        page = _topic_page(
+            await self._value(
+                "topic_page", topic=topic, after=after, limit=limit, most_bytes=most_bytes
+            )
+        )
+        return page if page.events else None
 
     async def publish(
         self,
@@ -160,29 +169,36 @@ class SqliteTopics:
         """Note how far subscriptions of a partition are."""
         await self._write(lambda writer: writer.write_progress(lease, progress))
 
+    async def write_notes(
+        self,
+        lease: Lease,
+        notes: Mapping[str, str],
+        failed: Sequence[FailedDelivery] = (),
+        redelivered: Sequence[int] = (),
+    ) -> None:
+        """Keep notes, with what is put aside and done with."""
+        await self._write(lambda writer: writer.write_notes(lease, notes, failed, redelivered))
+
     async def remove_subscription(self, name: str) -> bool:
         """Forget a subscription."""
         return await self._write(lambda writer: writer.remove_subscription(name))
 
-    async def trim(self, topic: str, retention: Retention) -> int:
-        """Delete old events of a topic."""
-        return await self._write(
-            lambda writer: (
-                writer.change_messages(
-                    "trim_old", topic=topic, before=retention.before, limit=_TRIM_ROWS
-                )
-                or writer.change_messages(
-                    "trim_long", topic=topic, most_bytes=retention.most_bytes, limit=_TRIM_ROWS
-                )
-            )
-        )
+    async def trim(self, topic: str, point: TrimPoint, limit: int) -> Trimmed:
+        """Delete old ones of the oldest events of a topic."""
+        old: dict[str, str | int] = {
+            "topic": topic,
+            "before": point.before,
+            "position": point.position,
+            "limit": limit,
+        }
+        return await self._write(lambda writer: writer.trim(old))
 
     async def drop_failed(self, numbers: Sequence[int]) -> int:
         """Delete what was put aside."""
         text = _text(list(numbers))
         return await self._write(lambda writer: writer.change_messages("take_failed", numbers=text))
 
-    async def redrive(self, numbers: Sequence[int]) -> int:
+    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> int:
         """Give failed deliveries back to their function."""
         text = _text(list(numbers))
-        return await self._write(lambda writer: writer.redrive(text))
+        return await self._write(lambda writer: writer.redrive(text, now))

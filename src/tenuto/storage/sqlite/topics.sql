@@ -1,18 +1,10 @@
 -- Statements for topics, in the form of queries.sql. An event is the JSON array of StoredEvent.
 
--- topic_list: how each topic stands
-SELECT json_group_array(json_object(
-    'name', topic, 'events', events, 'bytes', bytes, 'first', first, 'last', last))
-FROM (
-    SELECT topic, count(*) AS events, sum(octet_length(event)) AS bytes, min(published_at) AS first,
-        max(published_at) AS last
-    FROM event GROUP BY topic ORDER BY topic);
-
 -- subscription_list: how each subscription stands
 SELECT json_group_array(json_object(
     'name', one.name, 'topic', one.topic, 'position', one.position,
-    'lag', max(0, (SELECT count(*) FROM event
-            WHERE topic = one.topic AND position > one.position)
+    'lag', max(0, (SELECT count(*) FROM (SELECT 1 FROM event
+            WHERE topic = one.topic AND position > one.position LIMIT 100000))
         - json_array_length(one.done)),
     'oldest', (SELECT published_at FROM event
         WHERE topic = one.topic AND position > one.position
@@ -20,7 +12,7 @@ SELECT json_group_array(json_object(
         ORDER BY position LIMIT 1),
     'failed', (SELECT count(*) FROM failed_delivery
         WHERE source = 'topic' AND failed_delivery.name = one.topic AND function = one.name),
-    'updated_at', one.updated_at))
+    'updatedAt', one.updated_at))
 FROM (SELECT * FROM subscription ORDER BY name) AS one;
 
 -- topic_events: events after a position, oldest first, as long as they fit, one at least
@@ -34,18 +26,41 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
             ORDER BY position LIMIT :limit))
     WHERE before < :most_bytes ORDER BY position);
 
--- newest_topic_events: the newest events of a topic, newest first
+-- newest_topic_events: the newest events of a topic as long as they fit, one at least; newest first
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     SELECT json_array(position, event_id, topic, event_key, published_at, cause, json(event))
         AS one
-    FROM event WHERE topic = :topic ORDER BY position DESC LIMIT :limit);
+    FROM (
+        SELECT *, sum(octet_length(event)) OVER (ORDER BY position DESC ROWS UNBOUNDED PRECEDING)
+            - octet_length(event) AS before
+        FROM (SELECT * FROM event WHERE topic = :topic ORDER BY position DESC LIMIT :limit))
+    WHERE before < :most_bytes ORDER BY position DESC);
 
--- topic_news: which topics have events after a position
-SELECT json_array(coalesce(max(position), :cursor), json_group_array(DISTINCT topic))
+-- topic_news: which topics have events after a position, and who was given some back
+SELECT json_array(coalesce(max(position), :cursor), json_group_array(DISTINCT topic),
+    json((SELECT json_group_array(subscription)
+        FROM (SELECT DISTINCT subscription FROM redelivery))))
 FROM event WHERE position > :cursor;
 
 -- last_position: that of the newest event there ever was
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0);
+
+-- topic_names: topics that have events; the index is asked for the next name, not gone through
+WITH RECURSIVE found (name) AS (
+    SELECT min(topic) FROM event
+    UNION ALL
+    SELECT (SELECT min(topic) FROM event WHERE topic > name) FROM found WHERE name IS NOT NULL)
+SELECT json_group_array(name) FROM found WHERE name IS NOT NULL;
+
+-- topic_page: some events of a topic in a row, as long as they fit, one at least
+SELECT json_array(coalesce(max(position), 0), count(*), coalesce(sum(size), 0),
+    coalesce(min(iif(before = 0, published_at, NULL)), 0))
+FROM (
+    SELECT *, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - size AS before
+    FROM (
+        SELECT position, published_at, octet_length(event) AS size FROM event
+        WHERE topic = :topic AND position > :after ORDER BY position LIMIT :limit))
+WHERE before < :most_bytes;
 
 -- places: how far subscriptions are
 SELECT json_group_array(json_array(name, topic, position, json(done))) FROM subscription
@@ -79,17 +94,26 @@ DELETE FROM redelivery WHERE subscription = :name;
 SELECT json_group_array(json_array(number, source, name, function, message_id, attempts, failed_at,
     error, cause, event_key, content))
 FROM (
-    SELECT * FROM failed_delivery
-    WHERE number > :after AND (:function IS NULL OR function = :function)
-        AND (:source IS NULL OR source = :source) AND (:name IS NULL OR name = :name)
-    ORDER BY number LIMIT :limit);
+    SELECT *, sum(octet_length(content)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
+        - octet_length(content) AS before
+    FROM (
+        SELECT * FROM failed_delivery
+        WHERE number > :after AND (:function IS NULL OR function = :function)
+            AND (:source IS NULL OR source = :source) AND (:name IS NULL OR name = :name)
+        ORDER BY number LIMIT :limit))
+WHERE before < :most_bytes OR before = 0;
+
+-- failed_counts: how many were put aside, function by function
+SELECT json_group_array(json_array(source, name, function, count, newest)) FROM (
+    SELECT source, name, function, count(*) AS count, max(failed_at) AS newest
+    FROM failed_delivery GROUP BY source, name, function ORDER BY source, name, function);
 
 -- take_failed: it is put aside no more
 DELETE FROM failed_delivery WHERE number IN (SELECT value FROM json_each(:numbers));
 
 -- redrive_queued: messages are in their queue again, with all attempts
 INSERT OR IGNORE INTO queued (message_id, queue, visible_at, queued_at, cause, data)
-SELECT message_id, name, 0, failed_at, cause, content FROM failed_delivery
+SELECT message_id, name, :now, :now, cause, content FROM failed_delivery
 WHERE source = 'queue' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
 
 -- redrive_event: events are given to their subscription again, and to no other
@@ -100,6 +124,12 @@ SELECT function, message_id, name, event_key,
     cause, content
 FROM failed_delivery WHERE source = 'topic' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
 
+-- redrive_files: files are given to their function again; no subscription is named so
+INSERT INTO redelivery (subscription, event_id, topic, event_key, published_at, cause, event)
+SELECT 'files/' || function, message_id, name, event_key, failed_at, cause, content
+FROM failed_delivery
+WHERE source = 'files' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
+
 -- redeliveries: events that were given back to a subscription, oldest first; below zero, so that
 -- none has the position of an event
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
@@ -109,18 +139,25 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
 -- end_redeliveries: they are done with
 DELETE FROM redelivery WHERE number IN (SELECT -value FROM json_each(:positions));
 
--- trim_old: events of a topic that are older than a moment; the others of a page stay
-DELETE FROM event WHERE position IN (
-    SELECT position FROM event WHERE topic = :topic AND published_at < :before
-    ORDER BY position LIMIT :limit);
+-- trim_unread: of what trim deletes, how much each subscription has not read
+WITH old AS MATERIALIZED (
+    SELECT position FROM (
+        SELECT position, published_at FROM event WHERE topic = :topic
+        ORDER BY position LIMIT :limit)
+    WHERE position <= :position OR published_at < :before)
+SELECT json_group_object(name, unread) FROM (
+    SELECT name, (SELECT count(*) FROM old WHERE old.position > subscription.position)
+        - (SELECT count(*) FROM json_each(done) WHERE value IN old) AS unread
+    FROM subscription
+    WHERE topic = :topic AND position < (SELECT max(position) FROM old))
+WHERE unread > 0;
 
--- trim_long: the oldest events of a topic, as long as those after them take more than so many bytes
+-- trim: delete the oldest events of a topic up to a position, or from before a moment
 DELETE FROM event WHERE position IN (
     SELECT position FROM (
-        SELECT position,
-            sum(octet_length(event)) OVER (ORDER BY position DESC ROWS UNBOUNDED PRECEDING) AS bytes
-        FROM event WHERE topic = :topic)
-    WHERE bytes > :most_bytes ORDER BY position LIMIT :limit);
+        SELECT position, published_at FROM event WHERE topic = :topic
+        ORDER BY position LIMIT :limit)
+    WHERE position <= :position OR published_at < :before);
 
 -- topic_waits: what instances of these partitions wait for
 SELECT json_group_array(json_array(iid, task_id, partition, topic, event_key, after))
@@ -164,33 +201,3 @@ SELECT json_array(
     json(iif((SELECT count(*) FROM (
         SELECT 1 FROM event WHERE position > :cursor ORDER BY position LIMIT :limit + 1)) > :limit,
         'true', 'false')));
-
--- flow: events and messages that these causes have led to, oldest first
-SELECT json_group_array(json(one)) FROM (
-    SELECT one FROM (
-        SELECT json_object('kind', 'event', 'place', topic, 'id', event_id, 'at', published_at,
-            'cause', cause, 'key', event_key, 'type', event ->> '$.type') AS one,
-            published_at AS at
-        FROM event WHERE cause IN (SELECT value FROM json_each(:causes))
-        UNION ALL
-        SELECT json_object('kind', 'message', 'place', queue, 'id', message_id, 'at', queued_at,
-            'cause', cause), queued_at
-        FROM queued WHERE cause IN (SELECT value FROM json_each(:causes)))
-    ORDER BY at LIMIT :limit);
-
--- flow_event: one event
-SELECT json_object('kind', 'event', 'place', topic, 'id', event_id, 'at', published_at,
-    'cause', cause, 'key', event_key, 'type', event ->> '$.type')
-FROM event WHERE topic = :place AND event_id = :id;
-
--- flow_message: one message
-SELECT json_object('kind', 'message', 'place', queue, 'id', message_id, 'at', queued_at,
-    'cause', cause)
-FROM queued WHERE queue = :place AND message_id = :id;
-
--- flow_instances: instances that these causes have started, oldest first
-SELECT json_group_array(json_array(instance_id, tags ->> '$."tenuto.cause"')) FROM (
-    SELECT instance_id, tags FROM instance
-    WHERE tags IS NOT NULL AND tags ->> '$."tenuto.cause"' IS NOT NULL
-        AND tags ->> '$."tenuto.cause"' IN (SELECT value FROM json_each(:causes))
-    ORDER BY created_at LIMIT :limit);

@@ -5,7 +5,7 @@ write-ahead log. Keeps the promises ``durable_before_visible`` (synchronous=FULL
 after its fsync) and, with the fences, ``one_owner``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any, TypeVar
@@ -15,10 +15,11 @@ import msgspec
 
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import CommitBatch, CommitResult, InboxRow, Lease
-from tenuto.engine.topic_ports import Progress
+from tenuto.engine.topic_ports import FailedDelivery, Progress, Trimmed
 from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
 from tenuto.model.ids import iid_of_arrival
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.batch import (
@@ -50,6 +51,7 @@ _TRUNCATE_SECONDS = 2.0
 _BUSY_MILLISECONDS = 5_000
 _COMMIT = SQL["commit"]
 _NONE_REFUSED = CommitResult()
+_unread = msgspec.json.Decoder(dict[str, int]).decode
 _decode_ids = msgspec.json.Decoder(dict[str, int]).decode
 _decode_message_keys = msgspec.json.Decoder(frozenset[tuple[int, str]]).decode
 _decode_iids = msgspec.json.Decoder(frozenset[int]).decode
@@ -148,16 +150,36 @@ class Writer:
         Raises:
             FencedError: the lease does not hold any more.
         """
-        # Crash points: before COMMIT the old note stands, after it the new one.
+        self.write_notes(lease, {key: text})
+
+    def write_notes(
+        self,
+        lease: Lease,
+        notes: Mapping[str, str],
+        failed: Sequence[FailedDelivery] = (),
+        redelivered: Sequence[int] = (),
+    ) -> None:
+        """Keep notes, with what is put aside and what was given back and is done with.
+
+        Raises:
+            FencedError: the lease does not hold any more.
+        """
+        # Crash points: before COMMIT the old notes stand, after it the new ones, with the rest.
         arguments = {"partition": lease.partition, "owner": lease.owner, "epoch": lease.epoch}
         with self._writing("write to"), transaction(self.connection):
-            written = value(self.connection, "write_note", arguments | {"key": key, "text": text})
-        if written is None:
-            raise FencedError(
-                f"partition {lease.partition} of the store {self._path!r} belongs to another host "
-                f"now; the note {key!r} is that one's to write",
-                [lease.partition],
-            )
+            if reader.not_held(self.connection, [lease]):
+                raise FencedError(
+                    f"partition {lease.partition} of the store {self._path!r} belongs to another "
+                    f"host now; notes such as {next(iter(notes), None)!r} are that one's to write",
+                    [lease.partition],
+                )
+            for key, note in notes.items():
+                self.connection.execute(SQL["write_note"], arguments | {"key": key, "text": note})
+            if failed:
+                self.connection.execute(SQL["add_failed"], {"failed": text(failed)})
+            if redelivered:
+                gone = {"positions": text(redelivered)}
+                self.connection.execute(SQL["end_redeliveries"], gone)
 
     def commit(self, batch: CommitBatch, arguments: Arguments | None) -> CommitResult:
         """Write one batch; ``arguments`` is its packed form, None for one that is to be cut up.
@@ -381,12 +403,28 @@ class Writer:
             self.connection.execute(SQL[statement], arguments)
             return self.connection.changes()
 
-    def redrive(self, numbers: str) -> int:
+    def trim(self, old: dict[str, str | int]) -> Trimmed:
+        """Delete old events of a topic."""
+        # Crash points: before COMMIT they are there, after it not. What nobody has read of them is
+        # told only when they are gone; a host that dies in between does not tell it.
+        with self._writing("write to"), transaction(self.connection):
+            unread = _unread(value(self.connection, "trim_unread", old))
+            self.connection.execute(SQL["trim"], old)
+            return Trimmed(self.connection.changes(), unread)
+
+    def in_transaction(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Do something in one transaction that is none of a commit's."""
+        # Crash points: before COMMIT nothing of it is there, after it all of it.
+        with self._writing("write to"), transaction(self.connection):
+            return work(self.connection)
+
+    def redrive(self, numbers: str, now: Microseconds) -> int:
         """Give what was put aside back to its function."""
         # Crash points: before COMMIT it is put aside, after it is on its way again.
         with self._writing("write to"), transaction(self.connection):
-            self.connection.execute(SQL["redrive_queued"], {"numbers": numbers})
+            self.connection.execute(SQL["redrive_queued"], {"numbers": numbers, "now": now})
             self.connection.execute(SQL["redrive_event"], {"numbers": numbers})
+            self.connection.execute(SQL["redrive_files"], {"numbers": numbers})
             self.connection.execute(SQL["take_failed"], {"numbers": numbers})
             return self.connection.changes()
 

@@ -26,6 +26,12 @@ KNOWN_BINDINGS: Final[Mapping[str, str]] = {
     "activityTrigger": "served",
     "durableClient": "served",
     "orchestrationClient": "served; the older name of durableClient",
+    "queueTrigger": "served: a queue of Azure Storage, or one of Tenuto",
+    "queue": "served: messages into a queue of Azure Storage, or one of Tenuto",
+    "blobTrigger": "served: blobs of Azure Storage that are new or have changed",
+    "blob": "served: a blob of Azure Storage as input or output",
+    "table": "served: rows of a table of Azure Storage as input or output",
+    "eventGridTrigger": "served: events that are posted to the webhook",
     ENTITY_TRIGGER: "the app starts; calls of its entities are refused",
 }
 """Each type of binding that is known, and what becomes of it."""
@@ -38,6 +44,9 @@ _RETRIED_OTHERWISE: Final = {
     "activitytrigger": "give the call of it retry options, in the orchestrator",
     "orchestrationtrigger": "give the calls in it retry options",
     "entitytrigger": "remove it",
+    "queuetrigger": "see extensions.queues.maxDequeueCount in host.json",
+    "blobtrigger": "see extensions.blobs.poisonBlobThreshold in host.json",
+    "eventgridtrigger": "remove it: an event is tried again without",
 }
 """What to do instead of a retry policy, by the trigger of the function that has it."""
 

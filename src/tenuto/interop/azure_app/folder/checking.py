@@ -10,6 +10,7 @@ from tenuto.interop.azure_app.folder.bindings import (
     RouteParser,
     check_functions,
     chosen_functions,
+    running_functions,
 )
 from tenuto.interop.azure_app.folder.findings import Finding, Level
 from tenuto.interop.azure_app.folder.interpreters import ADVISED_NODE, Interpreter, find_interpreter
@@ -17,6 +18,7 @@ from tenuto.interop.azure_app.folder.languages import Language
 from tenuto.interop.azure_app.folder.obstacles import check_loading
 from tenuto.interop.azure_app.folder.packages import check_packages, check_plain_host_file
 from tenuto.interop.azure_app.folder.scanning import Scan, scan_functions
+from tenuto.interop.azure_app.folder.storage_bindings import check_storage
 from tenuto.interop.azure_app.folder.time_zones import zone_of
 from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError
@@ -86,10 +88,21 @@ def check_app(
                 parse_schedule=parse_schedule,
                 parse_route=parse_route,
             ),
+            *_storage(found, scan, functions),
         ),
         functions=tuple(functions),
         is_guess=scan.is_guess,
     )
+
+
+def _storage(app: AppFolder, scan: Scan, functions: Sequence[FunctionFacts]) -> list[Finding]:
+    """What is wrong with queues, blobs and tables; code does not say all of them."""
+    if scan.is_guess:
+        return []
+    try:
+        return check_storage(running_functions(functions, app.host, app.settings), app.settings)
+    except AppLoadError:
+        return []  # told of already
 
 
 def _not_run(

@@ -23,7 +23,9 @@ from tenuto.interop.azure_app.folder.host_keys import (
 )
 from tenuto.interop.azure_app.folder.json_text import key_lines, parse_json_object, read_json_object
 from tenuto.interop.azure_app.folder.settings import AppSettings, MissingSettingError
+from tenuto.interop.azure_services.messages import QueueOptions
 from tenuto.model.errors import AppLoadError
+from tenuto.model.timing import span
 
 HOST_FILE: Final = "host.json"
 OVERRIDES: Final = "AzureFunctionsJobHost"
@@ -59,12 +61,26 @@ class DurableOptions(Struct, frozen=True, kw_only=True):
     http_poll_interval: timedelta = timedelta(seconds=30)
 
 
+class BlobOptions(Struct, frozen=True, kw_only=True):
+    """``extensions.blobs``.
+
+    Attributes:
+        concurrency: How many blobs run at once, of each function.
+        attempts: Attempts before it is noted as poison.
+    """
+
+    concurrency: int = 8
+    attempts: int = 5
+
+
 class HostOptions(Struct, frozen=True, kw_only=True):
     """What of ``host.json`` is in force.
 
     Attributes:
         http: Of functions behind HTTP.
         durable: Of durable functions.
+        queues: Of functions that queues start, and of what they send.
+        blobs: Of functions that blobs start.
         function_timeout: After it a function has failed; None for never.
         functions: The only functions that are run; None for all of them.
         log_levels: Levels by category, in small letters (``none`` for nothing at all).
@@ -72,6 +88,8 @@ class HostOptions(Struct, frozen=True, kw_only=True):
 
     http: HttpOptions = HttpOptions()
     durable: DurableOptions = DurableOptions()
+    queues: QueueOptions = QueueOptions()
+    blobs: BlobOptions = BlobOptions()
     function_timeout: timedelta | None = timedelta(minutes=30)
     functions: tuple[str, ...] | None = None
     log_levels: Mapping[str, str] = {}
@@ -223,6 +241,7 @@ def _options(values: Mapping[str, Any]) -> HostOptions:
             ),
         ),
     )
+    options = _replaced(options, queues=_queue_options(values), blobs=_blob_options(values))
     interval = values.get(f"{durable}httpSettings.defaultAsyncRequestSleepTimeMilliseconds")
     return _replaced(
         options,
@@ -233,6 +252,28 @@ def _options(values: Mapping[str, Any]) -> HostOptions:
             if interval is None
             else timedelta(milliseconds=interval),
         ),
+    )
+
+
+def _queue_options(values: Mapping[str, Any]) -> QueueOptions:
+    queues, usual = "extensions.queues.", QueueOptions()
+    longest: timedelta | None = values.get(f"{queues}maxPollingInterval")
+    pause: timedelta | None = values.get(f"{queues}visibilityTimeout")
+    return QueueOptions(
+        batch_size=values.get(f"{queues}batchSize", usual.batch_size),
+        new_batch_threshold=values.get(f"{queues}newBatchThreshold"),
+        visibility_timeout=usual.visibility_timeout if pause is None else span(pause),
+        max_dequeue_count=values.get(f"{queues}maxDequeueCount", usual.max_dequeue_count),
+        max_polling_interval=usual.max_polling_interval if longest is None else span(longest),
+        encoding=values.get(f"{queues}messageEncoding", usual.encoding),
+    )
+
+
+def _blob_options(values: Mapping[str, Any]) -> BlobOptions:
+    blobs, usual = "extensions.blobs.", BlobOptions()
+    return BlobOptions(
+        concurrency=values.get(f"{blobs}maxDegreeOfParallelism", usual.concurrency),
+        attempts=values.get(f"{blobs}poisonBlobThreshold", usual.attempts),
     )
 
 

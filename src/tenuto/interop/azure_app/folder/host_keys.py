@@ -4,6 +4,7 @@
 for its key and all that is below it. Keys are compared without regard to case, as in the original.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
@@ -16,7 +17,13 @@ from tenuto.interop.azure_app.folder.time_spans import time_span
 
 _Count = Annotated[int, Meta(ge=1)]
 _Bound = Annotated[int, Meta(ge=-1)]
+_Batch = Annotated[int, Meta(ge=1, le=32)]
+_Threshold = Annotated[int, Meta(ge=0)]
 LogLevel = Literal["trace", "debug", "information", "warning", "error", "critical", "none"]
+
+
+class Pause(timedelta):
+    """The kind of a key whose length of time may be nothing at all."""
 
 
 class HostKey(Struct, frozen=True):
@@ -35,6 +42,9 @@ class HostKey(Struct, frozen=True):
     kind: Any = None
 
 
+_NOTHING: Final = re.compile(r"[0:.]+")
+
+
 class UnlikeKindError(Exception):
     """A value is not of the type of its key; says what was expected."""
 
@@ -48,8 +58,12 @@ def read_value(key: HostKey, value: object) -> Any:  # noqa: ANN401 - what the k
     try:
         if key.kind is timedelta:
             return time_span(value)
+        if key.kind is Pause:
+            return _pause(value)
         if key.path == "logging.logLevel":
             return _log_levels(value)
+        if key.path.endswith(".messageEncoding") and isinstance(value, str):
+            value = value.lower()
         return msgspec.convert(value, key.kind, strict=False)
     except msgspec.ValidationError as error:
         if get_origin(key.kind) is Literal:  # whose own message would show what was given
@@ -76,6 +90,15 @@ def _log_levels(value: object) -> Mapping[str, str]:
     return levels
 
 
+def _pause(value: object) -> timedelta:
+    if isinstance(value, str) and _NOTHING.fullmatch(value.strip()):
+        return timedelta()
+    found = time_span(value)
+    if found is None:
+        raise UnlikeKindError("expected a length of time that ends")
+    return found
+
+
 def _honoured(path: str, kind: object, text: str) -> HostKey:
     return HostKey(path, Level.HONOURED, text, kind)
 
@@ -93,6 +116,8 @@ _ENTITIES = "entities are not served yet"
 _VERSIONS = "orchestrations are not chosen by version here; one that the code does not fit is held"
 _BINDINGS = "settings of bindings that are not served; a function that has one is refused"
 _DURABLE = "extensions.durableTask"
+_QUEUES = "extensions.queues"
+_BLOBS = "extensions.blobs"
 
 HOST_KEYS: Final = (
     _honoured("version", Literal["2.0"], 'must be "2.0"'),
@@ -122,6 +147,31 @@ HOST_KEYS: Final = (
         f"{_DURABLE}.httpSettings.defaultAsyncRequestSleepTimeMilliseconds",
         Annotated[int, Meta(ge=0)],
         "between two questions of a durable HTTP call whose answers say no time; 30,000",
+    ),
+    _honoured(f"{_QUEUES}.batchSize", _Batch, "messages that are fetched at once, 1 to 32; 16"),
+    _honoured(
+        f"{_QUEUES}.newBatchThreshold",
+        _Threshold,
+        "no more are fetched while more than so many run; half of a batch. With 0 and a batch of 1 "
+        "one message is run after the other, over all hosts",
+    ),
+    _honoured(f"{_QUEUES}.visibilityTimeout", Pause, "between two attempts; none"),
+    _honoured(
+        f"{_QUEUES}.maxDequeueCount",
+        _Count,
+        "attempts, before a message goes into the queue `<name>-poison`; 5",
+    ),
+    _honoured(
+        f"{_QUEUES}.maxPollingInterval",
+        timedelta,
+        "the longest pause between two looks into an empty queue; 1 minute",
+    ),
+    _honoured(f"{_QUEUES}.messageEncoding", Literal["base64", "none"], "of messages; base64"),
+    _honoured(f"{_BLOBS}.maxDegreeOfParallelism", _Count, "blobs that run at once; 8"),
+    _honoured(
+        f"{_BLOBS}.poisonBlobThreshold",
+        _Count,
+        "attempts, before a message goes into the queue `webjobs-blobtrigger-poison`; 5",
     ),
     _ignored(
         f"{_DURABLE}.maxConcurrentOrchestratorFunctions",
@@ -168,8 +218,6 @@ HOST_KEYS: Final = (
     ),
     _ignored("extensions.http.hsts", _PROXY),
     _ignored("extensions.http.customHeaders", _PROXY),
-    _ignored("extensions.queues", _BINDINGS),
-    _ignored("extensions.blobs", _BINDINGS),
     _ignored("extensions.serviceBus", _BINDINGS),
     _ignored("extensions.eventHubs", _BINDINGS),
     _ignored("extensions.cosmosDB", _BINDINGS),
@@ -195,7 +243,7 @@ HOST_KEYS: Final = (
     _ignored("id", "of version 1; the hub is named by `extensions.durableTask.hubName`"),
     _ignored("http", "of version 1; see `extensions.http`"),
     _ignored("durableTask", "of version 1; see `extensions.durableTask`"),
-    _ignored("queues", _BINDINGS),
+    _ignored("queues", "of version 1; see `extensions.queues`"),
     _ignored("serviceBus", _BINDINGS),
     _ignored("eventHub", _BINDINGS),
     _ignored("tracing", "of version 1; see `logging`"),

@@ -34,7 +34,7 @@ _TRIGGERS: Final = {
     "activity": "activityTrigger",
     "entity": "entityTrigger",
 }
-_SERVED: Final = {"http", "durableClient", "generic"}
+_SERVED: Final = {"http", "durableClient", "generic", "storageQueue", "storageBlob", "table"}
 _SCHEDULE: Final = re.compile(r"""\bschedule\s*:\s*(['"`])(?P<text>.*?)\1""")
 _RETRY: Final = re.compile(r"\bretry\s*:\s*\{")
 _ROUTE: Final = re.compile(r"""\broute\s*:\s*(['"`])(?P<text>[^'"`\n]*)\1""")
@@ -80,7 +80,10 @@ def registers(text: str) -> bool:
 def _bindings_in(text: str, file: str) -> Iterator[Finding]:
     """Inputs and outputs beside the trigger; which function has them is not seen."""
     for match in _PIECE.finditer(text):
-        if match["side"] and match["kind"] not in _SERVED:
+        is_served = match["kind"] in _SERVED - (
+            {"storageQueue"} if match["side"] == "input" else set()
+        )
+        if match["side"] and not is_served:
             yield Finding(
                 level=Level.UNSUPPORTED,
                 topic="functions",

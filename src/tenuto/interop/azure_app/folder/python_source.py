@@ -56,6 +56,14 @@ _PARAMETERS: Final = {
     "timer_trigger": "arg_name",
     "schedule": "arg_name",
     "activity_trigger": "input_name",
+    "queue_trigger": "arg_name",
+    "queue_output": "arg_name",
+    "blob_trigger": "arg_name",
+    "blob_input": "arg_name",
+    "blob_output": "arg_name",
+    "table_input": "arg_name",
+    "table_output": "arg_name",
+    "event_grid_trigger": "arg_name",
     "durable_client_input": "client_name",
 }
 """Decorators of bindings that are served, and the argument that names the parameter."""
@@ -168,14 +176,15 @@ def parameter_names(decorators: Sequence[ast.expr]) -> list[str] | None:
         keyword = _PARAMETERS.get(decorator)
         if keyword is None:
             return None
-        is_triggered = is_triggered or decorator != "durable_client_input"
-        given = [argument.value for argument in one.keywords if argument.arg == keyword]
         is_first = decorator not in {"route", "schedule"}
+        is_triggered = is_triggered or decorator.endswith("_trigger") or not is_first
+        given = [argument.value for argument in one.keywords if argument.arg == keyword]
         given += one.args[:1] if is_first and not given else []
         if not given and decorator == "route" and not one.args[1:]:
             names.append("req")
         elif given and isinstance(given[0], ast.Constant) and isinstance(given[0].value, str):
-            names.append(given[0].value)
+            if given[0].value != "$return":  # what the function returns
+                names.append(given[0].value)
         else:
             return None
     return names if is_triggered else None

@@ -251,6 +251,8 @@ class Prepared:
         value, body = self._value(returned)
         answered, outputs = self._written()
         if answered is not None:
+            if value is not None:  # for a binding that is none of HTTP
+                outputs = {**(outputs or {}), RETURN: value}
             value, body = answer(answered)
         return {"type": "result", "value": value, "outputs": outputs}, body
 

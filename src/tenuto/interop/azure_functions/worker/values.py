@@ -13,6 +13,8 @@ from .requests import request
 
 Value = dict[str, Any]
 
+# What a parameter of one of these may be given whole, as its annotation says.
+_CONTENTS = ("queuetrigger", "blobtrigger", "blob")
 _AS_THEY_ARE = ("orchestrationtrigger", "entitytrigger", "durableclient")
 
 
@@ -36,7 +38,7 @@ def decode(
         return request(value["http"], body)
     if kind.lower() in _AS_THEY_ARE:
         return None if value is None else value.get("string", value.get("json"))
-    if kind.lower() == "queuetrigger" and hint in (str, bytes):
+    if kind.lower() in _CONTENTS and hint in (str, bytes):
         return _raw(value, hint)
     if kind.lower() == "activitytrigger" and value is None:
         value = {"string": "null"}

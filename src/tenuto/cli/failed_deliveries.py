@@ -1,0 +1,191 @@
+"""Deliveries that were put aside, of queues and topics: shown, given back, deleted.
+
+What ``tenuto queues failed|redrive|drop`` and ``tenuto topics failed|redrive|drop`` have in common.
+"""
+
+import sys
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Literal
+
+import click
+from msgspec import Struct
+
+from tenuto.cli import terminal
+from tenuto.cli.command import FAILED
+from tenuto.cli.connection import Connection, Place, within
+from tenuto.cli.instances.documents import Document, encoded
+from tenuto.engine.topic_ports import FailedDelivery
+from tenuto.insight.wording import iso, moment, one_line
+from tenuto.model.errors import InputError
+from tenuto.model.payload.opaque import as_json
+
+_PAGE: Final = 500
+_SHOWN: Final = 100
+_FEW: Final = 3
+
+
+class Origin(Struct, frozen=True, kw_only=True):
+    """Where deliveries come from.
+
+    Attributes:
+        source: ``queue``, ``topic`` or ``files``.
+        name: Of the queue or topic; None for any.
+        function: Of one function or subscription; None for any.
+    """
+
+    source: Literal["queue", "topic", "files"]
+    name: str | None = None
+    function: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The same for people."""
+        place = f"any {self.source}" if self.name is None else f"{self.source} {self.name!r}"
+        return place if self.function is None else f"{place}, function {self.function!r}"
+
+
+def show_failed(place: Place, origin: Origin, limit: int, *, as_json: bool) -> None:
+    """List what was put aside, oldest first."""
+
+    async def read(connection: Connection) -> list[FailedDelivery]:
+        found: list[FailedDelivery] = []
+        async for page in _pages(connection, origin, limit):
+            found += page
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    found = within(place, read)
+    if as_json:
+        terminal.say(encoded([_document(one) for one in found]))
+        return
+    for one in found:
+        terminal.say(f"{one.number}  {one_line(one.message_id)}")
+        terminal.say(f"  of        {one.source} {one_line(one.name)}, for {one_line(one.function)}")
+        terminal.say(f"  data      {one_line(one.content, _SHOWN)}")
+        attempts = f"{one.attempts:,} attempt{'' if one.attempts == 1 else 's'}"
+        terminal.say(f"  put aside {moment(one.failed_at)}, after {attempts}")
+        terminal.say(f"  error     {one_line(one.error)}")
+    if not found:
+        terminal.note("no failed deliveries")
+
+
+def redrive_failed(
+    place: Place, origin: Origin, ids: Sequence[str], *, everything: bool, as_json: bool
+) -> None:
+    """Give deliveries back to their function: those named, or all."""
+    _check(ids, everything=everything)
+
+    async def act(connection: Connection) -> int:
+        numbers = await _numbers(connection, origin, None if everything else ids)
+        count = 0
+        for bite in _bites(numbers):
+            count += await connection.gateway.redrive(bite)
+        if not as_json:
+            terminal.say(f"gave back {_counted(count)}")
+            if count:
+                connection.say_kept("it" if count == 1 else "all of it")
+        return count
+
+    count = within(place, act)
+    if as_json:
+        terminal.say(encoded({"redriven": count}))
+
+
+def drop_failed(
+    place: Place,
+    origin: Origin,
+    ids: Sequence[str],
+    *,
+    everything: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Delete deliveries that were put aside: those named, or all, which asks first."""
+    _check(ids, everything=everything)
+    if everything and not yes and not confirmed(f"all failed deliveries of {origin.words}"):
+        terminal.note("nothing was deleted")
+        return FAILED
+
+    async def act(connection: Connection) -> int:
+        numbers = await _numbers(connection, origin, None if everything else ids)
+        return sum([await connection.gateway.drop_failed(bite) for bite in _bites(numbers)])
+
+    count = within(place, act)
+    terminal.say(encoded({"dropped": count}) if as_json else f"deleted {_counted(count)}")
+    return 0
+
+
+def confirmed(what: str) -> bool:
+    """Whether a person wants that deleted."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{what} would be deleted; give --yes to do so")
+    return click.confirm(f"Delete {what}?", err=True)
+
+
+def _check(ids: Sequence[str], *, everything: bool) -> None:
+    if bool(ids) == everything:
+        raise click.UsageError("name deliveries by ID or number, or give --all")
+
+
+async def _pages(
+    connection: Connection, origin: Origin, limit: int
+) -> AsyncIterator[list[FailedDelivery]]:
+    after = 0
+    while True:
+        page = await connection.gateway.failed_deliveries(
+            origin.source, origin.name, origin.function, after, min(limit, _PAGE)
+        )
+        if not page:
+            return
+        yield page
+        after = page[-1].number
+
+
+async def _numbers(connection: Connection, origin: Origin, ids: Sequence[str] | None) -> list[int]:
+    """The numbers of those that are meant; all when no ids are given.
+
+    Raises:
+        InputError: some are not there; nothing was done.
+    """
+    wanted = None if ids is None else set(ids)
+    seen: set[str] = set()
+    numbers: list[int] = []
+    async for page in _pages(connection, origin, _PAGE):
+        for one in page:
+            names = {str(one.number), one.message_id}
+            if wanted is None or names & wanted:
+                numbers.append(one.number)
+                seen |= names
+    missing = sorted((wanted or set()) - seen)
+    if missing:
+        named = ", ".join(map(repr, missing[:_FEW]))
+        raise InputError(
+            f"there is no failed delivery {named}{', …' if missing[_FEW:] else ''} of "
+            f"{origin.words}; nothing was done"
+        )
+    return numbers
+
+
+def _bites(numbers: Sequence[int]) -> list[Sequence[int]]:
+    return [numbers[start : start + _PAGE] for start in range(0, len(numbers), _PAGE)]
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} {'delivery' if count == 1 else 'deliveries'}"
+
+
+def _document(one: FailedDelivery) -> Document:
+    return {
+        "number": one.number,
+        "source": one.source,
+        "name": one.name,
+        "function": one.function,
+        "id": one.message_id,
+        "attempts": one.attempts,
+        "failedTime": iso(one.failed_at),
+        "error": one.error,
+        "cause": one.cause,
+        "key": one.key,
+        "content": as_json(one.content),
+    }

@@ -1,0 +1,175 @@
+"""What the store keeps of queues: the part of the Storage port that is theirs.
+
+Queueing itself is part of ``CommitBatch``. A queue belongs to the partition that its name is hashed
+to: who owns it hands out the messages, one host at a time, and writes under its lease. What it has
+handed out stays in the queue, in work, until it is done with: whoever takes the partition over
+finds it there.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from tenuto.engine.rows import Lease
+from tenuto.model.timing import Microseconds
+
+
+class TakenMessage(Struct, frozen=True, array_like=True, gc=False):
+    """A message that is in work now.
+
+    Attributes:
+        number: Of its row; no other message ever has it.
+        message_id: Unique in its queue.
+        queued_at: When it was put in.
+        attempts: Which attempt this is, from 1. Counted when it is taken, before the function
+            begins: so it counts when the host dies of it.
+        cause: What it was caused by; None when nobody knows.
+        data: The payload as JSON text.
+    """
+
+    number: int
+    message_id: str
+    queued_at: Microseconds
+    attempts: int
+    cause: str | None
+    data: str
+
+
+class MessageInWork(Struct, frozen=True, array_like=True, gc=False):
+    """A message that was in work when its host ended."""
+
+    number: int
+    message_id: str
+    attempts: int
+
+
+class LaterMessage(Struct, frozen=True, array_like=True, gc=False):
+    """A message that goes back into its queue.
+
+    Attributes:
+        number: Of its row.
+        visible_at: When it is ready again.
+        attempts: So many have counted.
+    """
+
+    number: int
+    visible_at: Microseconds
+    attempts: int
+
+
+class FailedMessage(Struct, frozen=True, array_like=True):
+    """A message that is put aside.
+
+    Attributes:
+        number: Of its row.
+        function: That has failed.
+        failed_at: When.
+        error: What the last attempt has raised.
+    """
+
+    number: int
+    function: str
+    failed_at: Microseconds
+    error: str
+
+
+class QueueNotes(Struct, frozen=True, kw_only=True):
+    """What has become of messages, and which are wanted next: one transaction.
+
+    Attributes:
+        queue: The queue.
+        now: The present.
+        done: Numbers of messages that are done with.
+        later: Messages that go back.
+        failed: Messages that are put aside.
+        resume: Numbers of messages that were in work when their host ended and are taken again.
+        limit: How many further ones are wanted at most.
+        most_bytes: How long their data may be together; one is always given.
+    """
+
+    queue: str
+    now: Microseconds
+    done: Sequence[int] = ()
+    later: Sequence[LaterMessage] = ()
+    failed: Sequence[FailedMessage] = ()
+    resume: Sequence[int] = ()
+    limit: int = 0
+    most_bytes: int = 0
+
+
+class QueueStanding(Struct, frozen=True, kw_only=True):
+    """How a queue stands.
+
+    Attributes:
+        name: Its name.
+        ready: Messages that could be worked on now.
+        delayed: Messages whose time has not come, or whose next attempt waits.
+        in_work: Messages that a function has.
+        failed: Messages that were put aside.
+        oldest: Since when the first of those that are ready is so; None when there is none.
+    """
+
+    name: str
+    ready: int
+    delayed: int
+    in_work: int
+    failed: int
+    oldest: Microseconds | None
+
+
+class WaitingMessage(Struct, frozen=True, kw_only=True):
+    """A message of a queue, for people.
+
+    Attributes:
+        id: Unique in the queue.
+        queued_at: When it was put in.
+        visible_at: When it is ready; None while a function has it.
+        attempts: So many have begun.
+        cause: What it was caused by; None when nobody knows.
+        data: The payload as JSON text.
+    """
+
+    id: str
+    queued_at: Microseconds
+    visible_at: Microseconds | None
+    attempts: int
+    cause: str | None
+    data: str
+
+
+class QueueReader(Protocol):
+    """Reading queues, open to every process."""
+
+    async def queues(self, now: Microseconds) -> list[QueueStanding]:
+        """All queues that have messages, or had some that were put aside, by name."""
+
+    async def queue_messages(self, queue: str, limit: int, most_bytes: int) -> list[WaitingMessage]:
+        """The next messages of a queue in the order in which they come, then those in work."""
+
+    async def queue_next(self, queue: str) -> Microseconds | None:
+        """When the first message of a queue is ready, or was; None when none waits."""
+
+    async def queue_in_work(self, queue: str) -> list[MessageInWork]:
+        """Which messages of a queue are in work, in the order in which they came."""
+
+
+class QueueStorage(QueueReader, Protocol):
+    """Writing what belongs to queues beside commits."""
+
+    async def work_on_queue(self, lease: Lease, notes: QueueNotes) -> list[TakenMessage]:
+        """Durably note what has become of messages, and take further ones.
+
+        Taken messages are in work: nobody gets them before they are noted to be something else.
+        What is not there any more is passed over. They come in the order in which they became
+        ready; those to be resumed first.
+
+        Raises:
+            FencedError: the lease does not hold any more; nothing was written or taken.
+        """
+
+    async def drop_queued(self, queue: str, message_ids: Sequence[str] | None = None) -> int:
+        """Delete messages of a queue, all that it has now without ids; how many there were.
+
+        Functions that have them run on.
+        """

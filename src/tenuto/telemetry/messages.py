@@ -1,0 +1,98 @@
+"""Gauges of topics and failed deliveries: how a store stands, which takes questions to it.
+
+Asked in the background, at most every few seconds, and only while somebody scrapes: turns pay
+nothing, and a scrape never hangs on a store that does.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from msgspec import Struct
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from tenuto.engine.engine import Engine
+from tenuto.engine.topic_ports import FailedCount, SubscriptionStanding
+from tenuto.model.errors import StorageError
+from tenuto.model.timing import MICROSECONDS, Microseconds
+
+FRESH_SECONDS: Final = 5.0
+"""What is known is shown again for so long."""
+
+_PATIENCE_SECONDS: Final = 1.0
+_MOST: Final = 1_000
+"""Subscriptions, and functions with failed deliveries, that get gauges: those that are worst."""
+
+
+class _Standing(Struct, frozen=True):
+    """How a store stood."""
+
+    at: Microseconds = 0
+    subscriptions: tuple[SubscriptionStanding, ...] = ()
+    failed: tuple[FailedCount, ...] = ()
+
+
+class MessageGauges:
+    """What was last known of an engine's topics and failed deliveries.
+
+    Args:
+        engine: Has the store.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known = _Standing()
+        self._asked_at: float | None = None
+        self._asking: asyncio.Task[None] | None = None
+
+    async def refresh(self) -> None:
+        """Ask the store, unless that was done just now; waits for it a moment at most."""
+        now = asyncio.get_running_loop().time()
+        if self._asking is None and (
+            self._asked_at is None or now - self._asked_at >= FRESH_SECONDS
+        ):
+            self._asked_at = now
+            self._asking = asyncio.create_task(self._ask(), name="tenuto-gauges")
+        if self._asking is not None:
+            await asyncio.wait([self._asking], timeout=_PATIENCE_SECONDS)
+
+    async def _ask(self) -> None:
+        storage = self._engine.storage
+        try:
+            with suppress(StorageError):  # shown as it was last known
+                subscriptions = await storage.subscriptions()
+                failed = await storage.failed_counts()
+                self._known = _Standing(
+                    self._engine.clock.now(),
+                    tuple(sorted(subscriptions, key=lambda one: -one.lag)[:_MOST]),
+                    tuple(sorted(failed, key=lambda one: -one.count)[:_MOST]),
+                )
+        finally:
+            self._asking = None
+
+    def collect(self) -> Iterator[Metric]:
+        """The gauges."""
+        known = self._known
+        lag = GaugeMetricFamily(
+            "tenuto_topic_lag",
+            "Events that a subscription has not been delivered.",
+            labels=["subscription"],
+        )
+        oldest = GaugeMetricFamily(
+            "tenuto_topic_oldest_seconds",
+            "How long the oldest event has waited that a subscription has not been delivered.",
+            labels=["subscription"],
+        )
+        for one in known.subscriptions:
+            waits = 0 if one.oldest is None else max(0, known.at - one.oldest)
+            lag.add_metric([one.name], one.lag)
+            oldest.add_metric([one.name], waits / MICROSECONDS)
+        failed = GaugeMetricFamily(
+            "tenuto_failed_deliveries",
+            "Deliveries that are put aside, after all attempts.",
+            labels=["source", "name", "function"],
+        )
+        for count in known.failed:
+            failed.add_metric([count.source, count.name, count.function], count.count)
+        yield from (lag, oldest, failed)
