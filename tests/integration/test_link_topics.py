@@ -95,6 +95,10 @@ async def test_what_a_device_publishes_is_an_event_of_the_hub_with_all_that_is_s
         assert await both.device.engine.storage.topic_names() == []
         own = EventDetails(source="the box", subject="s")
         event_id = await both.here.publish("hub/readings", None, event_id="mine", details=own)
+        async with httpx2.AsyncClient(base_url=both.hub.url) as http:
+            answer = await http.get("/admin/flow", params={"of": f"readings/{stored.event_id}"})
+            assert answer.status_code == 200, answer.text
+            assert "box/t" in answer.text
         assert event_id == "mine"
         event = (await events(both.hub.host, "readings", 2))[1]
         assert (event.id, event.data, event.source, event.key) == ("mine", None, "the box", None)
