@@ -217,7 +217,7 @@ def called(client: Client, kind: type, method: str, parameter: str, text: str) -
 
 WRONG_EVENTS: tuple[tuple[dict[str, Any], str], ...] = (
     ({"topic": ""}, "topic"),
-    ({"topic": "a/b"}, "'a/b' cannot be the name of a topic"),
+    ({"topic": "a/b/c"}, "'b/c' cannot be the name of a topic"),
     ({"topic": "x" * 257}, "257 characters"),
     ({"topic": " a"}, "blank"),
     ({"topic": 7}, "topic"),
@@ -757,6 +757,10 @@ class ClientSuite:
         await client.publish("hotels", "Ritz", key="t-1", event_id="h")
         await client.publish("flights", "LX7", key="t-1")
         assert await trip.result() == ["LX7", "Grand"]
+
+    async def test_a_topic_of_a_hub_that_is_not_linked_is_refused(self, side: Side) -> None:
+        with pytest.raises(NoSuchLinkError, match="no link 'nowhere' here"):
+            await side.client.publish("nowhere/orders", 1)
 
     async def test_an_event_or_a_message_that_cannot_be_is_refused(self, side: Side) -> None:
         for wrong, words in WRONG_EVENTS:

@@ -4,18 +4,25 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from tenuto.engine.linking import LinkStore
 from tenuto.engine.ports import Storage
 from tenuto.engine.rows import InboxRow
 from tenuto.link.links import link_store
-from tenuto.model.codec import decode_message, encode
-from tenuto.model.errors import LinkError, LinkInUseError, NoSuchLinkError, SettingsError
+from tenuto.model.codec import decode_any_message, decode_message, encode
+from tenuto.model.errors import (
+    LinkError,
+    LinkInUseError,
+    NoSuchLinkError,
+    RowsRefusedError,
+    SettingsError,
+)
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import InstanceId, MessageId
-from tenuto.model.linking import LinkedHub, Place
-from tenuto.model.messages import RaiseEvent
+from tenuto.model.linking import MOST_BYTES, MOST_MESSAGES, LinkedHub, Place
+from tenuto.model.messages import Publish, RaiseEvent
+from tenuto.model.topics import EventContent, PublishedEvent
 from tenuto.storage import open_storage
 from tests.support.shared_store import SharedHub
 
@@ -106,6 +113,61 @@ async def test_messages_and_their_place_are_one_transaction(
     page = await storage.fetch_inbox({0: 0})
     assert [one.message_id for one in page.rows] == ["m1", "m2"]
     assert await links.place("hub", "a") == Place(received=7)
+
+
+def event(event_id: str, topic: str = "orders") -> PublishedEvent:
+    content = Raw(encode(EventContent(data=Raw(b"1"))))
+    return PublishedEvent(event_id, topic, "k", NOW, None, 0, content)
+
+
+def sent(number: int) -> InboxRow:
+    message = Publish(message_id=MessageId(f"m{number}"), event_id="e", published_at=NOW, input="1")
+    return InboxRow(MessageId(f"m{number}"), 0, InstanceId("hub/orders"), Raw(encode(message)))
+
+
+async def test_an_event_for_a_topic_elsewhere_waits_with_all_of_its_request_or_not_at_all(
+    storage: Storage, links: LinkStore
+) -> None:
+    await storage.publish([event("own")], [], [sent(1), row(2)])
+    waiting = await links.outgoing("hub", 0, 1_000_000)
+    assert [(one.message_id, one.instance_id) for one in waiting] == [("m1", "orders"), ("m2", "x")]
+    message = decode_any_message(waiting[0].message)
+    assert isinstance(message, Publish)
+    assert message == decode_any_message(sent(1).message)
+    assert (await links.hubs())[0].waiting_bytes == sum(
+        memoryview(one.message).nbytes for one in (sent(1), row(2))
+    )
+    assert [one.event_id for one in await storage.events("orders", 0, 10, 1_000)] == ["own"]
+    assert (await storage.fetch_inbox({0: 0})).rows == []
+    broken = structs.replace(event("broken"), event=Raw(b"{"))
+    with pytest.raises(RowsRefusedError):
+        await storage.publish([broken], [], [sent(3)])
+    with pytest.raises(RowsRefusedError) as refused:
+        await storage.publish([event("fit")], [], [structs.replace(sent(3), message=Raw(b"{"))])
+    assert "m3" in refused.value.messages
+    assert len(await links.outgoing("hub", 0, 1_000_000)) == 2
+    assert len(await storage.events("orders", 0, 10, 1_000)) == 1
+
+
+async def test_events_of_another_hub_and_their_place_are_one_transaction(
+    storage: Storage, links: LinkStore
+) -> None:
+    await links.place("hub", "a")
+    await links.take_in("hub", 7, [row(1, to="x")], NOW, [event("a"), event("b")])
+    await links.take_in("hub", 7, [], NOW, [event("c")])  # it was here
+    await links.take_in("hub", 9, [], NOW, [event("b"), event("d")])  # one was published twice
+    found = await storage.events("orders", 0, 10, 10_000)
+    assert [one.event_id for one in found] == ["a", "b", "d"]
+    assert len((await storage.fetch_inbox({0: 0})).rows) == 1
+
+
+async def test_the_bound_stands_in_the_store(links: LinkStore) -> None:
+    (hub,) = await links.hubs()
+    assert (hub.most_messages, hub.most_bytes) == (MOST_MESSAGES, MOST_BYTES)
+    await links.bound(3, 1_000)
+    await links.put(LinkedHub(name="hub", url="http://other", called="box", key="k"))
+    (hub,) = await links.hubs()
+    assert (hub.most_messages, hub.most_bytes) == (3, 1_000)
 
 
 async def test_a_new_life_begins_at_nothing_and_an_old_one_does_not_come_back(

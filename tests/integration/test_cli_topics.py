@@ -159,7 +159,8 @@ def test_what_was_put_aside_is_shown_given_back_dropped_and_forgotten(
 
 def test_wrong_input_is_refused_clearly(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     for arguments, words in (
-        (("topics", "publish", "a/b", "1"), "cannot be the name of a topic"),
+        (("topics", "publish", "a/b/c", "1"), "cannot be the name of a topic"),
+        (("topics", "publish", "a/b", "1"), "no link 'a' here"),
         (("topics", "publish", "a", "x"), "is not JSON"),
         (("topics", "show", "a#b"), "cannot be the name of a topic"),
         (("topics", "redrive"), "give --all"),

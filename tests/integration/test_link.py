@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -11,10 +12,15 @@ from tenuto import (
     App,
     Context,
     RuntimeStatus,
+    Settings,
     SubOrchestrationError,
 )
 from tenuto.client.client import Client
 from tenuto.client.status import HoldStatus
+from tenuto.host.server import Server
+from tenuto.http.options import HttpSettings
+from tenuto.link.dialling import Line
+from tenuto.link.links import let_in, link_store
 from tenuto.link.options import LinkSettings
 from tenuto.model.errors import (
     InputError,
@@ -23,6 +29,8 @@ from tenuto.model.errors import (
     NoSuchLinkError,
     NotOverLinksError,
 )
+from tenuto.model.linking import Parcel
+from tenuto.storage import open_storage
 from tests.support.http_server import ADMIN_KEY, KEYS, READ_KEY
 from tests.support.linked import linked
 from tests.support.waiting import until_given
@@ -243,6 +251,35 @@ async def test_what_is_fetched_comes_to_the_letter_from_a_server_with_keys() -> 
             for key in (READ_KEY, ADMIN_KEY):
                 opened = await http.get(f"{path}/box/messages", headers={"x-functions-key": key})
                 assert opened.status_code == 401
+
+
+async def test_health_names_links_that_are_silent_to_those_with_a_key(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/hub.db"
+    storage = open_storage(store)
+    await storage.open()
+    links = link_store(storage)
+    for name, heard_at in (("old", 1_000), ("older", 1), ("new", None)):
+        await let_in(links, name)
+        await links.heard(name, heard_at, None)
+    await storage.close()
+    http_settings = HttpSettings(port=0, keys=KEYS)
+    async with (
+        Server(hub, settings=Settings(storage=store, http=http_settings)) as server,
+        httpx2.AsyncClient(base_url=server.url) as http,
+    ):
+        asking = {"x-functions-key": READ_KEY}
+        told = (await http.get("/healthz", headers=asking)).json()
+        assert told["ready"] is True
+        assert told["silentLinks"] == ["older", "old"]
+        assert (await http.get("/healthz")).json()["silentLinks"] == []
+        key = await server.host.links.let_in("old")
+        line = Line(server.url, "old", key)
+        try:
+            await line.bring(Parcel(life="abc"))
+        finally:
+            await line.close()
+        told = (await http.get("/healthz", headers=asking)).json()
+        assert told["silentLinks"] == ["older"]
 
 
 async def test_a_name_stands_for_one_link() -> None:

@@ -14,6 +14,8 @@ from tenuto.http.options import HttpSettings
 from tenuto.link.options import LinkSettings
 
 EVENTS_PER_TURN = 10
+CONFIRMED = 3
+"""Events that the hub publishes to the device for each key."""
 
 hub = App()
 device = App()
@@ -47,6 +49,8 @@ async def count(ctx: Context, seen: Counted) -> Counted:
 
 @hub.orchestrator
 async def confirm(ctx: Context, key: int) -> int:
+    for number in range(CONFIRMED):
+        await ctx.publish("box/confirmed", number, key=str(key))
     return key + 1
 
 
@@ -63,6 +67,7 @@ async def emit(ctx: Context, work: Emitting) -> int:
         upto = min(work.events, work.sent + EVENTS_PER_TURN)
         for number in range(work.sent, upto):
             ctx.send_event(f"hub/count-{work.key}", "reading", number)
+            await ctx.publish("hub/readings", number, key=str(work.key))
         ctx.continue_as_new(replace(work, sent=upto))
         return 0
     return int(await ctx.call_sub_orchestrator("confirm", work.key, on="hub"))

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from tenuto.engine.flow_ports import CausedInstance, FlowEvent, FlowFailure
-from tenuto.engine.rows import ALL_TOPIC_WAITS, CommitBatch, Lease, TopicWaitRow
+from tenuto.engine.rows import ALL_TOPIC_WAITS, CommitBatch, InboxRow, Lease, TopicWaitRow
 from tenuto.engine.topic_ports import (
     FAILED_BYTES,
     FailedCount,
@@ -369,8 +369,12 @@ class SharedTopicStorage:
     # --- writing ----------------------------------------------------------------------------------
 
     async def publish(
-        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+        self,
+        events: Sequence[PublishedEvent],
+        messages: Sequence[QueuedMessage],
+        sent: Sequence[InboxRow] = (),
     ) -> None:
+        assert not sent, "this store has no links"
         hub = await self._turn()
         rows: list[PublishedEvent | QueuedMessage] = [*events, *messages]
         reasons = {one.post_key: reason for one in rows if (reason := unstorable(one))}

@@ -23,7 +23,7 @@ from tenuto.engine.topic_ports import SubscriptionStanding, TopicStanding
 from tenuto.insight.wording import duration, iso, moment, one_line, size
 from tenuto.model.errors import InputError
 from tenuto.model.timing import Microseconds
-from tenuto.model.topics import EventHead, StoredEvent, checked_place, content_in
+from tenuto.model.topics import EventHead, StoredEvent, checked_place, checked_topic, content_in
 
 _SHOWN = 200
 _limit_option = click.option(
@@ -36,6 +36,10 @@ _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 def _topic(_context: click.Context, _argument: click.Parameter, value: str) -> str:
     return checked_place(value, "a topic")
+
+
+def _any_topic(_context: click.Context, _argument: click.Parameter, value: str) -> str:
+    return checked_topic(value)
 
 
 def _subscription(
@@ -149,7 +153,7 @@ def show(topic: str, limit: int, *, place: Place, as_json: bool) -> None:
 
 
 @click.command()
-@_topic_argument
+@click.argument("topic", metavar="TOPIC", callback=_any_topic)
 @click.argument("text", metavar="JSON|@FILE", callback=json_text)
 @click.option(
     "--event-key", help="Events of one key are delivered one after another; --key opens a host."

@@ -395,7 +395,8 @@ class Client:
         """Publish an event to a topic; returns when it is durable.
 
         Args:
-            topic: Its name; topics need not be created.
+            topic: Its name; topics need not be created. ``hub/orders`` is the topic ``orders`` of
+                the linked hub ``hub``: the event is durable here, and goes there when it can.
             data: The payload, anything that can be stored.
             key: Events of one key are delivered in their order; it is also what
                 ``ctx.wait_for_event`` matches.
@@ -408,7 +409,8 @@ class Client:
 
         Raises:
             InputError: topic, key or id cannot be used. PayloadError: the data cannot be stored.
-            LimitError: they are too long.
+            LimitError: they are too long. NoSuchLinkError: no hub of that name is linked.
+            LinkFullError: as much waits for it as may.
 
         Example:
             ``await client.publish("orders", {"id": 7}, key="customer-1", type="order.placed")``

@@ -12,11 +12,14 @@ from tenuto.client.remote_errors import error_of
 from tenuto.client.topics import StoreTopics, TopicsGateway
 from tenuto.client.wire import ErrorBody
 from tenuto.engine.commands import Commands
+from tenuto.engine.linking import HasLinks
+from tenuto.engine.outside import link_full
 from tenuto.engine.ports import Storage
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
 from tenuto.engine.rows import InboxRow
 from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.engine.turns.sorting import still_going
+from tenuto.model.carried_events import carried
 from tenuto.model.codec import encode
 from tenuto.model.control import CONTROL_OF, ENDING, PAUSING, Control
 from tenuto.model.errors import (
@@ -24,6 +27,7 @@ from tenuto.model.errors import (
     InstanceFinishedError,
     InstanceNotFoundError,
     InstanceStateError,
+    NoSuchLinkError,
     NotOverLinksError,
     StorageUnavailableError,
 )
@@ -56,7 +60,7 @@ from tenuto.model.requests import (
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
-from tenuto.model.topics import PublishedEvent, QueuedMessage
+from tenuto.model.topics import PublishedEvent, QueuedMessage, is_of_linked_hub
 
 _POLL_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 0.002
@@ -218,7 +222,6 @@ class StoreGateway:
         self._partitions = partitions
         self.now = present
         self.topics: TopicsGateway = StoreTopics(storage)
-        self.publish = storage.publish
         self.drop_failed = storage.drop_failed
         self.drop_queued = storage.drop_queued
         self.queue_messages = storage.queue_messages
@@ -263,6 +266,43 @@ class StoreGateway:
         raise InstanceStateError(
             facts.instance_id, "was started and purged by others each time; try again"
         )
+
+    async def publish(
+        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+    ) -> None:
+        """Add them; those for topics of linked hubs go when a host has seen them.
+
+        Raises:
+            NoSuchLinkError: one is for a hub that is not linked.
+            LinkFullError: as much waits for that as may.
+        """
+        outward = [one for one in events if is_of_linked_hub(one.topic)]
+        if not outward:
+            await self.storage.publish(events, messages)
+            return
+        own = [one for one in events if not is_of_linked_hub(one.topic)]
+        sent = [self._carried(one) for one in outward]
+        await self._check_links(sent)
+        await self.storage.publish(own, messages, sent)
+
+    def _carried(self, event: PublishedEvent) -> InboxRow:
+        key = new_message_id(self.now())
+        address, message = carried(event, key)
+        return InboxRow(key, 0, address, Raw(encode(message)))
+
+    async def _check_links(self, sent: Iterable[InboxRow]) -> None:
+        """See that there is a link for each, and room: as the store has it now."""
+        hubs = await self.storage.linking.hubs() if isinstance(self.storage, HasLinks) else []
+        waiting = {hub.name: (hub.waiting, hub.waiting_bytes) for hub in hubs}
+        most = {hub.name: (hub.most_messages, hub.most_bytes) for hub in hubs}
+        for row in sent:
+            name = row.instance_id.partition("/")[0]
+            if name not in waiting:
+                raise NoSuchLinkError(name, waiting)
+            messages, size = waiting[name]
+            if messages >= most[name][0] or size >= most[name][1]:
+                raise link_full(row.instance_id, messages, size)
+            waiting[name] = messages + 1, size + memoryview(row.message).nbytes
 
     async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Append the message; where its effect must be known, wait for the owner's answer.

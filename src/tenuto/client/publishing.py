@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
 
 from msgspec import Struct
 
 from tenuto.client.causes import current_cause
 from tenuto.model.causes import CAUSE_TAG
-from tenuto.model.errors import InputError
 from tenuto.model.ids import new_message_id
-from tenuto.model.texts import checked_text
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import (
     EventHead,
@@ -18,12 +15,12 @@ from tenuto.model.topics import (
     QueuedMessage,
     check_data,
     checked_head,
+    checked_id,
     checked_place,
+    checked_topic,
     content_of,
 )
 from tenuto.orchestration.publishing import checked_delay
-
-_MOST_ID: Final = 512
 
 
 class Stamp(Struct, frozen=True):
@@ -49,7 +46,7 @@ def event_of_text(
         InputError: topic, id or head cannot be used.
         LimitError: they are too long.
     """
-    name = checked_place(topic, "a topic")
+    name = checked_topic(topic)
     head = checked_head(head, name)
     check_data(text, stamp.payload_bytes, f"topic {name!r}")
     return PublishedEvent(
@@ -99,9 +96,4 @@ def caused_tags(tags: Mapping[str, str] | None) -> Mapping[str, str] | None:
 def _id(given: str | None, what: str, now: Microseconds) -> str:
     if given is None:
         return new_message_id(now)
-    text = checked_text(given, f"the id of {what}")
-    if not 1 <= len(text) <= _MOST_ID or not text.isprintable():
-        raise InputError(
-            f"the id of {what} must be 1 to {_MOST_ID} characters that print, got {given!r}"
-        )
-    return text
+    return checked_id(given, what)

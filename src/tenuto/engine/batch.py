@@ -29,7 +29,7 @@ from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
 from tenuto.model.errors import FencedError, RowsRefusedError, TenutoError
 from tenuto.model.ids import AnyMessageId, InstanceId, MessageId
-from tenuto.model.messages import Message
+from tenuto.model.messages import AnyMessage, Message
 from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord
 from tenuto.model.texts import storable_text
@@ -51,6 +51,8 @@ class Posted(Struct, frozen=True):
     events: Sequence[PublishedEvent]
     messages: Sequence[QueuedMessage]
     answer: Reply
+    sent: Sequence[InboxRow] = ()
+    """Those of the events that are for topics of linked hubs."""
 
 
 class Batch(Struct):
@@ -253,7 +255,7 @@ class Batch(Struct):
         if key is not None and message.awaits_answer:
             self.answers[key] = Answer(key, error.code, storable_text(str(error)))
 
-    def produce(self, message: Message, partition: int, instance_id: InstanceId) -> InboxRow:
+    def produce(self, message: AnyMessage, partition: int, instance_id: InstanceId) -> InboxRow:
         """A message for another instance, durable with this batch."""
         key = row_id(message)
         assert key is not None
@@ -296,7 +298,7 @@ class Batch(Struct):
             forget=list(self.forget.values()),
             unread=list(self.unread.values()),
             links=list(self.links.values()),
-            inbox=list(self.produced.values()),
+            inbox=[*self.produced.values(), *(one for each in self.posted for one in each.sent)],
             consumed=[(partition, key) for key, partition in self.consumed.items()],
             purged=self.purged,
             dead_letters=self.dead_letters,

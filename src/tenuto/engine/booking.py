@@ -5,6 +5,8 @@ must wait or that nobody can take (``no_silent_drop``).
 Nothing here leaves the host; that is for ``release``.
 """
 
+from typing import TypeVar
+
 from msgspec import Raw, structs
 
 from tenuto.engine.batch import Batch
@@ -24,14 +26,18 @@ from tenuto.model.ids import AnyMessageId, InstanceId, MessageId
 from tenuto.model.messages import (
     LETTERS,
     AnswerQuestion,
+    AnyMessage,
     ChildResult,
     Message,
+    Publish,
     RaiseEvent,
     Start,
 )
 from tenuto.model.requests import DeadLetter
 from tenuto.model.status import ParentInstance
 from tenuto.model.topics import is_of_wait
+
+M = TypeVar("M", bound=AnyMessage)
 
 
 class Booking:
@@ -116,7 +122,7 @@ class Booking:
         else:
             self.send(message, send.instance_id, batch)
 
-    def _ask_for(self, instance_id: InstanceId, message: Message, batch: Batch) -> None:
+    def _ask_for(self, instance_id: InstanceId, message: AnyMessage, batch: Batch) -> None:
         """The start of an instance: decided after the commit, by whoever owns its partition."""
         if "/" in instance_id:
             self._engine.outside.send(message, instance_id, batch)
@@ -161,10 +167,10 @@ class Booking:
         if resident.state.unread is not None:
             resident.size += resident.state.unread.size
 
-    def send(self, message: Message, instance_id: InstanceId, batch: Batch) -> None:
+    def send(self, message: AnyMessage, instance_id: InstanceId, batch: Batch) -> None:
         """A message to another instance: durable with this batch, delivered now if it is here."""
         engine = self._engine
-        if "/" in instance_id:
+        if "/" in instance_id or isinstance(message, Publish):
             engine.outside.send(message, instance_id, batch)
             return
         row = batch.produce(message, engine.number_of(instance_id), instance_id)
@@ -247,7 +253,7 @@ class Booking:
             elif isinstance(message, LETTERS):
                 self.bury(message, resident.state.instance_id, str(error), batch)
 
-    def bury(self, message: Message, instance_id: InstanceId, reason: str, batch: Batch) -> None:
+    def bury(self, message: AnyMessage, instance_id: InstanceId, reason: str, batch: Batch) -> None:
         """A message that nobody can take becomes a dead letter (``no_silent_drop``)."""
         if isinstance(message, RaiseEvent) and is_of_wait(message.event.name):
             return  # the topic has it still
@@ -277,5 +283,5 @@ class Booking:
         engine.schedule_pump()
 
 
-def _renamed(message: Message, message_id: MessageId) -> Message:
+def _renamed(message: M, message_id: MessageId) -> M:
     return structs.replace(message, message_id=message_id)

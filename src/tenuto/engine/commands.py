@@ -26,7 +26,7 @@ from tenuto.model.messages import ClientMessage, RaiseEvent, RedeemWebhook, Star
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
-from tenuto.model.topics import PublishedEvent, QueuedMessage
+from tenuto.model.topics import PublishedEvent, QueuedMessage, is_of_linked_hub
 
 
 class Commands:
@@ -91,11 +91,15 @@ class Commands:
 
         Raises:
             InputError: the store can never hold one of them.
+            LinkError: one is for a topic of a linked hub, and may not go there now.
             StorageUnavailableError: the store cannot write now; nothing was published.
         """
         self._check_open()
         answer = _Answer()
-        self._engine.pipeline.batch.posted.append(Posted(events, messages, answer))
+        posted = Posted(events, messages, answer)
+        if any(is_of_linked_hub(one.topic) for one in events):
+            posted = self._engine.outside.posted(posted)
+        self._engine.pipeline.batch.posted.append(posted)
         self._engine.schedule_pump()
         await answer.future
 

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from tenuto.engine.rows import InboxRow
 from tenuto.model.linking import LinkedHub, Outgoing, Place
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import PublishedEvent
 
 
 class LinkStore(Protocol):
@@ -23,6 +24,9 @@ class LinkStore(Protocol):
 
     async def put(self, hub: LinkedHub) -> None:
         """Make a link, or give the one of that name another address and key."""
+
+    async def bound(self, messages: int, size: int) -> None:
+        """So much may wait for each hub: for those who have the store alone, and no settings."""
 
     async def drop(self, name: str, now: Microseconds) -> None:
         """A link is no more; what waits for the hub becomes dead letters (``no_silent_drop``)."""
@@ -65,9 +69,17 @@ class LinkStore(Protocol):
         """The parts of a message that are here, as one text."""
 
     async def take_in(
-        self, hub: str, sequence: int, rows: Sequence[InboxRow], now: Microseconds
+        self,
+        hub: str,
+        sequence: int,
+        rows: Sequence[InboxRow],
+        now: Microseconds,
+        events: Sequence[PublishedEvent] = (),
     ) -> None:
-        """Messages of another hub, and with them the place, in one transaction."""
+        """Messages and events of another hub, and with them the place, in one transaction.
+
+        An event whose topic has its id already is left alone.
+        """
 
 
 @runtime_checkable

@@ -12,9 +12,10 @@ from typing import Final
 
 from msgspec import Raw, Struct, structs
 
-from tenuto.engine.batch import Batch
+from tenuto.engine.batch import Batch, Posted
 from tenuto.engine.parts import Parts
 from tenuto.engine.rows import InboxRow
+from tenuto.model.carried_events import carried
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
     LinkError,
@@ -22,13 +23,26 @@ from tenuto.model.errors import (
     NoSuchLinkError,
     NotOverLinksError,
     StorageError,
+    TenutoError,
 )
-from tenuto.model.ids import InstanceId, split_address
+from tenuto.model.ids import InstanceId, MessageId, split_address
 from tenuto.model.linking import LinkedHub
-from tenuto.model.messages import ChildResult, Message, RaiseEvent, Start, Terminate
+from tenuto.model.messages import (
+    AnyMessage,
+    ChildResult,
+    Message,
+    Publish,
+    RaiseEvent,
+    Start,
+    Terminate,
+)
+from tenuto.model.timing import MICROSECONDS, Microseconds
+from tenuto.model.topics import is_of_linked_hub
 
 OVER_LINKS: Final = (Start, RaiseEvent, ChildResult, Terminate)
-"""What a hub tells another one."""
+"""What a hub tells instances of another one."""
+
+_GOES: Final = (*OVER_LINKS, Publish)
 
 _FOLLOWS: Final = (ChildResult, Terminate)
 """What follows from a start that was taken in: it always may go, there is one for each."""
@@ -40,10 +54,12 @@ class WaitingFor(Struct):
     Attributes:
         messages: How many.
         bytes: How long they are.
+        heard_at: When the hub was last heard of; of one that never was, since when it is known.
     """
 
     messages: int = 0
     bytes: int = 0
+    heard_at: Microseconds = 0
 
 
 class Outside:
@@ -64,7 +80,24 @@ class Outside:
 
     def know(self, hubs: Iterable[LinkedHub]) -> None:
         """These links there are, and so much waits, as the store has it."""
-        self._hubs = {hub.name: WaitingFor(hub.waiting, hub.waiting_bytes) for hub in hubs}
+        before, now = self._hubs, self._engine.clock.now()
+        self._hubs = {}
+        for hub in hubs:
+            known = before.get(hub.name)
+            heard_at = max(hub.heard_at or 0, known.heard_at if known else 0) or now
+            self._hubs[hub.name] = WaitingFor(hub.waiting, hub.waiting_bytes, heard_at)
+
+    def heard(self, hub: str, now: Microseconds) -> None:
+        """A hub is there."""
+        waiting = self._hubs.get(hub)
+        if waiting is not None:
+            waiting.heard_at = now
+
+    def silent(self, seconds: float) -> list[str]:
+        """Hubs that were not heard of for longer than this; those of the longest silence first."""
+        before = self._engine.clock.now() - seconds * MICROSECONDS
+        found = [(one.heard_at, name) for name, one in self._hubs.items() if one.heard_at < before]
+        return [name for _, name in sorted(found)]
 
     def has_left(self, hub: str, messages: int, size: int) -> None:
         """The other hub has so many messages more."""
@@ -75,32 +108,29 @@ class Outside:
 
     def has_left_all(self, hub: str) -> None:
         """Nothing waits for a hub; perhaps what is not durable yet."""
-        if hub in self._hubs:
-            self._hubs[hub] = WaitingFor()
+        waiting = self._hubs.get(hub)
+        if waiting is not None:
+            waiting.messages = waiting.bytes = 0
 
     def waiting(self) -> dict[str, WaitingFor]:
         """What waits, by hub."""
         return self._hubs
 
-    def refusal(self, message: Message, address: InstanceId) -> LinkError | None:
+    def refusal(self, message: AnyMessage, address: InstanceId) -> LinkError | None:
         """Why a message may not go; None when it may."""
         hub = _hub_of(address)
         waiting = self._hubs.get(hub)
         if waiting is None:
             return NoSuchLinkError(hub, self._hubs)
-        if not isinstance(message, OVER_LINKS):
+        if not isinstance(message, _GOES):
             return not_over_links(address)
         is_full = waiting.messages >= self.most_messages or waiting.bytes >= self.most_bytes
         if is_full and not isinstance(message, _FOLLOWS):
-            return LinkFullError(
-                f"{waiting.messages:,} messages with {waiting.bytes:,} bytes wait for the linked "
-                f"hub {hub!r}, which is as much as may (settings links.messages and links.bytes); "
-                f"nothing was sent to {address!r}. Try again when the link is up"
-            )
+            return link_full(address, waiting.messages, waiting.bytes)
         return None
 
-    def send(self, message: Message, address: InstanceId, batch: Batch) -> None:
-        """What a turn, or the end of one, tells an instance of another hub."""
+    def send(self, message: AnyMessage, address: InstanceId, batch: Batch) -> None:
+        """What a turn, or the end of one, tells an instance of another hub, or publishes there."""
         error = self.refusal(message, address)
         if error is not None:
             self.give_up(message, address, error, batch)
@@ -120,19 +150,50 @@ class Outside:
         if error is not None:
             raise error
         engine = self._engine
-        key = engine.next_message_id()
-        text = Raw(encode(structs.replace(message, message_id=key)))
-        row = InboxRow(key, engine.number_of(address), address, text)
-        self._count(row)
+        row = self._row(structs.replace(message, message_id=engine.next_message_id()), address)
         try:
             await engine.storage.append([row])
         except StorageError:
-            self.has_left(_hub_of(address), 1, memoryview(text).nbytes)
+            self._uncount([row])
             raise
         self._sent(_hub_of(address))
 
+    def posted(self, posted: Posted) -> Posted:
+        """What a client of this process publishes at once, some of it to topics of other hubs.
+
+        Returns:
+            The same, with these as rows for the links, all to be written by one commit.
+
+        Raises:
+            LinkError: why one may not go; nothing is to be written then.
+        """
+        engine = self._engine
+        rows: list[InboxRow] = []
+        try:
+            for event in posted.events:
+                if is_of_linked_hub(event.topic):
+                    address, message = carried(event, engine.next_message_id())
+                    error = self.refusal(message, address)
+                    if error is not None:
+                        raise error
+                    rows.append(self._row(message, address))
+        except LinkError:
+            self._uncount(rows)
+            raise
+
+        def answer(error: TenutoError | None) -> None:
+            if error is not None:
+                self._uncount(rows)
+            else:
+                for hub in {_hub_of(row.instance_id) for row in rows}:
+                    self._sent(hub)
+            posted.answer(error)
+
+        own = [one for one in posted.events if not is_of_linked_hub(one.topic)]
+        return Posted(own, posted.messages, answer, rows)
+
     def give_up(
-        self, message: Message, address: InstanceId, error: LinkError, batch: Batch
+        self, message: AnyMessage, address: InstanceId, error: LinkError, batch: Batch
     ) -> None:
         """A message does not go, or the other hub refuses it: nobody waits in vain."""
         booking = self._engine.booking
@@ -143,6 +204,20 @@ class Outside:
             booking.bury(message, address, reason, batch)
         self._engine.schedule_pump()
 
+    def _row(self, message: AnyMessage, address: InstanceId) -> InboxRow:
+        """A message that a client sends, as its row; it counts as waiting."""
+        key = message.message_id
+        assert isinstance(key, str), "it has got an id"
+        number = self._engine.number_of(address)
+        row = InboxRow(MessageId(key), number, address, Raw(encode(message)))
+        self._count(row)
+        return row
+
+    def _uncount(self, rows: Iterable[InboxRow]) -> None:
+        """These were not written."""
+        for row in rows:
+            self.has_left(_hub_of(row.instance_id), 1, memoryview(row.message).nbytes)
+
     def _count(self, row: InboxRow) -> None:
         waiting = self._hubs[_hub_of(row.instance_id)]
         waiting.messages += 1
@@ -150,6 +225,15 @@ class Outside:
 
     def _sent(self, hub: str) -> None:
         self.on_sent(hub)
+
+
+def link_full(address: InstanceId, messages: int, size: int) -> LinkFullError:
+    """The error of who sends when as much waits as may."""
+    return LinkFullError(
+        f"{messages:,} messages with {size:,} bytes wait for the linked hub {_hub_of(address)!r}, "
+        "which is as much as may (settings links.messages and links.bytes); nothing was sent to "
+        f"{address!r}. Try again when the link is up"
+    )
 
 
 def not_over_links(address: InstanceId) -> NotOverLinksError:

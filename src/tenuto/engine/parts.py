@@ -35,7 +35,7 @@ from tenuto.engine.updates import UpdateFeed
 from tenuto.model.errors import StorageError, StorageOwnedError, TenutoError
 from tenuto.model.hold import Hold
 from tenuto.model.ids import AnyMessageId, InstanceId, MemoryId, MessageId
-from tenuto.model.messages import Message, Start, Terminate
+from tenuto.model.messages import AnyMessage, Message, Start, Terminate
 from tenuto.model.status import InstanceRecord, ParentInstance
 from tenuto.model.timing import Microseconds
 
@@ -88,7 +88,7 @@ class Booking(Protocol):
     def refuse(self, message: Message, error: TenutoError) -> None: ...
     def acknowledge(self, message_id: AnyMessageId, batch: Batch) -> None: ...
     def bury(
-        self, message: Message, instance_id: InstanceId, reason: str, batch: Batch
+        self, message: AnyMessage, instance_id: InstanceId, reason: str, batch: Batch
     ) -> None: ...
     def fail_child(self, parent: ParentInstance | None, text: str) -> None: ...
 
@@ -159,7 +159,7 @@ class Correlating(Protocol):
 class Outside(Protocol):
     """What goes to linked hubs."""
 
-    def send(self, message: Message, address: InstanceId, batch: Batch) -> None: ...
+    def send(self, message: AnyMessage, address: InstanceId, batch: Batch) -> None: ...
 
 
 class Caring(Protocol):

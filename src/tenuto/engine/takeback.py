@@ -463,7 +463,7 @@ def _refuse_post(batch: Batch, message_id: MessageId, reason: str) -> bool:
     """A client has published what the store can never hold: nothing of its request is written."""
     for number, posted in enumerate(batch.posted):
         keys = {one.post_key for one in posted.events} | {one.post_key for one in posted.messages}
-        if message_id in keys:
+        if message_id in keys or any(message_id == one.message_id for one in posted.sent):
             del batch.posted[number]
             posted.answer(InputError(f"the store cannot hold {message_id!r}: {reason}"))
             return True

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from tenuto.engine.flow_ports import FlowReader
-from tenuto.engine.rows import Lease, TopicWaitRow
+from tenuto.engine.rows import InboxRow, Lease, TopicWaitRow
 from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
@@ -290,9 +290,15 @@ class TopicStorage(TopicReader, Protocol):
     """Writing what belongs to topics beside commits."""
 
     async def publish(
-        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+        self,
+        events: Sequence[PublishedEvent],
+        messages: Sequence[QueuedMessage],
+        sent: Sequence[InboxRow] = (),
     ) -> None:
-        """Add events and messages from a process that owns nothing, all or none."""
+        """Add events and messages from a process that owns nothing, all or none.
+
+        With those ``sent`` to linked hubs: events for topics there.
+        """
 
     async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
         """What instances of these partitions wait for."""

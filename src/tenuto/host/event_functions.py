@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 from tenuto.engine.program import TopicTrigger, TriggeredFunction
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.retry import RetryPolicy
-from tenuto.model.topics import checked_place
+from tenuto.model.topics import checked_own_topic, checked_place, checked_topic
 
 if TYPE_CHECKING:
     from tenuto.host.native_subscriptions import EventFilter, InstancePer
@@ -147,7 +147,7 @@ class EventFunctions(FunctionRegistry):
 
             def make(checked_name: str) -> TriggeredFunction:
                 trigger = TopicTrigger(
-                    topic=checked_place(topic, "a topic"),
+                    topic=checked_own_topic(topic),
                     subscription=checked_place(checked_name, "a subscription"),
                     accepts=accepting(filter),
                     from_beginning=from_beginning,
@@ -232,7 +232,7 @@ class EventFunctions(FunctionRegistry):
         so that it is there once, however often the function runs.
 
         Args:
-            topic: Where it is published.
+            topic: Where it is published; ``hub/orders`` is a topic of the linked hub ``hub``.
             key: The field of the result that is the event's key; by default the key of the event
                 that the function was run for, if that has one.
             type: What kind of event it is.
@@ -251,7 +251,7 @@ class EventFunctions(FunctionRegistry):
                 def recognise(file: ArrivedFile) -> Sighting:
                     return Sighting(read_plate(file.path), file.name)
         """
-        name = checked_place(topic, "a topic")
+        name = checked_topic(topic)
 
         def register(function: F) -> F:
             from tenuto.host.native_triggered import RESULTS, Results  # noqa: PLC0415 - few apps have any

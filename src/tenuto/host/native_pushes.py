@@ -17,7 +17,7 @@ from tenuto.model.cloud_events import STRUCTURED, cloud_event_of
 from tenuto.model.errors import InputError, RegistrationError
 from tenuto.model.http_call import HttpRequest, http_request
 from tenuto.model.retry import RetryPolicy
-from tenuto.model.topics import Event, checked_place
+from tenuto.model.topics import Event, checked_own_topic, checked_place
 
 _CONTENT_TYPE: Final = "Content-Type"
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -124,7 +124,7 @@ def pushed_topic(name: str, options: PushOptions) -> PushedTopic:
     return PushedTopic(
         name=name,
         trigger=TopicTrigger(
-            topic=checked_place(options.topic, "a topic"),
+            topic=checked_own_topic(options.topic),
             subscription=checked_place(name, "a subscription"),
             accepts=accepting(options.filter),
             redelivery=redelivery_of(options.retry),

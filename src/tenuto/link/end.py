@@ -16,13 +16,14 @@ from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import Clock, Observer
 from tenuto.engine.rows import InboxRow
 from tenuto.link.options import MOST_BYTES
-from tenuto.link.translation import frames_of, placed, row_of
-from tenuto.model.codec import decode_message
+from tenuto.link.translation import Arrival, frames_of, placed, taken
+from tenuto.model.codec import decode_any_message
 from tenuto.model.errors import InputError, LinkRefusedError
 from tenuto.model.ids import address_of
 from tenuto.model.limits import Limits
 from tenuto.model.linking import Frame, LinkedHub, Parcel, Place, Refusal
 from tenuto.model.timing import MICROSECONDS, Microseconds
+from tenuto.model.topics import PublishedEvent
 
 _NOTE_EVERY: Final[Microseconds] = 30 * MICROSECONDS
 """When a hub was heard of is for people: it is not written more often, unless it is news."""
@@ -43,7 +44,7 @@ class LinkMeans(Struct, frozen=True, kw_only=True):
         observer: Is told what a person should know.
         limits: Of what comes in.
         partitions: Of the store.
-        arrived: Called when messages have been stored.
+        arrived: Called when something was stored: whether messages, and whether events.
     """
 
     store: LinkStore
@@ -54,7 +55,7 @@ class LinkMeans(Struct, frozen=True, kw_only=True):
     observer: Observer
     limits: Limits
     partitions: int
-    arrived: Callable[[], None]
+    arrived: Callable[[bool, bool], None]
 
 
 class LinkEnd:
@@ -130,7 +131,7 @@ class LinkEnd:
         if not found or found[0].sequence != refusal.sequence:
             return
         one = found[0]
-        message = decode_message(one.message)
+        message = decode_any_message(one.message)
         error = LinkRefusedError(f"the linked hub {self.name!r} refuses it: {refusal.reason}")
         address = address_of(self.name, one.instance_id)
         is_told = asyncio.Event()
@@ -182,6 +183,7 @@ class LinkEnd:
             await means.store.take_in(self.name, parcel.after, [], means.clock.now())
             place = Place(received=parcel.after)
         rows: list[InboxRow] = []
+        events: list[PublishedEvent] = []
         last, refused = place.received, None
         for frame in parcel.frames:
             if frame.sequence <= last:
@@ -190,15 +192,21 @@ class LinkEnd:
             if text is None:
                 break
             try:
-                row = row_of(self.name, parcel.life, frame.sequence, text, means.limits)
+                now = means.clock.now()
+                one = taken(
+                    Arrival(self.name, parcel.life, frame.sequence, text, now), means.limits
+                )
             except LinkRefusedError as error:
                 refused = Refusal(sequence=frame.sequence, reason=str(error))
                 break
-            rows.append(placed(row, means.partitions))
+            if isinstance(one, InboxRow):
+                rows.append(placed(one, means.partitions))
+            else:
+                events.append(one)
             last = frame.sequence
         if last > place.received:
-            await means.store.take_in(self.name, last, rows, means.clock.now())
-            means.arrived()
+            await means.store.take_in(self.name, last, rows, means.clock.now(), events)
+            means.arrived(bool(rows), bool(events))
         place = await self.place()
         return Place(
             received=place.received, piece_of=place.piece_of, held=place.held, refused=refused
@@ -228,6 +236,7 @@ class LinkEnd:
             way: To which kind of request.
         """
         now = self.heard_at = self._means.clock.now()
+        self._means.outside.heard(self.name, now)
         self._problems.pop(way, None)
         await self._note(now)
 

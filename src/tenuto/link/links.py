@@ -153,7 +153,7 @@ class Links:
             observer=engine.observer,
             limits=engine.options.limits,
             partitions=partitions,
-            arrived=self._arrived,
+            arrived=self._has_arrived,
         )
         self._is_running = True
         await self.refresh()
@@ -173,6 +173,9 @@ class Links:
         if self._means is None:
             return
         hubs = {hub.name: hub for hub in await self._means.store.hubs()}
+        most = self._settings.messages, self._settings.bytes
+        if any((hub.most_messages, hub.most_bytes) != most for hub in hubs.values()):
+            await self._means.store.bound(*most)
         self._engine.outside.know(hubs.values())
         for name in self._known.keys() - hubs.keys():
             await self._forget(name)
@@ -206,6 +209,13 @@ class Links:
         end = self._ends.get(name)
         if end is not None:
             end.has_news()
+
+    def _has_arrived(self, messages: bool, events: bool) -> None:  # noqa: FBT001 - LinkMeans.arrived
+        if messages:
+            self._arrived()
+        if events:
+            for tell in self._engine.on_fed:
+                tell()
 
     def _changed(self) -> None:
         """Another process has written, perhaps a link: not looked at for each write."""

@@ -4,6 +4,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from tenuto.model import linking
+
 _Count = Annotated[int, Meta(ge=1)]
 
 
@@ -16,8 +18,8 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
         longest_pause_seconds: The longest pause between two tries to reach a hub.
     """
 
-    messages: _Count = 100_000
-    bytes: _Count = 256 * 1024 * 1024
+    messages: _Count = linking.MOST_MESSAGES
+    bytes: _Count = linking.MOST_BYTES
     longest_pause_seconds: Annotated[float, Meta(gt=0)] = 30.0
 
 

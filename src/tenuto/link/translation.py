@@ -8,10 +8,11 @@ import re
 from typing import Final
 
 import msgspec
-from msgspec import Raw, structs
+from msgspec import Raw, Struct, structs
 
 from tenuto.engine.outside import OVER_LINKS
 from tenuto.engine.rows import InboxRow
+from tenuto.model.carried_events import arrived
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.errors import InputError, LinkRefusedError, TenutoError
 from tenuto.model.ids import (
@@ -23,18 +24,29 @@ from tenuto.model.ids import (
     partition_of,
 )
 from tenuto.model.limits import Limits, check_payload
-from tenuto.model.linking import MESSAGE, Envelope, Frame, Outgoing
-from tenuto.model.messages import ChildResult, Message, RaiseEvent, Start, Terminate
+from tenuto.model.linking import MESSAGE, PUBLISH, Envelope, Frame, Outgoing
+from tenuto.model.messages import ChildResult, Message, Publish, RaiseEvent, Start, Terminate
 from tenuto.model.texts import check_together, checked_name
+from tenuto.model.timing import Microseconds
+from tenuto.model.topics import PublishedEvent
 
+
+class _Tagged(Struct, frozen=True):
+    type: str
+
+
+_decode_type = msgspec.json.Decoder(_Tagged).decode
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode_publish = msgspec.json.Decoder(Publish).decode
+_PUBLISH_TYPE: Final = Publish.__name__
 _LIFE_SHOWN: Final = 8
 _EXECUTION_ID: Final = re.compile("[0-9A-Za-z:_-]{1,100}")
 
 
 def envelope_of(one: Outgoing) -> str:
     """A message as the text that is sent."""
-    return encode(Envelope(kind=MESSAGE, to=one.instance_id, message=one.message)).decode()
+    kind = PUBLISH if _decode_type(one.message).type == _PUBLISH_TYPE else MESSAGE
+    return encode(Envelope(kind=kind, to=one.instance_id, message=one.message)).decode()
 
 
 def frames_of(messages: list[Outgoing], held: tuple[int, int], most_bytes: int) -> list[Frame]:
@@ -61,14 +73,36 @@ def frames_of(messages: list[Outgoing], held: tuple[int, int], most_bytes: int) 
     return frames
 
 
-def row_of(hub: str, life: str, sequence: int, text: str, limits: Limits) -> InboxRow:
-    """What came from another hub, as a message of this one, but for its partition.
+class Arrival(Struct, frozen=True):
+    """What comes from a linked hub, and is to be known.
+
+    Attributes:
+        hub: How that is called here.
+        life: Of its store.
+        sequence: The number of the message.
+        text: The message.
+        now: When it has come.
+    """
+
+    hub: str
+    life: str
+    sequence: int
+    text: str
+    now: Microseconds
+
+
+def taken(arrival: Arrival, limits: Limits) -> InboxRow | PublishedEvent:
+    """What came from another hub, as a message of this one, but for its partition; or as an event.
 
     Raises:
         LinkRefusedError: it is nothing that this hub takes.
     """
+    hub, life, sequence = arrival.hub, arrival.life, arrival.sequence
     try:
-        envelope = _decode_envelope(text)
+        envelope = _decode_envelope(arrival.text)
+        if envelope.kind == PUBLISH:
+            event = _decode_publish(envelope.message)
+            return arrived(envelope.to, event, hub, arrival.now, limits.payload_bytes)
         if envelope.kind != MESSAGE:
             raise LinkRefusedError(
                 f"message {sequence} is of kind {envelope.kind!r}, which this hub does not know; "

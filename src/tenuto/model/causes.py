@@ -37,6 +37,12 @@ def instance_cause(instance_id: str) -> str:
     return f"{_INSTANCE}{instance_id}"
 
 
+def beyond(cause: str, hub: str) -> str:
+    """A cause in a linked hub, as it is called here: with the hub before its name."""
+    kind, _, name = cause.partition(":")
+    return f"{kind}:{hub}/{name}"
+
+
 def parted(cause: str) -> tuple[str, str, str]:
     """Kind (``event``, ``message``, ``file``, ``instance``), topic, queue or function, and id.
 

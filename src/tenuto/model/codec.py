@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from tenuto.model.events import EventRaised, HistoryEvent
-from tenuto.model.messages import Message
+from tenuto.model.messages import AnyMessage, Message
 from tenuto.model.room import encoded, roomy
 
 encode_turn: Final = encoded
@@ -18,7 +18,10 @@ decode_event: Final = roomy(msgspec.json.Decoder(EventRaised).decode)
 """Decode one event that waits for a reader."""
 
 decode_message: Final = roomy(msgspec.json.Decoder(Message).decode)
-"""Decode one stored message."""
+"""Decode one stored message to an instance."""
+
+decode_any_message: Final = roomy(msgspec.json.Decoder(AnyMessage).decode)
+"""Decode a dead letter, or what waits for a linked hub: it may be an event for a topic there."""
 
 
 def encode(value: object) -> bytes:

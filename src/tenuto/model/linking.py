@@ -16,6 +16,13 @@ from tenuto.model.timing import Microseconds
 
 MESSAGE: Final = "message"
 """The kind of an envelope that holds a message to an instance."""
+PUBLISH: Final = "publish"
+"""The kind of one that holds an event for a topic."""
+
+MOST_MESSAGES: Final = 100_000
+"""As many wait for one hub, if nobody says otherwise."""
+MOST_BYTES: Final = 256 * 1024 * 1024
+"""As long may they be together, if nobody says otherwise."""
 
 
 class LinkedHub(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -31,6 +38,8 @@ class LinkedHub(Struct, frozen=True, kw_only=True, rename="camel"):
         delivered: The last number that the other hub is known to have.
         waiting: Messages that it has not yet.
         waiting_bytes: How long they are.
+        most_messages: As many may wait, by the settings of the host that runs, or ran.
+        most_bytes: As long may they be together, by the same.
         heard_at: When it was last heard of, in microseconds since 1970 UTC.
         problem: Why nothing goes over it now, as far as that is known.
     """
@@ -44,6 +53,8 @@ class LinkedHub(Struct, frozen=True, kw_only=True, rename="camel"):
     delivered: int = 0
     waiting: int = 0
     waiting_bytes: int = 0
+    most_messages: int = MOST_MESSAGES
+    most_bytes: int = MOST_BYTES
     heard_at: Microseconds | None = None
     problem: str | None = None
 
@@ -57,8 +68,8 @@ class Outgoing(Struct, frozen=True, array_like=True):
     Attributes:
         sequence: Its number.
         message_id: Its id in this hub.
-        instance_id: Whom it is for, there.
-        message: The JSON form of a ``tenuto.model.messages.Message``.
+        instance_id: Whom it is for, there: an instance, or a topic.
+        message: The JSON form of a ``tenuto.model.messages.AnyMessage``.
     """
 
     sequence: int
@@ -72,8 +83,8 @@ class Envelope(Struct, frozen=True, kw_only=True, rename="camel"):
 
     Attributes:
         kind: What it holds; a receiver refuses kinds that it does not know.
-        to: The instance that it is for.
-        message: The message.
+        to: The instance, or the topic, that it is for.
+        message: The message; of an event for a topic a ``tenuto.model.messages.Publish``.
     """
 
     kind: str

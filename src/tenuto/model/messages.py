@@ -111,6 +111,32 @@ class AnswerQuestion(_Message, frozen=True, kw_only=True):
     by: str | None = None
 
 
+class Publish(_Message, frozen=True, kw_only=True):
+    """An event for a topic of a linked hub. It goes there, and is in no inbox of an instance.
+
+    Attributes:
+        event_id: Unique in the topic.
+        key: Events of one key are delivered one after another; None for no order.
+        published_at: When, by the clock of its sender, in microseconds.
+        cause: What it was caused by; None when nobody knows.
+        input: Its data as JSON text.
+        kind: What kind of event it is, which is the ``type`` of who publishes.
+        source: Who has published it.
+        subject: What it is about.
+        attributes: Further ones, text to text.
+    """
+
+    event_id: str
+    key: str | None = None
+    published_at: Microseconds
+    cause: str | None = None
+    input: str | None = None
+    kind: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    attributes: dict[str, str] | None = None
+
+
 class Terminate(_Message, frozen=True, kw_only=True):
     """End the instance now; ``reason`` becomes its output. With ``recurse`` what it has called ends
     too, and what that has called.
@@ -167,7 +193,7 @@ ClientMessage: TypeAlias = RaiseEvent | RedeemWebhook | AnswerQuestion | Steerin
 CLIENT_MESSAGES: Final[tuple[type, ...]] = get_args(ClientMessage)
 """The same, for ``isinstance``."""
 
-LETTERS: Final = (RaiseEvent, AnswerQuestion)
+LETTERS: Final = (RaiseEvent, AnswerQuestion, Publish)
 """What becomes a dead letter when nobody can take it (``no_silent_drop``)."""
 
 
@@ -179,6 +205,8 @@ def letter_facts(message: _Message) -> tuple[str | None, str | None]:
     """
     if isinstance(message, RaiseEvent):
         return message.event.name, message.event.input
+    if isinstance(message, Publish):
+        return message.kind or message.event_id, message.input
     if isinstance(message, AnswerQuestion):
         asked = message.question if message.title is None else message.title
         return None if asked is None else str(asked), message.input
@@ -186,3 +214,6 @@ def letter_facts(message: _Message) -> tuple[str | None, str | None]:
 
 
 Message: TypeAlias = Start | TaskResult | ChildResult | TimerDue | ChangeHold | ClientMessage
+
+AnyMessage: TypeAlias = Message | Publish
+"""What is for an instance, or for a topic of a linked hub."""

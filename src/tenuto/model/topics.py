@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from tenuto.model.causes import event_cause, message_cause
 from tenuto.model.errors import InputError
-from tenuto.model.ids import MessageId
+from tenuto.model.ids import MessageId, check_hub_name
 from tenuto.model.limits import check_payload
 from tenuto.model.room import encoded
 from tenuto.model.texts import checked_name, checked_text
@@ -21,6 +21,7 @@ from tenuto.model.timing import Microseconds, to_datetime
 
 MOST_NAME: Final = 256
 MOST_ATTRIBUTES: Final = 64
+MOST_ID: Final = 512
 _FORBIDDEN: Final = frozenset("/\\#?")
 _NULL: Final = Raw(b"null")
 
@@ -222,6 +223,53 @@ def checked_place(value: object, what: str) -> str:
             "a folder in an address"
         )
     return name
+
+
+def is_of_linked_hub(topic: str) -> bool:
+    """Whether a name is that of a topic of a linked hub, as in ``hub/orders``."""
+    return "/" in topic
+
+
+def checked_topic(value: object) -> str:
+    """The name of a topic to publish to, or refused: of one here, or ``hub/topic`` of a linked hub.
+
+    Raises:
+        InputError: it is no such name, or that of the hub breaks the rules.
+    """
+    if not isinstance(value, str) or not is_of_linked_hub(value):
+        return checked_place(value, "a topic")
+    hub, _, topic = value.partition("/")
+    return f"{check_hub_name(hub)}/{checked_place(topic, 'a topic of a linked hub')}"
+
+
+def checked_own_topic(value: object) -> str:
+    """The name of a topic of this hub, for who reads it, or refused.
+
+    Raises:
+        InputError: it is no such name, or one of a linked hub.
+    """
+    if isinstance(value, str) and is_of_linked_hub(value):
+        raise InputError(
+            f"{value!r} cannot be the name of a topic of this hub: with a slash it is a topic of a "
+            "linked hub, to which one publishes; subscribe on that hub, and let it publish here "
+            "what is wanted here"
+        )
+    return checked_place(value, "a topic")
+
+
+def checked_id(value: object, what: str) -> str:
+    """The id of an event or a message, or refused.
+
+    Raises:
+        InputError: it is no text of 1 to 512 characters that print.
+        LimitError: it is too long for any text.
+    """
+    text = checked_text(value, f"the id of {what}")
+    if not 1 <= len(text) <= MOST_ID or not text.isprintable():
+        raise InputError(
+            f"the id of {what} must be 1 to {MOST_ID} characters that print, got {value!r:.100}"
+        )
+    return text
 
 
 def checked_key(value: object, what: str) -> str | None:

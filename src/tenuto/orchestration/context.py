@@ -372,7 +372,8 @@ class Context:
         """Publish an event to a topic: durable with this turn, once, however often it is replayed.
 
         Args:
-            topic: Its name; topics need not be created.
+            topic: Its name; topics need not be created. ``hub/orders`` is the topic ``orders`` of
+                the linked hub ``hub``; an event that cannot go there is a dead letter.
             data: The payload, anything that can be stored.
             key: Events of one key are delivered in their order; it is also what
                 ``wait_for_event`` matches.

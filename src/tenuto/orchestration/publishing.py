@@ -20,7 +20,9 @@ from tenuto.model.topics import (
     StoredEvent,
     checked_head,
     checked_key,
+    checked_own_topic,
     checked_place,
+    checked_topic,
     event_of,
     wait_name,
 )
@@ -125,7 +127,7 @@ def publish(session: "Session", topic: object, data: object, head: EventHead) ->
         InputError: topic or head cannot be used.
         PayloadError: the data cannot be stored.
     """
-    name = checked_place(topic, "a topic")
+    name = checked_topic(topic)
     head = checked_head(head, name)
     if head.details.source is not None:
         raise InputError("the source of what an orchestrator publishes is its instance")
@@ -181,7 +183,7 @@ def wait_for_topic(session: "Session", topic: object, match: object) -> TopicTas
     Raises:
         InputError: topic or key cannot be used.
     """
-    name = checked_place(topic, "a topic")
+    name = checked_own_topic(topic)
     key = checked_key(match, "match, the key of the event that is waited for,")
     if key is None:
         raise InputError("wait_for_event needs match=, the key of the event that is waited for")

@@ -19,8 +19,12 @@ SLOW_COMMIT_SECONDS: Final = 10.0
 SLOW_LOOP_SECONDS: Final = 1.0
 """One round of the host's loop that takes longer than this makes the host unready."""
 
+SILENT_LINK_SECONDS: Final = 3600.0
+"""A linked hub that was not heard of for so long is named; the host is as ready as before."""
+_MOST_LINKS: Final = 20
 
-class Health(Struct, frozen=True, kw_only=True):
+
+class Health(Struct, frozen=True, kw_only=True, rename="camel"):
     """How a host is.
 
     Attributes:
@@ -28,12 +32,15 @@ class Health(Struct, frozen=True, kw_only=True):
         ready: Whether it can be given work.
         reasons: Why it is not; sentences for people.
         held: How many instances are held, by reason: they need somebody, the host does not.
+        silent_links: Linked hubs that were not heard of for over an hour, the longest silence
+            first, 20 at most. A device may well be away; the host needs nobody.
     """
 
     live: bool
     ready: bool
     reasons: tuple[str, ...] = ()
     held: dict[str, int] = {}
+    silent_links: tuple[str, ...] = ()
 
 
 async def check_health(engine: Engine | None) -> Health:
@@ -84,6 +91,11 @@ def _about_store(engine: Engine) -> list[str]:
         if seconds > SLOW_COMMIT_SECONDS:
             return [f"the store has not answered a commit for {seconds:.0f} s"]
     return []
+
+
+def silent_links(engine: Engine) -> tuple[str, ...]:
+    """Linked hubs that were not heard of for long, as many as are shown."""
+    return tuple(engine.outside.silent(SILENT_LINK_SECONDS)[:_MOST_LINKS])
 
 
 def _unready(*reasons: str) -> Health:

@@ -34,8 +34,10 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import InstanceId, MessageId, child_instance_id
 from tenuto.model.messages import (
     AnswerQuestion,
+    AnyMessage,
     ChildResult,
     Message,
+    Publish,
     RaiseEvent,
     Start,
     Terminate,
@@ -43,7 +45,14 @@ from tenuto.model.messages import (
 from tenuto.model.payload.opaque import reason_of
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.timing import Microseconds
-from tenuto.model.topics import EventDetails, EventHead, PublishedEvent, QueuedMessage, content_of
+from tenuto.model.topics import (
+    EventDetails,
+    EventHead,
+    PublishedEvent,
+    QueuedMessage,
+    content_of,
+    is_of_linked_hub,
+)
 
 T = TypeVar("T")
 
@@ -51,13 +60,14 @@ _GIVEN_UP: Final = '"its parent gave it up"'
 
 
 class Send(Struct, frozen=True):
-    """A message to another instance, or to itself. Booking gives it its id.
+    """A message to another instance, to itself, or to a topic of a linked hub. Booking gives it its
+    id.
 
     ``opens`` is the start of an instance under an id that somebody chose: it may be taken.
     """
 
     instance_id: InstanceId
-    message: Message
+    message: AnyMessage
     opens: bool = False
 
 
@@ -176,6 +186,10 @@ def _event_sent(effects: Effects, action: EventSent, _deciding: _Deciding) -> No
 
 def _event_published(effects: Effects, action: EventPublished, deciding: _Deciding) -> None:
     state = deciding.state
+    if is_of_linked_hub(action.topic):
+        message = _event_to_carry(action, deciding)
+        effects.sends = _add(effects.sends, Send(InstanceId(action.topic), message))
+        return
     event = PublishedEvent(
         event_id=_id_of(state, action.event_id),
         topic=action.topic,
@@ -196,6 +210,22 @@ def _event_published(effects: Effects, action: EventPublished, deciding: _Decidi
         ),
     )
     effects.published = _add(effects.published, event)
+
+
+def _event_to_carry(action: EventPublished, deciding: _Deciding) -> Publish:
+    """For a topic of a linked hub it goes as what is told to an instance there."""
+    state = deciding.state
+    return Publish(
+        event_id=_id_of(state, action.event_id),
+        key=action.key,
+        published_at=deciding.timestamp,
+        cause=instance_cause(state.instance_id),
+        input=action.input,
+        kind=action.kind,
+        source=f"instance/{state.instance_id}",
+        subject=action.subject,
+        attributes=action.attributes,
+    )
 
 
 def _message_queued(effects: Effects, action: MessageQueued, deciding: _Deciding) -> None:

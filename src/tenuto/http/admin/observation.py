@@ -14,7 +14,7 @@ from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.errors import StorageError
-from tenuto.telemetry.health import Health, check_health
+from tenuto.telemetry.health import Health, check_health, silent_links
 
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
@@ -67,7 +67,8 @@ class ObservationApi:
                 health, reasons=("the host's log, or a request with a key, tells why",)
             )
         if self._may_know(call) and self._engine.gone is None:
-            return structs.replace(health, held=await self._engine.holding.count())
+            held = await self._engine.holding.count()
+            return structs.replace(health, held=held, silent_links=silent_links(self._engine))
         return health
 
     def _may_know(self, call: Call) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
-from tenuto.model.codec import decode_message
+from tenuto.model.codec import decode_any_message
 from tenuto.model.errors import (
     InputError,
     InstanceFinishedError,
@@ -43,7 +43,7 @@ def redrive(path: str, message_id: MessageId) -> InstanceId:
             if number is None:
                 raise InputError(f"there is no dead letter {message_id!r}")
             letter = reader.dead_letter(connection, number)
-            if not isinstance(decode_message(letter.message), LETTERS):
+            if not isinstance(decode_any_message(letter.message), LETTERS):
                 raise InputError(
                     f"dead letter {message_id!r} is no event and no answer; it can only be purged"
                 )

@@ -15,6 +15,7 @@ from tenuto.engine.rows import InboxRow
 from tenuto.model.errors import LinkError, LinkInUseError, NoSuchLinkError
 from tenuto.model.linking import LinkedHub, Outgoing, Place
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import PublishedEvent
 from tenuto.storage.sqlite.batch import ONE_STATEMENT_BYTES, cut, only
 from tenuto.storage.sqlite.database import Arguments, value
 from tenuto.storage.sqlite.queries import SQL
@@ -63,6 +64,11 @@ class SqliteLinks:
         # Crash points: before COMMIT there is the old link or none, after it the new one.
         arguments = {"name": hub.name, "url": hub.url, "called": hub.called, "key": hub.key}
         await self._write(_run("put_linked_hub", arguments))
+
+    async def bound(self, messages: int, size: int) -> None:
+        """So much may wait for each hub."""
+        # Crash points: before COMMIT the bound before holds for clients; a host has its own.
+        await self._write(_run("bound_links", {"messages": messages, "bytes": size}))
 
     async def drop(self, name: str, now: Microseconds) -> None:
         """A link is no more; what waits for it is a dead letter."""
@@ -167,9 +173,14 @@ class SqliteLinks:
         return await self._read(lambda reading: value(reading, "pieces", asked) or "")
 
     async def take_in(
-        self, hub: str, sequence: int, rows: Sequence[InboxRow], now: Microseconds
+        self,
+        hub: str,
+        sequence: int,
+        rows: Sequence[InboxRow],
+        now: Microseconds,
+        events: Sequence[PublishedEvent] = (),
     ) -> None:
-        """Messages of another hub and the place."""
+        """Messages and events of another hub and the place."""
 
         def write(connection: apsw.Connection) -> None:
             taken = {"hub": hub, "sequence": sequence, "now": now}
@@ -178,6 +189,8 @@ class SqliteLinks:
             connection.execute(SQL["drop_pieces"], {"hub": hub, "sequence": sequence})
             for part in cut(rows, ONE_STATEMENT_BYTES):
                 connection.execute(SQL["commit"], only(inbox=part))
+            for part in cut(events, ONE_STATEMENT_BYTES):
+                connection.execute(SQL["commit"], only(published=part))
 
         # Crash points: before COMMIT neither the messages are here nor the place, and they are sent
         # once more; after it both are, and what is sent once more is known by its number.

@@ -513,6 +513,9 @@ INSERT INTO linked_hub (name, url, called, key) VALUES (:name, :url, :called, :k
 ON CONFLICT (name) DO UPDATE SET url = excluded.url, called = excluded.called, key = excluded.key,
     problem = NULL;
 
+-- bound_links: so much may wait for each hub
+UPDATE linked_hub SET most_messages = :messages, most_bytes = :bytes;
+
 -- drop_linked_hub: a link is no more
 DELETE FROM linked_hub WHERE name = :name;
 
@@ -520,6 +523,7 @@ DELETE FROM linked_hub WHERE name = :name;
 SELECT CAST(json_group_array(json_object(
     'name', name, 'url', url, 'called', called, 'key', key, 'life', life, 'received', received,
     'delivered', delivered, 'heardAt', heard_at, 'problem', problem,
+    'mostMessages', most_messages, 'mostBytes', most_bytes,
     'waiting', (SELECT count(*) FROM outgoing WHERE hub = name),
     'waitingBytes', (
         SELECT coalesce(sum(octet_length(message)), 0) FROM outgoing WHERE hub = name))) AS BLOB)

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import apsw
 import msgspec
 
-from tenuto.engine.rows import Lease, TopicWaitRow
+from tenuto.engine.rows import InboxRow, Lease, TopicWaitRow
 from tenuto.engine.topic_ports import (
     FAILED_BYTES,
     FailedCount,
@@ -130,10 +130,13 @@ class SqliteTopics:
         return page if page.events else None
 
     async def publish(
-        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+        self,
+        events: Sequence[PublishedEvent],
+        messages: Sequence[QueuedMessage],
+        sent: Sequence[InboxRow] = (),
     ) -> None:
         """Add events and messages from outside, all or none."""
-        await self._write(lambda writer: writer.publish(events, messages))
+        await self._write(lambda writer: writer.publish(events, messages, sent))
 
     async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
         """What instances of these partitions wait for."""

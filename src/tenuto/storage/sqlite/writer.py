@@ -338,16 +338,22 @@ class Writer:
 
     # --- topics and queues -----------------------------------------------------------------------
 
-    def publish(self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]) -> None:
+    def publish(
+        self,
+        events: Sequence[PublishedEvent],
+        messages: Sequence[QueuedMessage],
+        sent: Sequence[InboxRow],
+    ) -> None:
         """Add events and messages from outside."""
         # Crash points: as for ``append``; ids that are there already are left alone.
         with self._writing("write to"), transaction(self.connection):
             try:
-                for name, rows in (("published", events), ("queued", messages)):
+                for name, rows in (("published", events), ("queued", messages), ("inbox", sent)):
                     for part in cut(rows, ONE_STATEMENT_BYTES):
                         self.connection.execute(_COMMIT, only(**{name: part}))
             except CONTENT_ERRORS as error:
-                keys = [one.post_key for one in events] + [one.post_key for one in messages]
+                posted: list[PublishedEvent | QueuedMessage] = [*events, *messages]
+                keys = [one.post_key for one in posted] + [one.message_id for one in sent]
                 reasons = {"messages": dict.fromkeys(keys, str(error))}
                 raise self._refusal(error, reasons) from error
 

@@ -1,0 +1,110 @@
+"""Events for topics of linked hubs: as they are published, on the way, and where they arrive. Pure.
+
+On its way an event is a message like those to instances, for an address such as ``hub/orders``:
+so it waits, goes and counts as they do. What it names of its sender's hub (who has published it,
+what has caused it) gets the receiver's name of that hub, as the ids of instances do.
+"""
+
+from typing import Final
+
+import msgspec
+
+from tenuto.model.causes import beyond
+from tenuto.model.errors import InputError
+from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.messages import Publish
+from tenuto.model.payload.exact import is_json
+from tenuto.model.payload.plain import MAX_DEPTH
+from tenuto.model.texts import checked_text
+from tenuto.model.timing import Microseconds
+from tenuto.model.topics import (
+    EventDetails,
+    EventHead,
+    PublishedEvent,
+    check_data,
+    checked_head,
+    checked_id,
+    checked_place,
+    content_in,
+    content_of,
+)
+
+_NULL: Final = b"null"
+_INSTANCE: Final = "instance/"
+
+
+def carried(event: PublishedEvent, message_id: MessageId) -> tuple[InstanceId, Publish]:
+    """An event that a client publishes to a topic of a linked hub: its address, and the message.
+
+    Args:
+        event: Its topic is one of a linked hub.
+        message_id: The message's own.
+    """
+    content = content_in(event.event)
+    data = bytes(content.data)
+    return InstanceId(event.topic), Publish(
+        message_id=message_id,
+        event_id=event.event_id,
+        key=event.key,
+        published_at=event.published_at,
+        cause=event.cause,
+        input=None if data == _NULL else data.decode(),
+        kind=content.type,
+        source=content.source,
+        subject=content.subject,
+        attributes=content.attributes,
+    )
+
+
+def arrived(
+    topic: str, message: Publish, hub: str, now: Microseconds, payload_bytes: int
+) -> PublishedEvent:
+    """An event that a linked hub has published here.
+
+    Args:
+        topic: Of this hub.
+        message: What has come.
+        hub: How its sender is called here.
+        now: By this hub's clock: an event does not come from the future.
+        payload_bytes: How long its data may be.
+
+    Raises:
+        InputError: something of it cannot be used.
+        LimitError: it is too long.
+    """
+    name = checked_place(topic, "a topic")
+    source = message.source
+    if source is not None and source.startswith(_INSTANCE):
+        source = f"{_INSTANCE}{hub}/{source.removeprefix(_INSTANCE)}"
+    details = EventDetails(source=source, subject=message.subject, attributes=message.attributes)
+    head = checked_head(EventHead(key=message.key, type=message.kind, details=details), name)
+    check_data(message.input, payload_bytes, f"topic {name!r}")
+    _check_json(message.input, name)
+    cause = message.cause
+    if cause is not None:
+        cause = beyond(checked_text(cause, f"the cause of an event for topic {name!r}"), hub)
+    return PublishedEvent(
+        event_id=checked_id(message.event_id, "an event"),
+        topic=name,
+        key=head.key,
+        published_at=max(0, min(message.published_at, now)),
+        cause=cause,
+        iid=0,
+        event=content_of(message.input, head),
+    )
+
+
+def _check_json(text: str | None, topic: str) -> None:
+    """See that data is JSON as every reader here can read it: a store has it as such."""
+    if text is None:
+        return
+    try:
+        is_fit = is_json(msgspec.json.decode(text))
+    except msgspec.DecodeError as error:
+        raise InputError(f"the data for topic {topic!r} is no JSON: {error}") from None
+    except RecursionError:
+        is_fit = False
+    if not is_fit:
+        raise InputError(
+            f"the data for topic {topic!r} is nested more than {MAX_DEPTH} levels deep"
+        )
