@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from tenuto.engine.parts import Parts
-from tenuto.engine.rows import TopicWaitRow
+from tenuto.engine.rows import ALL_TOPIC_WAITS, TopicWaitRow
 from tenuto.engine.topic_ports import TopicMatch
 from tenuto.model.codec import encode
 from tenuto.model.errors import StorageError
@@ -37,17 +37,22 @@ class Correlation:
         self._engine = engine
         self._waits: dict[_Key, int] = {}
         """The waits of our partitions, and whose they are."""
+        self._of: dict[int, set[int]] = {}
+        """The tasks of these waits, by iid."""
         self._told: set[_Key] = set()
         """Those that an event is on the way to."""
         self._new: dict[_Key, None] = {}
         """Those to be looked up, in the order in which they were found."""
         self._taken: set[int] = set()
         """Partitions whose waits are to be read."""
+        self._reading: set[int] = set()
+        """Those whose waits are being read, and that have not come or gone since."""
         self._over_meanwhile: set[_Key] | None = None
         """Waits that are over since those of a partition were asked for."""
         self._cursor: int | None = None
         self._is_fed = False
         self._task: asyncio.Task[None] | None = None
+        self._is_stopped = False
 
     @property
     def waits(self) -> int:
@@ -60,24 +65,33 @@ class Correlation:
             key = row.iid, row.task_id
             if row.topic is not None:
                 self._waits[key] = row.partition
+                self._of.setdefault(row.iid, set()).add(row.task_id)
                 # One that goes on, since another has taken its event, is looked up again.
                 self._told.discard(key)
                 self._new[key] = None
             elif row.task_id >= 0:
                 self._over(key)
             else:
-                for one in [one for one in self._waits if one[0] == row.iid]:
-                    self._over(one)
+                self._over_all(row.iid)
         self._look()
 
     def gone(self, iids: Collection[int]) -> None:
         """Instances were purged or replaced, with whatever they waited for."""
-        if self._waits:
-            for key in [key for key in self._waits if key[0] in iids]:
-                self._over(key)
+        for iid in iids:
+            self._over_all(iid)
+
+    def _over_all(self, iid: int) -> None:
+        for task_id in list(self._of.get(iid, ())):
+            self._over((iid, task_id))
+        if self._over_meanwhile is not None:
+            self._over_meanwhile.add((iid, ALL_TOPIC_WAITS))
 
     def _over(self, key: _Key) -> None:
-        self._waits.pop(key, None)
+        if self._waits.pop(key, None) is not None:
+            tasks = self._of[key[0]]
+            tasks.discard(key[1])
+            if not tasks:
+                del self._of[key[0]]
         self._told.discard(key)
         self._new.pop(key, None)
         if self._over_meanwhile is not None:
@@ -98,6 +112,7 @@ class Correlation:
         self._taken.discard(partition)
 
     def _forget(self, partition: int) -> None:
+        self._reading.discard(partition)
         for key in [key for key, number in self._waits.items() if number == partition]:
             self._over(key)
 
@@ -109,7 +124,9 @@ class Correlation:
 
     def _look(self) -> None:
         engine = self._engine
-        if self._task is None and self._has_work and not engine.is_draining:
+        if self._is_stopped or engine.is_draining:
+            return
+        if self._task is None and self._has_work:
             # Tests let no time pass while something is asked of the store.
             engine.reads += 1
             self._task = engine.loop.create_task(self._run(), name="tenuto-correlation")
@@ -125,9 +142,13 @@ class Correlation:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._engine.observer.problem(None, f"events of topics were not found: {error!r}")
+        elif not task.cancelled():
+            # What has come between its last look and now has found it still there.
+            self._look()
 
     async def stop(self) -> None:
         """Look for nothing any more."""
+        self._is_stopped = True
         task = self._task
         if task is not None:
             task.cancel()
@@ -149,24 +170,30 @@ class Correlation:
             # Before the waits are looked up: what is published later is found by the cursor.
             self._cursor = await self._engine.storage.last_position()
         if self._taken:
-            await self._read_waits(set(self._taken))
+            await self._read_waits()
         if self._is_fed:
             await self._find_waits(self._cursor or 0)
         if self._new:
             await self._look_up(list(islice(self._new, _WAITS_AT_ONCE)))
 
-    async def _read_waits(self, partitions: set[int]) -> None:
-        """Of partitions that have become ours."""
+    async def _read_waits(self) -> None:
+        """Of partitions that have become ours; one that does so meanwhile is read once more."""
+        self._reading = reading = self._taken
+        self._taken = set()
         self._over_meanwhile = over = set[_Key]()
         try:
-            rows = await self._engine.storage.topic_waits(partitions)
+            rows = await self._engine.storage.topic_waits(reading)
+        except BaseException:
+            self._taken |= reading
+            raise
         finally:
             self._over_meanwhile = None
-        # One that was taken from us meanwhile is not read any more.
-        current = partitions & self._taken
-        self._taken -= current
+            self._reading = set()
         self.began(
-            row for row in rows if row.partition in current and (row.iid, row.task_id) not in over
+            row
+            for row in rows
+            if row.partition in reading
+            and over.isdisjoint(((row.iid, row.task_id), (row.iid, ALL_TOPIC_WAITS)))
         )
 
     async def _find_waits(self, cursor: int) -> None:
