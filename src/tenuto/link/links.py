@@ -123,6 +123,7 @@ class Links:
         self._dialling: dict[str, Dialling] = {}
         self._known: dict[str, tuple[str | None, str, str]] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._refreshing = asyncio.Lock()
         self._is_running = False
         engine.outside.most_messages = settings.messages
         engine.outside.most_bytes = settings.bytes
@@ -170,9 +171,15 @@ class Links:
 
     async def refresh(self) -> None:
         """Follow what stands in the store."""
+        async with self._refreshing:  # who has read before us must not undo what we have read
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         if self._means is None:
             return
         hubs = {hub.name: hub for hub in await self._means.store.hubs()}
+        if not self._is_running:
+            return  # nobody would hang up again
         most = self._settings.messages, self._settings.bytes
         if any((hub.most_messages, hub.most_bytes) != most for hub in hubs.values()):
             await self._means.store.bound(*most)
