@@ -19,11 +19,10 @@ from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.messaging.complaints import Complaints
 from tenuto.messaging.file_notes import FileNotes
 from tenuto.messaging.folder import FoundFile
-from tenuto.messaging.listening import ListenerMeans, Tasks
+from tenuto.messaging.listening import ListenerMeans, Tasks, failure_text
 from tenuto.model.arrived_files import FileStanding, KnownFile, file_id
 from tenuto.model.causes import file_cause
 from tenuto.model.errors import FencedError, StorageError, TenutoError
-from tenuto.model.texts import storable_text
 from tenuto.model.timing import MICROSECONDS
 
 STORE: Final = "store"
@@ -213,7 +212,7 @@ class FileRuns:
             message_id=number,
             attempts=known.failures + known.deaths,
             failed_at=self._clock.now(),
-            error=storable_text(f"{type(error).__name__}: {error}"),
+            error=failure_text(error),
             cause=file_cause(self._function.name, path, number),
             key=None,
             content=msgspec.json.encode(content).decode(),

@@ -19,11 +19,14 @@ from tenuto.functions.outbound import OutboundSettings
 from tenuto.functions.user_calls import flush_output, is_given_up
 from tenuto.messaging.topics.feed import TopicFeed
 from tenuto.model.errors import StorageUnavailableError
+from tenuto.model.failure import failure_of
 from tenuto.model.ids import InstanceId
+from tenuto.model.texts import storable_text
 from tenuto.model.timing import Microseconds
 
 _END_SECONDS: Final = 1.0
 _STORE_PAUSE: Final = 1_000_000
+_LONGEST_STORE_PAUSE: Final = 15_000_000
 
 
 class Listener(Protocol):
@@ -152,13 +155,15 @@ class ListenerMeans:
             None when it has succeeded; else what the last attempt has raised.
         """
         attempt = first
+        store_pause = _STORE_PAUSE
         while True:
             pause = redelivery.pause_before(attempt + 1)
             with self.busy():
                 failure = await self.attempt(function, make(attempt, pause is None))
             if isinstance(failure, StorageUnavailableError):
                 # No fault of what is delivered: the store, or the host, is not there now.
-                await self._until_next_attempt(_STORE_PAUSE)
+                await self._until_next_attempt(store_pause)
+                store_pause = min(2 * store_pause, _LONGEST_STORE_PAUSE)
                 continue
             if failure is None or pause is None:
                 return failure
@@ -168,6 +173,12 @@ class ListenerMeans:
                 f"{attempt} of {redelivery.attempts})"
             )
             await self._until_next_attempt(pause)
+
+
+def failure_text(failure: BaseException) -> str:
+    """What a function has raised, as it is listed; whatever code of users its class has."""
+    found = failure_of(failure, with_traceback=False)
+    return storable_text(f"{type(failure).__name__}: {found.error_message}")
 
 
 MakeListener: TypeAlias = Callable[[TriggeredFunction, ListenerMeans], Listener]

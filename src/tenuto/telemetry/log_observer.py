@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from tenuto.engine.ports import ActivityWork
+from tenuto.model.failure import failure_of
 from tenuto.model.hold import Hold
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -95,7 +96,7 @@ class LogObserver:
                 "function %r failed: %s: %s",
                 name,
                 type(error).__name__,
-                error,
+                _words(error),
                 exc_info=error,
                 extra={"function": name},
             )
@@ -108,7 +109,7 @@ class LogObserver:
             name,
             message_id,
             type(error).__name__,
-            error,
+            _words(error),
             extra={"function": name, "delivery": message_id},
         )
 
@@ -130,3 +131,8 @@ class LogObserver:
 
     def crash_point(self, name: str) -> None:
         """Nothing: only tests crash here."""
+
+
+def _words(error: BaseException) -> str:
+    """What an error says, whatever code of users its class has."""
+    return failure_of(error, with_traceback=False).error_message

@@ -20,17 +20,18 @@ from typing import Final, cast
 from tenuto.engine.program import Delivery, TopicTrigger, TriggeredFunction
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import FailedDelivery, Place, Progress
-from tenuto.messaging.listening import ListenerMeans, Tasks
+from tenuto.messaging.listening import ListenerMeans, Tasks, failure_text
 from tenuto.messaging.topics.progress import PlaceKeeper
 from tenuto.model.causes import event_cause
-from tenuto.model.errors import FencedError, StorageError
-from tenuto.model.texts import storable_text
+from tenuto.model.errors import FencedError, StorageError, StorageUnavailableError
 from tenuto.model.topics import Event, StoredEvent, event_of
 
 _PAGE: Final = 500
 _PAGE_BYTES: Final = 4 * 1024 * 1024
 _MOST_AHEAD: Final = 2_000
 """So many events are read beyond the first that is not done with: they are listed in its place."""
+_MOST_BYTES_AHEAD: Final = 16 * 1024 * 1024
+"""As long may those be together that were read and are not done with: they are in memory."""
 _NOTE_SECONDS: Final = 0.02
 """Between two notes while more is done: each is a commit of its own."""
 _FIRST_PAUSE: Final = 0.2
@@ -98,7 +99,7 @@ class TopicListener:
 
     async def _serve(self, lease: Lease) -> None:
         pause = _FIRST_PAUSE
-        while True:
+        while not self._is_stopping:
             service = _Service(self._function, self._means, lease)
             self._service = service
             try:
@@ -132,7 +133,9 @@ class _Service:
         self._ready: deque[tuple[str | None, StoredEvent]] = deque()
         self._workers = Tasks()
         self._beginning = 0
+        self._bytes = 0
         self._is_draining = False
+        self._is_stuck = False
         self._failed: list[FailedDelivery] = []
         self._redelivered: list[int] = []
         self._redelivering: set[int] = set()
@@ -149,10 +152,22 @@ class _Service:
         """Serve until something is wrong with the store, or it is cancelled."""
         with self._means.busy():
             self._keeper = PlaceKeeper(await self._place())
+        pause = _FIRST_PAUSE
         while True:
             self._news.clear()
             self._wake_after_error()
-            if not await self._read():
+            try:
+                has_more = await self._read()
+            except StorageUnavailableError as error:
+                # What runs goes on: nothing of it need be delivered again.
+                self._wants_redeliveries = True
+                if pause == _FIRST_PAUSE:
+                    self._tell_waiting(error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                continue
+            pause = _FIRST_PAUSE
+            if not has_more:
                 await self._news.wait()
 
     def wake(self) -> None:
@@ -215,12 +230,15 @@ class _Service:
         """Read the next events and what was given back; whether there may be more."""
         storage, keeper = self._means.storage, self._keeper
         room = _MOST_AHEAD - keeper.ahead
-        if self._is_draining or room <= 0:
+        if self._is_draining or room <= 0 or self._bytes >= _MOST_BYTES_AHEAD:
             return False
         with self._means.busy():
             if self._wants_redeliveries:
                 self._wants_redeliveries = False
-                for event in await storage.redeliveries(self._trigger.subscription, _PAGE):
+                given = await storage.redeliveries(self._trigger.subscription, _PAGE)
+                # Those beyond a full page are read when some of it are done with.
+                self._wants_redeliveries |= len(given) == _PAGE
+                for event in given:
                     if event.position not in self._redelivering:
                         self._redelivering.add(event.position)
                         self._offer(event)
@@ -235,6 +253,7 @@ class _Service:
     def _offer(self, event: StoredEvent) -> None:
         """An event waits for a worker, behind those of its key that were not done with yet."""
         key = event.key
+        self._bytes += _size(event)
         if key is not None:
             lane = self._lanes.get(key)
             if lane is not None:
@@ -247,6 +266,8 @@ class _Service:
 
     def _start_workers(self) -> None:
         self._count()
+        if self._is_stuck:
+            return
         # A worker has an event, or is about to take one: those that have are busy, however many
         # events are ready.
         while len(self._workers) < self._trigger.concurrency and self._beginning < len(self._ready):
@@ -255,7 +276,7 @@ class _Service:
 
     async def _work(self) -> None:
         self._beginning -= 1
-        while self._ready and not self._is_draining and self._is_ours:
+        while self._ready and not self._is_draining and not self._is_stuck and self._is_ours:
             key, event = self._ready.popleft()
             self._count()  # a pause between attempts is no work: then time may pass
             await self._deliver(event)
@@ -277,7 +298,12 @@ class _Service:
         return self._means.lease_for(self._trigger.subscription) == self._lease
 
     async def _deliver(self, stored: StoredEvent) -> None:
-        event, trigger = event_of(stored), self._trigger
+        trigger = self._trigger
+        try:
+            event = event_of(stored)
+        except Exception as error:  # noqa: BLE001 - put in by something else than Tenuto
+            self._put_aside(stored, error)
+            return
         if trigger.accepts is not None and not self._accepts(event):
             return
         cause = event_cause(stored.topic, stored.event_id)
@@ -302,9 +328,9 @@ class _Service:
         try:
             return self._trigger.accepts(event)
         except Exception as error:  # noqa: BLE001 - code of users
-            name = self._trigger.subscription
+            name, text = self._trigger.subscription, failure_text(error)
             self._means.observer.problem(
-                None, f"the filter of subscription {name!r} fails for event {event.id!r}: {error!r}"
+                None, f"the filter of subscription {name!r} fails for event {event.id!r}: {text}"
             )
             return True
 
@@ -320,7 +346,7 @@ class _Service:
                 message_id=event.event_id,
                 attempts=trigger.redelivery.attempts,
                 failed_at=self._means.clock.now(),
-                error=storable_text(f"{type(failure).__name__}: {failure}"),
+                error=failure_text(failure),
                 cause=event.cause,
                 key=event.key,
                 content=bytes(event.event).decode(),
@@ -330,6 +356,7 @@ class _Service:
     # --- noting ------------------------------------------------------------------------------
 
     def _done(self, event: StoredEvent) -> None:
+        self._bytes -= _size(event)
         if event.position < 0:
             self._redelivered.append(event.position)
         else:
@@ -340,14 +367,33 @@ class _Service:
             self._noting = self._means.begin(self._note(), "tenuto-place")
 
     async def _note(self) -> None:
-        """Note how far it is, again as long as more is done with meanwhile."""
+        """Note how far it is, again as long as more is done with meanwhile.
+
+        While the store takes no notes nothing more is begun, and nothing that is done with is
+        delivered again: a full disk can be read.
+        """
+        pause = _FIRST_PAUSE
+        failed: list[FailedDelivery] = []
+        redelivered: list[int] = []
         try:
             while self._is_dirty:
                 self._is_dirty = False
-                failed, self._failed = self._failed, []
-                redelivered, self._redelivered = self._redelivered, []
-                await self._write(self._keeper.place(), failed, redelivered)
+                failed, self._failed = [*failed, *self._failed], []
+                redelivered, self._redelivered = [*redelivered, *self._redelivered], []
+                try:
+                    await self._write(self._keeper.place(), failed, redelivered)
+                except StorageUnavailableError as error:
+                    if self._is_draining:
+                        raise
+                    self._tell_stuck(error)
+                    self._is_dirty = True
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+                    continue
+                pause = _FIRST_PAUSE
                 self._redelivering.difference_update(redelivered)
+                failed, redelivered = [], []
+                self._go_on()
                 self._count()
                 if self._keeper.ahead < _MOST_AHEAD:
                     self._news.set()
@@ -359,6 +405,20 @@ class _Service:
         finally:
             self._noting = None
             self._count()
+
+    def _tell_stuck(self, error: StorageError) -> None:
+        if not self._is_stuck:
+            self._is_stuck = True
+            self._tell_waiting(error)
+
+    def _tell_waiting(self, error: StorageError) -> None:
+        name = self._trigger.subscription
+        self._means.observer.problem(None, f"subscription {name!r} waits for the store: {error}")
+
+    def _go_on(self) -> None:
+        if self._is_stuck:
+            self._is_stuck = False
+            self._start_workers()
 
     def _wake_after_error(self) -> None:
         if self._error is not None:
@@ -377,3 +437,7 @@ class _Service:
             at=self._means.clock.now(),
         )
         await self._means.storage.write_progress(self._lease, [progress])
+
+
+def _size(event: StoredEvent) -> int:
+    return memoryview(event.event).nbytes

@@ -1,0 +1,122 @@
+"""Subscriptions whose store is away, whose functions raise anything, and that get much back."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tenuto import App, Event, RetryPolicy, StorageUnavailableError
+from tenuto.messaging.topics import listener
+from tenuto.testing import TestHost
+from tests.support.waiting import until
+
+ONCE = RetryPolicy(max_attempts=1, first_interval=timedelta(seconds=1))
+
+
+class RudeError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("says nothing")
+
+
+async def test_while_the_store_takes_no_notes_nothing_is_delivered_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener, "_FIRST_PAUSE", 0.01)
+    app, seen, tried = App(), list[Any](), list[int]()
+
+    @app.subscribe("orders", concurrency=1)
+    async def note(event: Event) -> None:
+        seen.append(event.data)
+
+    async with TestHost(app) as test:
+        storage = test.host.engine.storage
+        write = storage.write_progress
+
+        async def full(*_arguments: object) -> None:
+            tried.append(1)
+            raise StorageUnavailableError("the disk is full")
+
+        await test.idle()
+        monkeypatch.setattr(storage, "write_progress", full)
+        for number in range(3):
+            await test.client.publish("orders", number)
+        await until(lambda: len(tried) >= 5)
+        assert len(seen) == len(set(seen))
+        monkeypatch.setattr(storage, "write_progress", write)
+        await test.idle()
+        assert seen == [0, 1, 2]
+
+
+async def test_what_runs_goes_on_while_the_store_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener, "_FIRST_PAUSE", 0.01)
+    app, begun, ended, tried = App(), list[Any](), list[Any](), list[int]()
+    go_on = asyncio.Event()
+
+    @app.subscribe("orders")
+    async def note(event: Event) -> None:
+        begun.append(event.data)
+        await go_on.wait()
+        ended.append(event.data)
+
+    async with TestHost(app) as test:
+        storage = test.host.engine.storage
+        read = storage.events
+
+        async def away(*_arguments: object) -> None:
+            tried.append(1)
+            raise StorageUnavailableError("it is locked")
+
+        await test.client.publish("orders", 1)
+        await until(lambda: bool(begun))
+        monkeypatch.setattr(storage, "events", away)
+        await test.client.publish("orders", 2)
+        await until(lambda: len(tried) >= 3)
+        go_on.set()
+        await until(lambda: bool(ended))
+        monkeypatch.setattr(storage, "events", read)
+        await until(lambda: len(ended) == 2)
+        assert begun == ended == [1, 2]
+
+
+async def test_what_cannot_say_what_it_is_is_put_aside_and_its_key_goes_on() -> None:
+    app, seen = App(), list[Any]()
+
+    @app.subscribe("orders", retry=ONCE)
+    async def note(event: Event) -> None:
+        seen.append(event.data)
+        if event.data == 1:
+            raise RudeError
+
+    async with TestHost(app) as test:
+        await test.client.publish("orders", 1, key="a")
+        await test.client.publish("orders", 2, key="a")
+        await test.idle()
+        assert seen == [1, 2]
+        (failed,) = await test.host.client.gateway.failed_deliveries()
+        assert failed.error.startswith("RudeError")
+
+
+async def test_more_is_given_back_than_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "_PAGE", 2)
+    app, seen = App(), list[Any]()
+    is_broken = True
+
+    @app.subscribe("orders", retry=ONCE)
+    async def note(event: Event) -> None:
+        if is_broken:
+            raise ValueError("broken")
+        seen.append(event.data)
+
+    async with TestHost(app) as test:
+        for number in range(7):
+            await test.client.publish("orders", number)
+        await test.idle()
+        gateway = test.host.client.gateway
+        failed = await gateway.failed_deliveries()
+        is_broken = False
+        assert await gateway.redrive([one.number for one in failed]) == 7
+        await test.idle()
+        assert sorted(seen) == list(range(7))
