@@ -220,6 +220,20 @@ async def test_what_waits_for_a_link_that_goes_is_a_dead_letter(
     assert len(await links.outgoing("other", 0, 1_000)) == 1
 
 
+async def test_what_was_sent_to_a_link_that_has_gone_is_a_dead_letter(
+    storage: Storage, links: LinkStore
+) -> None:
+    await storage.append([row(1), row(2, to="other/x"), row(3, to="other/y")])
+    await links.bury(NOW)
+    letters = {one.message_id: one for one in await storage.dead_letters()}
+    assert letters.keys() == {"m2", "m3"}
+    assert letters["m2"].reason == 'TN-1801 the link "other" was removed'
+    assert await links.outgoing("other", 0, 1_000) == []
+    assert len(await links.outgoing("hub", 0, 1_000)) == 1
+    await links.bury(NOW)
+    assert len(await storage.dead_letters()) == 2
+
+
 async def test_the_life_is_that_of_the_store(storage: Storage, links: LinkStore) -> None:
     other = open_storage("sqlite://")
     await other.open()

@@ -31,6 +31,11 @@ class LinkStore(Protocol):
     async def drop(self, name: str, now: Microseconds) -> None:
         """A link is no more; what waits for the hub becomes dead letters (``no_silent_drop``)."""
 
+    async def bury(self, now: Microseconds) -> None:
+        """What waits for hubs that are linked no more becomes dead letters: it was decided before
+        its host knew.
+        """
+
     async def outgoing(self, hub: str, after: int, most_bytes: int) -> list[Outgoing]:
         """The next messages for a hub, as long as they fit; one at least."""
 

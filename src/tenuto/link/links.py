@@ -124,6 +124,7 @@ class Links:
         self._known: dict[str, tuple[str | None, str, str]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
+        self._has_buried = False
         self._is_running = False
         engine.outside.most_messages = settings.messages
         engine.outside.most_bytes = settings.bytes
@@ -184,8 +185,14 @@ class Links:
         if any((hub.most_messages, hub.most_bytes) != most for hub in hubs.values()):
             await self._means.store.bound(*most)
         self._engine.outside.know(hubs.values())
-        for name in self._known.keys() - hubs.keys():
+        gone = self._known.keys() - hubs.keys()
+        for name in gone:
             await self._forget(name)
+        if gone or not self._has_buried:
+            # What was decided before the host knew: nobody else would ever look at it.
+            await self._means.pipeline.passed()
+            await self._means.store.bury(self._means.clock.now())
+            self._has_buried = True
         for hub in hubs.values():
             facts = hub.url, hub.called, hub.key
             if self._known.get(hub.name) != facts:

@@ -83,6 +83,16 @@ class SqliteLinks:
         # Crash points: before COMMIT the link is there as before.
         await self._write(drop)
 
+    async def bury(self, now: Microseconds) -> None:
+        """What waits for hubs that are linked no more is a dead letter."""
+
+        def bury(connection: apsw.Connection) -> None:
+            connection.execute(SQL["bury_orphans"], {"now": now})
+            connection.execute(SQL["drop_orphans"])
+
+        # Crash points: before COMMIT it waits as before, and the next host buries it.
+        await self._write(bury)
+
     async def outgoing(self, hub: str, after: int, most_bytes: int) -> list[Outgoing]:
         """The next messages for a hub."""
 

@@ -558,6 +558,18 @@ SELECT json_group_array(json_array(
     :now, json(message)))
 FROM (SELECT * FROM outgoing WHERE hub = :hub ORDER BY sequence) HAVING count(*) > 0;
 
+-- bury_orphans: what waits for hubs that are not linked is a dead letter
+INSERT INTO add_dead_letters
+SELECT json_group_array(json_array(
+    message_id, hub || '/' || instance_id, 'TN-1801 the link ' || json_quote(hub) || ' was removed',
+    :now, json(message)))
+FROM (
+    SELECT * FROM outgoing WHERE hub NOT IN (SELECT name FROM linked_hub) ORDER BY sequence)
+HAVING count(*) > 0;
+
+-- drop_orphans: and waits no more
+DELETE FROM outgoing WHERE hub NOT IN (SELECT name FROM linked_hub);
+
 -- note_delivered: how far the other hub has come
 UPDATE linked_hub SET delivered = max(delivered, :sequence), heard_at = :now, problem = NULL
 WHERE name = :hub;
