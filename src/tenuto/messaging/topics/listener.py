@@ -106,11 +106,11 @@ class TopicListener:
                 await service.run()
             except FencedError:
                 return  # another host has it; the engine hears of that by itself
-            except StorageError as error:
+            except Exception as error:  # noqa: BLE001 - a background loop: told, and tried again
                 self._means.observer.problem(
                     None,
-                    f"subscription {self._trigger.subscription!r} waits for the store, and goes on "
-                    f"with its last note: {error}",
+                    f"subscription {self._trigger.subscription!r} goes on soon, with its last "
+                    f"note: {type(error).__name__}: {error}",
                 )
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -143,7 +143,7 @@ class _Service:
         self._noting: asyncio.Task[None] | None = None
         self._is_dirty = False
         self._counted = False
-        self._error: StorageError | None = None
+        self._error: Exception | None = None
         self._keeper = PlaceKeeper(Place(self._trigger.subscription, self._trigger.topic, 0))
 
     # --- life --------------------------------------------------------------------------------
@@ -399,7 +399,7 @@ class _Service:
                     self._news.set()
                 if self._ready or len(self._workers):
                     await asyncio.sleep(_NOTE_SECONDS)
-        except StorageError as error:
+        except Exception as error:  # noqa: BLE001 - raised by who serves
             self._error = error
             self._news.set()
         finally:
