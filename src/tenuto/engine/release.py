@@ -5,7 +5,7 @@ Owns the effects: activities start, timers are armed, clients and waiters hear
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.parts import Parts
@@ -94,11 +94,11 @@ class Release:
             # It may have been read already: a commit can land long before that is known here.
             if home is None or not home.delivery.is_known(row.message_id):
                 engine.arrivals.route(row)
-        self._release_topics(batch)
+        self._release_topics(batch, result.refused)
         if engine.updates.is_heard:
             engine.updates.publish(batch, result.refused)
 
-    def _release_topics(self, batch: Batch) -> None:
+    def _release_topics(self, batch: Batch, refused: Collection[int]) -> None:
         """Who has published is told, and who waits for what was published."""
         engine = self._engine
         for posted in batch.posted:
@@ -107,7 +107,9 @@ class Release:
             for tell in engine.on_fed:
                 tell()
         if batch.topic_waits:
-            engine.correlation.began(batch.topic_waits.values())
+            # Those of ids that were taken before us are not in the store.
+            rows = batch.topic_waits.values()
+            engine.correlation.began(row for row in rows if row.iid not in refused)
         if batch.purged:
             engine.correlation.gone(batch.purged)
 

@@ -60,7 +60,8 @@ class TopicFeed:
             for place in await storage.places(list(wanted))
             if place.topic == wanted[place.name].topic
         }
-        last = await storage.last_position()
+        # Whatever was published before, each subscription reads anyway, and need not be told of.
+        last = self._cursor = await storage.last_position()
         new: dict[Lease, list[Progress]] = {}
         for name, trigger in wanted.items():
             home = engine.partitions.get(engine.number_of(InstanceId(name)))
@@ -90,7 +91,6 @@ class TopicFeed:
             while self._is_fed:
                 self._is_fed = False
                 try:
-                    # Whatever was published before the first look, each subscription reads anyway.
                     news = await self._engine.storage.topic_news(self._cursor)
                 except StorageError:
                     self._is_fed = True  # listeners say so themselves
