@@ -1,12 +1,15 @@
 """Subscriptions whose store is away, whose functions raise anything, and that get much back."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tenuto import App, Event, RetryPolicy, StorageUnavailableError
+from tenuto.engine.rows import Lease
+from tenuto.engine.topic_ports import Progress
 from tenuto.messaging.topics import listener
 from tenuto.testing import TestHost
 from tests.support.waiting import until
@@ -120,3 +123,31 @@ async def test_more_is_given_back_than_is_read_at_once(monkeypatch: pytest.Monke
         assert await gateway.redrive([one.number for one in failed]) == 7
         await test.idle()
         assert sorted(seen) == list(range(7))
+
+
+async def test_what_many_subscriptions_note_at_once_shares_transactions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app, sizes = App(), list[int]()
+
+    def subscribe(number: int) -> None:
+        @app.subscribe("orders", name=f"s{number}")
+        async def note(event: Event) -> None: ...
+
+    for number in range(100):
+        subscribe(number)
+    async with TestHost(app) as test:
+        storage = test.host.engine.storage
+        write = storage.write_progress
+
+        async def counted(lease: Lease, progress: Sequence[Progress]) -> None:
+            sizes.append(len(progress))
+            await write(lease, progress)
+
+        await test.idle()
+        monkeypatch.setattr(storage, "write_progress", counted)
+        await test.client.publish("orders", 1)
+        await test.idle()
+        assert {one.lag for one in await storage.subscriptions()} == {0}
+        assert sum(sizes) == 100
+        assert len(sizes) < 20

@@ -168,6 +168,8 @@ class Arrivals:
             text += f"; it is tried again every {_AGAIN_SECONDS:.0f} s"
             told = StorageUnavailableError(f"{text}. Give the host more memory")
             self._engine.loop.call_later(_AGAIN_SECONDS, home.loader.want, key)
+            # With it an event of a topic may go that was on the way to it.
+            self._engine.loop.call_later(_AGAIN_SECONDS, engine.correlation.again, key)
         engine.observer.problem(None, text)
         for message in messages:
             home.delivery.turns_away(row_id(message))

@@ -80,6 +80,13 @@ class Correlation:
         for iid in iids:
             self._over_all(iid)
 
+    def again(self, iid: int) -> None:
+        """What was on the way to an instance is lost; it is looked up again."""
+        for task_id in self._of.get(iid, ()):
+            self._told.discard((iid, task_id))
+            self._new[iid, task_id] = None
+        self._look()
+
     def _over_all(self, iid: int) -> None:
         for task_id in list(self._of.get(iid, ())):
             self._over((iid, task_id))

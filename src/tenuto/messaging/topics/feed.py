@@ -1,4 +1,5 @@
 """Tells subscriptions that their topic has new events: one question to the store for all of them.
+What they note meanwhile shares a transaction.
 
 A host may have a thousand subscriptions, and publish a thousand times a second: none but those of
 the topics in question are woken.
@@ -6,16 +7,18 @@ the topics in question are woken.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from tenuto.engine.engine import Engine
 from tenuto.engine.program import TopicTrigger
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import Place, Progress
-from tenuto.model.errors import StorageError
+from tenuto.model.errors import FencedError, StorageError, StorageUnavailableError
 from tenuto.model.ids import InstanceId
 
 _AGAIN_SECONDS: Final = 0.5
+
+_Note: TypeAlias = "tuple[Progress, asyncio.Future[None]]"
 
 
 class TopicFeed:
@@ -30,6 +33,8 @@ class TopicFeed:
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._given_back: dict[str, Callable[[], None]] = {}
         self._triggers: list[TopicTrigger] = []
+        self._notes: dict[Lease, list[_Note]] = {}
+        self._writing: dict[Lease, asyncio.Task[None]] = {}
         self._cursor: int | None = None
         self._is_fed = False
         self._task: asyncio.Task[None] | None = None
@@ -71,6 +76,51 @@ class TopicFeed:
                 new.setdefault(home.lease, []).append(Progress(place=place, at=engine.clock.now()))
         for lease, progress in new.items():
             await storage.write_progress(lease, progress)
+
+    async def note(self, lease: Lease, progress: Progress) -> None:
+        """Note how far a subscription is, together with others that want to.
+
+        Raises:
+            FencedError: the lease does not hold any more.
+            StorageError: it could not be written.
+        """
+        note = progress, self._engine.loop.create_future()
+        self._notes.setdefault(lease, []).append(note)
+        if lease not in self._writing:
+            self._writing[lease] = self._engine.loop.create_task(
+                self._write_notes(lease), name="tenuto-places"
+            )
+        await note[1]
+
+    async def _write_notes(self, lease: Lease) -> None:
+        try:
+            while notes := self._notes.pop(lease, None):
+                await self._write_together(lease, notes)
+        finally:
+            del self._writing[lease]
+
+    async def _write_together(self, lease: Lease, notes: list[_Note]) -> None:
+        wanted = [note for note in notes if not note[1].done()]
+        if not wanted:
+            return
+        error: Exception | None = None
+        try:
+            await self._engine.storage.write_progress(lease, [progress for progress, _ in wanted])
+        except (FencedError, StorageUnavailableError) as failure:
+            error = failure
+        except Exception as failure:  # noqa: BLE001 - whoever waits is told
+            if len(wanted) > 1:  # it may be the fault of one of them
+                for note in wanted:
+                    await self._write_together(lease, [note])
+                return
+            error = failure
+        for _, written in wanted:
+            if written.done():
+                continue
+            if error is None:
+                written.set_result(None)
+            else:
+                written.set_exception(error)
 
     def fed(self) -> None:
         """Something was published, here or by another process."""

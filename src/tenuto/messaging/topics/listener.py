@@ -436,7 +436,7 @@ class _Service:
             redelivered=redelivered or (),
             at=self._means.clock.now(),
         )
-        await self._means.storage.write_progress(self._lease, [progress])
+        await self._means.topics.note(self._lease, progress)
 
 
 def _size(event: StoredEvent) -> int:
