@@ -225,7 +225,7 @@ async def test_what_was_sent_to_a_link_that_has_gone_is_a_dead_letter(
 ) -> None:
     await storage.append([row(1), row(2, to="other/x"), row(3, to="other/y")])
     await links.bury(NOW)
-    letters = {one.message_id: one for one in await storage.dead_letters()}
+    letters = {str(one.message_id): one for one in await storage.dead_letters()}
     assert letters.keys() == {"m2", "m3"}
     assert letters["m2"].reason == 'TN-1801 the link "other" was removed'
     assert await links.outgoing("other", 0, 1_000) == []

@@ -293,7 +293,9 @@ def test_what_is_refused_where_it_is_decorated() -> None:
     assert "'number' is nothing that a timer can give" in refused(every, takes_unknown)
     assert "take a SyncClient, or use async def" in refused(every, takes_client)
     assert "would block the host's loop; take a Client" in refused(every, takes_sync_client)
-    assert "'one', 'two' are all what the function is told; take it once" in refused(every, takes_two)
+    assert "'one', 'two' are all what the function is told; take it once" in refused(
+        every, takes_two
+    )
     assert "cannot be given by name; remove the `/`" in refused(every, by_place)
     assert "an annotation cannot be resolved" in refused(every, unresolved)
     assert "it takes *args, which nothing fills" in refused(every, any_number)
