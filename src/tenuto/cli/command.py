@@ -90,6 +90,17 @@ queues: GuessingGroup = GuessingGroup(
     short_help="Queues and their messages.",
     context_settings=_HELP,
 )
+files: GuessingGroup = GuessingGroup(
+    "files",
+    [
+        LazyCommand("failed", "files:failed", "List files that were put aside."),
+        LazyCommand("redrive", "files:redrive", "Give such files to their function again."),
+        LazyCommand("drop", "files:drop", "List such files no longer; they stay in their folder."),
+    ],
+    help="Files of folders that functions have failed for: list them, give them back.",
+    short_help="Files that functions have failed for.",
+    context_settings=_HELP,
+)
 topics: GuessingGroup = GuessingGroup(
     "topics",
     [
@@ -146,6 +157,7 @@ tenuto: GuessingGroup = GuessingGroup(
         instances,
         queues,
         topics,
+        files,
         LazyCommand("flow", "flow:flow", "Draw what has led to something, and what followed."),
         dead_letters,
         LazyCommand("link", "links:link", "Link this store to a hub, which it dials."),

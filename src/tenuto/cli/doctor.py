@@ -24,6 +24,7 @@ from tenuto.cli.connection import Connection, Place, connected, place_options
 from tenuto.cli.findings import (
     Finding,
     Level,
+    files_findings,
     fit_findings,
     letters_finding,
     link_finding,
@@ -250,6 +251,8 @@ class _Visit:
                 self.findings += subscription_findings(subscriptions, around)
                 queues = await connection.gateway.queues()
                 self.findings += queues_findings(queues, self._now, around.place)
+                files = await connection.gateway.failed_deliveries("files", limit=_PAGE)
+                self.findings += files_findings(files, around.place, are_all=len(files) < _PAGE)
                 await self._letters(connection, around)
                 await self._links(connection)
         except TenutoError as error:

@@ -1,6 +1,7 @@
-"""Deliveries that were put aside, of queues and topics: shown, given back, deleted.
+"""Deliveries that were put aside, of queues, topics and folders: shown, given back, deleted.
 
-What ``tenuto queues failed|redrive|drop`` and ``tenuto topics failed|redrive|drop`` have in common.
+What ``failed``, ``redrive`` and ``drop`` of ``tenuto queues``, ``topics`` and ``files`` have in
+common.
 """
 
 import sys
@@ -40,8 +41,10 @@ class Origin(Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """The same for people."""
-        place = f"any {self.source}" if self.name is None else f"{self.source} {self.name!r}"
-        return place if self.function is None else f"{place}, function {self.function!r}"
+        source = "folder" if self.source == "files" else self.source
+        place = f"any {source}" if self.name is None else f"{source} {self.name!r}"
+        kind = "subscription" if self.source == "topic" else "function"
+        return place if self.function is None else f"{place}, {kind} {self.function!r}"
 
 
 def show_failed(place: Place, origin: Origin, limit: int, *, as_json: bool) -> None:
@@ -61,13 +64,15 @@ def show_failed(place: Place, origin: Origin, limit: int, *, as_json: bool) -> N
         return
     for one in found:
         terminal.say(f"{one.number}  {one_line(one.message_id)}")
-        terminal.say(f"  of        {one.source} {one_line(one.name)}, for {one_line(one.function)}")
+        source = "folder" if one.source == "files" else one.source
+        terminal.say(f"  of        {source} {one_line(one.name)}, for {one_line(one.function)}")
         terminal.say(f"  data      {one_line(one.content, _SHOWN)}")
         attempts = f"{one.attempts:,} attempt{'' if one.attempts == 1 else 's'}"
         terminal.say(f"  put aside {moment(one.failed_at)}, after {attempts}")
         terminal.say(f"  error     {one_line(one.error)}")
     if not found:
-        terminal.note("no failed deliveries")
+        limited = origin.name is not None or origin.function is not None
+        terminal.note(f"no failed deliveries{f' of {origin.words}' if limited else ''}")
 
 
 def redrive_failed(

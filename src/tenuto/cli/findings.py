@@ -1,12 +1,14 @@
 """What the doctor has to say: findings, each with what to do about it. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 
 from msgspec import Struct
 
 from tenuto.engine.queue_ports import QueueStanding
+from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.engine.upkeep import Examination
 from tenuto.insight.advice import command
 from tenuto.insight.fit_words import summary
@@ -36,8 +38,8 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     Attributes:
         level: How bad it is.
-        topic: What it is about: versions, settings, store, instances, code, topics, queues, dead
-            letters.
+        topic: What it is about: versions, settings, store, instances, code, topics, queues, files,
+            dead letters.
         text: What was found.
         advice: What to do; empty when there is nothing to do.
         instance_id: The instance it is about.
@@ -309,6 +311,23 @@ def queues_findings(
             advice = "see that a host runs with a function for it, and that it keeps up"
             findings.append(Finding(level=Level.NOTE, topic="queues", text=text, advice=advice))
     return findings
+
+
+def files_findings(
+    failed: Sequence[FailedDelivery], place: Sequence[str], *, are_all: bool
+) -> list[Finding]:
+    """What there is to say of files that were put aside: a line for each function."""
+    counts = Counter((one.function, one.name) for one in failed)
+    return [
+        Finding(
+            level=Level.WRONG,
+            topic="files",
+            text=f"{one_line(function, 60)} of folder {one_line(folder, 60)} has put aside "
+            f"{'' if are_all else 'at least '}{count:,} file{'' if count == 1 else 's'}",
+            advice=f"{command('files failed', function, options=place)}; then redrive or drop them",
+        )
+        for (function, folder), count in counts.items()
+    ]
 
 
 def _messages(count: int) -> str:

@@ -105,7 +105,7 @@ class LogObserver:
         """What was put aside, and how to have it again."""
         _LOGGER.error(
             "function %r: delivery %r was put aside after its last attempt: %s: %s. `tenuto topics "
-            "failed` and `tenuto queues failed` show what was put aside.",
+            "failed`, `tenuto queues failed` and `tenuto files failed` show what was put aside.",
             name,
             message_id,
             type(error).__name__,
