@@ -108,10 +108,10 @@ async def test_what_waits_is_seen_and_not_dropped_silently(
 
         await until_given(is_told)
     out, _ = await commands.run("links", "list", "--storage", BOX)
-    assert "1 messages wait" in out
+    assert "to send   1 message waits" in out
     assert "TN-1706" in out
     out, _ = await commands.run("doctor", "--storage", BOX, code=1)
-    assert "cloud: 1 messages" in out
+    assert "cloud: 1 message (" in out
     _, told = await commands.run("links", "remove", "cloud", "--storage", BOX, code=1)
     assert "--force" in told
     await commands.run("links", "remove", "cloud", "--storage", BOX, "--force")

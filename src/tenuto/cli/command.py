@@ -209,7 +209,8 @@ def run_command_line(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except TenutoError as error:
         complain(str(error), error.code)
-        if isinstance(error, UnauthorizedError | ForbiddenError):
+        words = sys.argv[1:] if arguments is None else arguments
+        if isinstance(error, UnauthorizedError | ForbiddenError) and words[:1] != ["link"]:
             note(f"give the key of the host by --key, or better in the variable {KEY_VARIABLE}")
         return WRONG_INPUT if isinstance(error, _NOTHING_DONE) else FAILED
     except (click.Abort, KeyboardInterrupt):

@@ -336,7 +336,8 @@ def _messages(count: int) -> str:
 
 def link_finding(hub: LinkedHub, now: Microseconds) -> Finding:
     """How a link is: what waits for the other hub, and why."""
-    waits = f"{hub.waiting:,} messages ({hub.waiting_bytes:,} bytes) wait for it"
+    verb = "waits" if hub.waiting == 1 else "wait"
+    waits = f"{_messages(hub.waiting)} ({hub.waiting_bytes:,} bytes) {verb} for it"
     heard = "never heard of"
     if hub.heard_at is not None:
         heard = f"last heard of {duration(max(0, now - hub.heard_at))} ago"

@@ -133,7 +133,8 @@ def list_(*, place: Place, as_json: bool) -> None:
     for one in links:
         terminal.say(one.name)
         terminal.say(f"  {'dials':8}  {one.url}" if one.dials else "  is dialled by it")
-        terminal.say(f"  {'sent':8}  {one.waiting:,} messages wait, {one.waiting_bytes:,} bytes")
+        waits = "1 message waits" if one.waiting == 1 else f"{one.waiting:,} messages wait"
+        terminal.say(f"  {'to send':8}  {waits}, {one.waiting_bytes:,} bytes")
         heard = "never" if one.heard_at is None else moment(one.heard_at)
         terminal.say(f"  {'heard':8}  {heard}")
         if one.problem is not None:
@@ -181,12 +182,13 @@ def remove(name: str, storage: str | None, *, force: bool, as_json: bool) -> int
         terminal.say(encoded({"removed": is_removed, "waiting": waiting}))
     elif is_removed:
         terminal.say(f"removed the link {json.dumps(name)}")
-        if waiting:
+        if waiting == 1:
+            terminal.note("1 message that waited is a dead letter now")
+        elif waiting:
             terminal.note(f"{waiting:,} messages that waited are dead letters now")
     else:
-        terminal.complain(
-            f"{waiting:,} messages wait for {name!r}; --force makes them dead letters"
-        )
+        waits = "1 message waits" if waiting == 1 else f"{waiting:,} messages wait"
+        terminal.complain(f"{waits} for {name!r}; --force removes the link, and makes dead letters")
     return 0 if is_removed else FAILED
 
 

@@ -8,6 +8,7 @@ through requests grow shorter, down to a kilobyte; messages that are longer go i
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -36,6 +37,8 @@ _FIRST_PAUSE_SECONDS: Final = 0.05
 _MOST_DOUBLINGS: Final = 20
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 30.0
+_HASTY_SECONDS: Final = 1.0
+"""An answer without messages, that was to be waited for, does not come so soon."""
 
 _decode_place = msgspec.json.Decoder(Place).decode
 _decode_parcel = msgspec.json.Decoder(Parcel).decode
@@ -171,8 +174,13 @@ class Dialling:
     async def _fetch(self, tries: "_Tries") -> None:
         """Fetch what waits there; what is refused here goes back with what is brought."""
         end = self._end
+        asked_at = time.monotonic()
         parcel = await self._line.fetch(self._life, await end.place(), tries.most_bytes)
         await end.heard("fetch")
+        is_hasty = not parcel.frames and time.monotonic() - asked_at < _HASTY_SECONDS
+        tries.hasty = tries.hasty + 1 if is_hasty else 0
+        if tries.hasty > 1:  # that hub stops, or what is between answers for it
+            await asyncio.sleep(min(_HASTY_SECONDS, _FIRST_PAUSE_SECONDS * tries.hasty))
         place = await end.take(parcel)
         if place.refused is not None:
             self._refusal_told.clear()
@@ -204,6 +212,7 @@ class _Tries:
     Attributes:
         most_bytes: What a request may hold now.
         place: How far the other hub is, as far as this loop knows.
+        hasty: How many answers without messages have come at once, one after another.
     """
 
     def __init__(
@@ -215,6 +224,7 @@ class _Tries:
         self._failures = 0
         self.most_bytes = MOST_BYTES
         self.place: Place | None = None
+        self.hasty = 0
 
     async def run(self) -> None:
         """For as long as the host runs."""

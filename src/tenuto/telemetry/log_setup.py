@@ -12,6 +12,8 @@ from tenuto.telemetry.text_log import TextFormatter
 
 LogForm = Literal["text", "json"]
 
+_HTTP_CLIENT: Final = "httpx2"
+
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -45,7 +47,7 @@ def configure_logging(form: LogForm, level: str, stream: TextIO | None = None) -
 
     Called a second time, or after an app has sent its lines to the terminal in a form of its own,
     it replaces that. Other handlers that an app has set up, such as files, stay. Python's warnings
-    become log lines too.
+    become log lines too. Requests that the HTTP client makes are lines at ``debug`` alone.
 
     Args:
         form: ``text`` for people, ``json`` for machines: one object per line.
@@ -68,6 +70,9 @@ def configure_logging(form: LogForm, level: str, stream: TextIO | None = None) -
         root.removeHandler(standing)
     root.addHandler(handler)
     root.setLevel(level.upper())
+    requests = logging.getLogger(_HTTP_CLIENT)
+    if level == "info" and requests.level == logging.NOTSET:
+        requests.setLevel(logging.WARNING)  # a line, with the address, for each of a link or push
     logging.captureWarnings(True)
 
 
