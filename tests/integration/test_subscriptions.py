@@ -15,6 +15,7 @@ from tenuto import (
     Event,
     EventDetails,
     OrchestrationFailedError,
+    QueueMessage,
     RegistrationError,
     RetryPolicy,
     SyncClient,
@@ -462,3 +463,58 @@ def test_a_name_is_given_once() -> None:
         app.subscribe("orders")(note)
     app.subscribe("orders", name="again")(note)
     app.subscribe("others")(note)
+
+
+def test_a_decorator_that_would_swallow_its_function_is_refused() -> None:
+    app = App()
+
+    def note(event: Event) -> None: ...
+
+    decorators: tuple[Callable[..., Any], ...] = (
+        app.subscribe,
+        app.queue,
+        app.files,
+        app.blob,
+        app.timer,
+        app.publishes,
+    )
+    for bare in decorators:
+        with pytest.raises(RegistrationError, match=r"takes arguments, @app\.\w+\(") as raised:
+            bare(note)
+        assert f"'note' ({__file__}:" in str(raised.value)
+
+
+def test_publishes_where_it_would_do_nothing_is_refused() -> None:
+    app = App()
+
+    def note(event: Event) -> str:
+        return event.id
+
+    @app.orchestrator
+    async def flow(ctx: Context) -> None: ...
+
+    app.publishes("notes")(note)
+    with pytest.raises(RegistrationError, match="publishes to another topic already"):
+        app.publishes("more")(note)
+    with pytest.raises(RegistrationError, match=r"nothing starts it whose result can be published"):
+        app.check_signatures()
+    app.subscribe("orders")(note)
+    app.check_signatures()
+    with pytest.raises(RegistrationError, match=r"says `await ctx\.publish"):
+        app.publishes("notes")(flow)
+
+    def late(event: Event) -> str:
+        return event.id
+
+    app.subscribe("orders")(late)
+    with pytest.raises(RegistrationError, match="below what starts the function"):
+        app.publishes("notes")(late)
+
+
+def test_what_functions_of_other_kinds_are_told_is_no_payload() -> None:
+    async def of_a_queue(message: QueueMessage) -> None: ...
+
+    async def of_an_orchestrator(ctx: Context, number: int) -> None: ...
+
+    assert "'message' is nothing that a topic can give" in refused(of_a_queue)
+    assert "@app.orchestrator first, below" in refused(of_an_orchestrator)

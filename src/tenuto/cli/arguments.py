@@ -29,6 +29,9 @@ def json_text(_context: click.Context, _option: click.Parameter, value: str | No
         hint = "; a text needs quotes of its own: '\"Tokyo\"'" if plain else ""
         reason = str(error).removeprefix("JSON is malformed: ")
         raise click.BadParameter(f"{what} is not JSON: {reason}{hint}") from None
+    except RecursionError:
+        what = f"what {value} holds" if value.startswith("@") else "it"
+        raise click.BadParameter(f"{what} is nested too deep") from None
     return text
 
 

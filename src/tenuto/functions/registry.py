@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar, TypeVarTuple, final, overload
+from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple, final, overload
 
 from tenuto.engine.program import TimerFunction, TriggeredFunction
 from tenuto.functions.activity_context import ActivityContext, running_activity
@@ -420,6 +420,15 @@ class FunctionRegistry:
                     "give name="
                 )
             self._triggered[checked_name] = make(checked_name)
+
+    def refuse(self, decorator: str, function: object, why: str) -> NoReturn:
+        """Say which function a decorator cannot be used for, and why.
+
+        Raises:
+            RegistrationError: always.
+        """
+        where = f"{getattr(function, '__name__', function)!r} ({_place(function)})"
+        raise RegistrationError(f"{decorator} cannot be used for {where} so: {why}")
 
     def check_signatures(self) -> None:
         """See that what functions take and give can be written and rebuilt; now all classes that

@@ -3,8 +3,9 @@
 Says what each decorator means; what is made of a function is loaded when one is used.
 """
 
+import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +16,7 @@ from tenuto.engine.program import TopicTrigger, TriggeredFunction
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.topics import checked_own_topic, checked_place, checked_topic
+from tenuto.orchestration.references import ActivityFunction, OrchestratorFunction
 
 if TYPE_CHECKING:
     from tenuto.host.native_subscriptions import EventFilter, InstancePer
@@ -24,6 +26,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class EventFunctions(FunctionRegistry):
     """The functions of a program, with those that schedules and events start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._publishing: list[Callable[..., Any]] = []
 
     # --- what schedules start --------------------------------------------------------------------
 
@@ -65,6 +71,7 @@ class EventFunctions(FunctionRegistry):
                 async def every_morning(client: Client) -> None:
                     await client.start(send_reminders)
         """
+        self._refuse_bare(schedule, '@app.timer("0 30 9 * * *")')
 
         def register(function: F) -> F:
             from tenuto.host.native_timers import native_timer  # noqa: PLC0415 - few apps have any
@@ -131,6 +138,7 @@ class EventFunctions(FunctionRegistry):
                 async def note(event: Event, client: Client) -> None:
                     await client.publish("notes", {"order": event.data["id"]})
         """
+        self._refuse_bare(topic, '@app.subscribe("topic")')
 
         def register(function: F) -> F:
             from tenuto.host.native_subscriptions import (  # noqa: PLC0415 - few apps have any
@@ -201,6 +209,7 @@ class EventFunctions(FunctionRegistry):
                 async def recognise(blob: Blob, client: Client) -> None:
                     await client.start(read_plate, blob.name)
         """
+        self._refuse_bare(path, '@app.blob("container/{name}")')
 
         def register(function: F) -> F:
             from tenuto.host.native_blobs import (  # noqa: PLC0415 - few apps have any
@@ -242,6 +251,9 @@ class EventFunctions(FunctionRegistry):
 
         Raises:
             InputError: the topic cannot be used.
+            RegistrationError: it stands where it would do nothing: above what starts the function,
+                or on an orchestrator or activity. Where nothing starts the function whose result
+                can be published, the host says so when it starts.
 
         Example:
             ::
@@ -251,11 +263,14 @@ class EventFunctions(FunctionRegistry):
                 def recognise(file: ArrivedFile) -> Sighting:
                     return Sighting(read_plate(file.path), file.name)
         """
+        self._refuse_bare(topic, '@app.publishes("topic")')
         name = checked_topic(topic)
 
         def register(function: F) -> F:
             from tenuto.host.native_triggered import RESULTS, Results  # noqa: PLC0415 - few apps have any
 
+            self._check_publishing(function)
+            self._publishing.append(function)
             setattr(function, RESULTS, Results(name, key, type))
             return function
 
@@ -303,6 +318,7 @@ class EventFunctions(FunctionRegistry):
                 def recognise(file: ArrivedFile, client: SyncClient) -> None:
                     client.publish("plates", read_plate(file.path))
         """
+        self._refuse_bare(folder, '@app.files("folder")')
 
         def register(function: F) -> F:
             from tenuto.host.native_files import FilesOptions, native_files  # noqa: PLC0415 - few apps have any
@@ -461,6 +477,7 @@ class EventFunctions(FunctionRegistry):
                 def make_thumbnail(picture: Picture, message: QueueMessage) -> None:
                     shrink(picture.path, message.id)
         """
+        self._refuse_bare(queue, '@app.queue("queue")')
 
         def register(function: F) -> F:
             from tenuto.host.native_queues import native_queue  # noqa: PLC0415 - few apps have any
@@ -472,3 +489,50 @@ class EventFunctions(FunctionRegistry):
             return function
 
         return register
+
+    # --- what is refused -------------------------------------------------------------------------
+
+    def check_signatures(self) -> None:
+        """See as well that each function of ``publishes`` is run for something.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+        """
+        super().check_signatures()
+        run = self._run_for_events()
+        for function in self._publishing:
+            if not _is_among(function, run):
+                self.refuse(
+                    "@app.publishes",
+                    function,
+                    "nothing starts it whose result can be published: @app.publishes stands below "
+                    "@app.subscribe, @app.queue, @app.files, @app.blob or @app.event",
+                )
+
+    def _check_publishing(self, function: Callable[..., Any]) -> None:
+        if isinstance(function, ActivityFunction | OrchestratorFunction):
+            self.refuse(
+                "@app.publishes",
+                function.function,
+                f"{function!r} cannot publish its result; an orchestrator says `await "
+                "ctx.publish(...)`, and an activity gives its result to the orchestrator",
+            )
+        if _is_among(function, self._publishing):
+            self.refuse("@app.publishes", function, "it publishes to another topic already")
+        if _is_among(function, self._run_for_events()):
+            self.refuse("@app.publishes", function, "it stands below what starts the function")
+
+    def _run_for_events(self) -> list[Callable[..., Any]]:
+        works = [getattr(one, "work", one) for one in self.triggered.values()]
+        return [one.call.function for one in works if hasattr(one, "call")]
+
+    def _refuse_bare(self, given: object, example: str) -> None:
+        """A decorator without parentheses would swallow its function."""
+        if callable(given) and not isinstance(given, os.PathLike):
+            self.refuse(example.partition("(")[0], given, f"it takes arguments, {example}")
+
+
+def _is_among(function: Callable[..., Any], others: Iterable[Callable[..., Any]]) -> bool:
+    """Whether it is one of them, or wrapped by one of them."""
+    plain = inspect.unwrap(function)
+    return any(inspect.unwrap(one) is plain for one in others)

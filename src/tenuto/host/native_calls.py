@@ -11,15 +11,24 @@ import typing
 from collections.abc import Callable
 from contextvars import copy_context
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
 from tenuto.client.causes import client_of_host
 from tenuto.client.client import Client
 from tenuto.client.sync_client import SyncClient
+from tenuto.functions.arrived_file import ArrivedFile
+from tenuto.functions.blob import Blob
+from tenuto.functions.queue_message import QueueMessage
+from tenuto.functions.timer_info import TimerInfo
 from tenuto.model.errors import InputError
 from tenuto.model.payload import decoder, encode
+from tenuto.model.topics import Event
+from tenuto.orchestration.context import Context
+
+_NO_PAYLOADS: Final = (ArrivedFile, Blob, Event, QueueMessage, TimerInfo)
+"""What functions of other kinds are told."""
 
 
 class Given(Enum):
@@ -162,7 +171,12 @@ def _given(
             return Given.SYNC_CLIENT
     if parameter.default is not inspect.Parameter.empty:
         return None
-    if offer.has_payload:
+    if annotation is Context:
+        raise InputError(
+            f"parameter {name!r} is the context of an orchestrator; decorate the function with "
+            "@app.orchestrator first, below"
+        )
+    if offer.has_payload and annotation not in _NO_PAYLOADS:
         return Given.PAYLOAD
     raise InputError(
         f"parameter {name!r} is nothing that {offer.giver} can give; it takes {offer.words}"

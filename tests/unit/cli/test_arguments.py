@@ -90,3 +90,10 @@ def test_a_moment_may_be_a_date_or_time_local_unless_it_has_a_zone() -> None:
 @pytest.mark.parametrize("text", ["yesterday", "", "5y", "99999999999d", "2026-13-01"])
 def test_what_is_no_moment_is_refused_with_examples(text: str) -> None:
     assert "is no moment; write 30s, 10m, 2h, 7d" in refusal(moment, text)
+
+
+def test_json_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    deep = "[" * 5_000 + "]" * 5_000
+    assert refusal(read, deep) == "it is nested too deep"
+    (tmp_path / "deep").write_text(deep)
+    assert refusal(read, f"@{tmp_path}/deep") == f"what @{tmp_path}/deep holds is nested too deep"

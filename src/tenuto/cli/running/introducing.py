@@ -2,15 +2,26 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from tenuto.cli import terminal
 from tenuto.cli.running.stopping import stop_key
-from tenuto.engine.program import HttpFunction, Program
+from tenuto.engine.program import (
+    AzureBlobTrigger,
+    EventGridTrigger,
+    FileTrigger,
+    HttpFunction,
+    Program,
+    QueueTrigger,
+    TopicTrigger,
+)
 from tenuto.host.azure import BESIDE_THE_APP
 from tenuto.host.server import Server
 from tenuto.host.settings import DEFAULT, LoadedSettings
 from tenuto.host.timers import timer_lines
+from tenuto.http.events.event_grid import PATH as EVENT_GRID
 from tenuto.interop.azure_app.program import AzureProgram
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
@@ -40,6 +51,7 @@ def introduce(
             "activities": list(program.activities),
             "functions": urls + [_url(server, one) for one in program.http_functions],
             "timers": [one.name for one in program.timers],
+            "triggered": [one.name for one in program.triggered],
         }
         _LOGGER.info("listening on %s", server.url, extra=facts)
         return
@@ -70,12 +82,29 @@ def _orchestrations(
     lines += [f"{'/'.join(one.methods):<14} {_url(server, one)}" for one in program.http_functions]
     now = server.host.clock.now()
     lines += [f"{'timer':<14} {line}" for line in timer_lines(program.timers, now)]
+    lines += [f"{kind:<14} {what}" for kind, what in _triggered(server, program)]
     example = next(iter(program.orchestrators), None)
     if example is not None and not is_again:
         path = f"/runtime/webhooks/durabletask/orchestrators/{example}"
         key = " -H 'x-functions-key: KEY'" if settings.values.http.keys else ""
         lines.append(f"start one      curl -X POST {server.url}{path}{key} -d INPUT")
     return lines
+
+
+def _triggered(server: Server, program: Program) -> Iterator[tuple[str, str]]:
+    """What events start functions, and these."""
+    for one in program.triggered:
+        trigger = one.trigger
+        if isinstance(trigger, TopicTrigger):
+            yield "topic", f"{trigger.topic} for {trigger.subscription}"
+        elif isinstance(trigger, QueueTrigger):
+            yield "queue", f"{trigger.queue} for {one.name}"
+        elif isinstance(trigger, FileTrigger):
+            yield "files", f"{Path(trigger.folder, trigger.pattern)} for {one.name}"
+        elif isinstance(trigger, AzureBlobTrigger):
+            yield "blob", f"{trigger.path} for {one.name}"
+        elif isinstance(trigger, EventGridTrigger):
+            yield "event", f"{server.url}{EVENT_GRID}?functionName={one.name}"
 
 
 def _functions(server: Server, program: AzureProgram) -> list[str]:
