@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, Literal
 
 import click
+import msgspec
 from msgspec import Struct
 
 from tenuto.cli import terminal
@@ -47,6 +48,12 @@ class Origin(Struct, frozen=True, kw_only=True):
         return place if self.function is None else f"{place}, {kind} {self.function!r}"
 
 
+class _Content(Struct):
+    """Of an event that was put aside."""
+
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
 def show_failed(place: Place, origin: Origin, limit: int, *, as_json: bool) -> None:
     """List what was put aside, oldest first."""
 
@@ -66,7 +73,9 @@ def show_failed(place: Place, origin: Origin, limit: int, *, as_json: bool) -> N
         terminal.say(f"{one.number}  {one_line(one.message_id)}")
         source = "folder" if one.source == "files" else one.source
         terminal.say(f"  of        {source} {one_line(one.name)}, for {one_line(one.function)}")
-        terminal.say(f"  data      {one_line(one.content, _SHOWN)}")
+        if one.key is not None:
+            terminal.say(f"  key       {one_line(one.key, _SHOWN)}")
+        terminal.say(f"  data      {one_line(_data(one), _SHOWN)}")
         attempts = f"{one.attempts:,} attempt{'' if one.attempts == 1 else 's'}"
         terminal.say(f"  put aside {moment(one.failed_at)}, after {attempts}")
         terminal.say(f"  error     {one_line(one.error)}")
@@ -178,6 +187,13 @@ def _bites(numbers: Sequence[int]) -> list[Sequence[int]]:
 
 def _counted(count: int) -> str:
     return f"{count:,} {'delivery' if count == 1 else 'deliveries'}"
+
+
+def _data(one: FailedDelivery) -> str:
+    """What it carried; of an event its data alone, as `tenuto topics show` has it."""
+    if one.source != "topic":
+        return one.content
+    return bytes(msgspec.json.decode(one.content, type=_Content).data).decode()
 
 
 def _document(one: FailedDelivery) -> Document:
