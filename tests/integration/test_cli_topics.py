@@ -292,3 +292,14 @@ def test_the_doctor_names_what_was_put_aside(
     assert findings(capsys) == [("wrong", "orders.bill of topic orders has put aside 2 events")]
     run(capsys, "topics", "drop", "--all", "--yes")
     assert findings(capsys) == [("ok", "3 subscriptions, none behind, nothing put aside")]
+
+
+def test_an_event_that_is_too_long_for_the_store_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "long.json").write_text(json.dumps("x" * 4 * 1024 * 1024))
+    for words in (("topics", "publish", "orders"), ("queues", "send", "mails")):
+        _, said = run(capsys, *words, "@long.json", code=2)
+        assert "TN-1502" in said
+        assert "limits.payload_bytes" in said
+    assert document(capsys, "queues", "list") == []

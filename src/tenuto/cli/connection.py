@@ -21,7 +21,9 @@ from tenuto.cli.nearby import host_on, storage_of
 from tenuto.client.connection import ConnectionOptions, is_loopback
 from tenuto.client.gateway import Gateway, StoreGateway
 from tenuto.client.http_gateway import HttpGateway
+from tenuto.client.starting import HOSTS_OWN_LIMITS
 from tenuto.engine.ports import Storage
+from tenuto.host.settings import load_settings
 from tenuto.insight.explanation import told
 from tenuto.insight.inquiry import inquire
 from tenuto.insight.reading import GatewayReader, RunReader, StoreReader
@@ -67,6 +69,18 @@ class Place(Struct, frozen=True, kw_only=True):
         if self.url is not None:
             return ("--url", self.url)
         return () if self.storage is None else ("--storage", self.storage)
+
+    @property
+    def payload_bytes(self) -> int:
+        """How long a payload may be that goes into a store, by the settings; a host has its own.
+
+        Raises:
+            SettingsError: the settings are wrong.
+        """
+        if self.url is not None:
+            return HOSTS_OWN_LIMITS.payload_bytes
+        settings = load_settings(storage=self.storage, given_as="option --{}")
+        return settings.values.limits.payload_bytes
 
     def __repr__(self) -> str:
         return f"Place(storage={self.storage!r}, url={self.url!r})"

@@ -20,9 +20,9 @@ from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.client.gateway import present
 from tenuto.client.publishing import Stamp, message_of_text
-from tenuto.client.starting import HOSTS_OWN_LIMITS
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
 from tenuto.insight.wording import duration, iso, moment, one_line
+from tenuto.model.errors import InputError
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.topics import checked_place
 
@@ -138,7 +138,7 @@ def send(
     as_json: bool,
 ) -> None:
     """Put a message, JSON or @file or @- for standard input, into the queue NAME."""
-    stamp = Stamp(present(), None, HOSTS_OWN_LIMITS.payload_bytes)
+    stamp = Stamp(present(), None, place.payload_bytes)
     message = message_of_text(queue, text, delay, message_id=message_id, stamp=stamp)
 
     async def act(connection: Connection) -> None:
@@ -229,6 +229,8 @@ def purge(
         return await connection.gateway.drop_queued(queue, None if everything else ids)
 
     count = within(place, act)
+    if ids and not count:
+        raise InputError(f"none of these messages waits in queue {queue!r}; nothing was done")
     if as_json:
         terminal.say(encoded({"purged": count}))
     else:

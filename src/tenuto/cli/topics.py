@@ -18,7 +18,6 @@ from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.client.gateway import present
 from tenuto.client.publishing import Stamp, event_of_text
-from tenuto.client.starting import HOSTS_OWN_LIMITS
 from tenuto.engine.topic_ports import SubscriptionStanding, TopicStanding
 from tenuto.insight.wording import duration, iso, moment, one_line, size
 from tenuto.model.errors import InputError
@@ -173,7 +172,7 @@ def publish(
     as_json: bool,
 ) -> None:
     """Publish an event, JSON or @file or @- for standard input, to TOPIC."""
-    stamp = Stamp(present(), None, HOSTS_OWN_LIMITS.payload_bytes)
+    stamp = Stamp(present(), None, place.payload_bytes)
     head = EventHead(key=event_key, type=type_)
     event = event_of_text(topic, text, head, event_id=event_id, stamp=stamp)
 
