@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.deadly_topic_process import DEADLY
 from tests.support.topic_process import KEYS
 
-PROCESS = Path(__file__).parents[1] / "support" / "topic_process.py"
+SUPPORT = Path(__file__).parents[1] / "support"
+PROCESS = SUPPORT / "topic_process.py"
+DEADLY_PROCESS = SUPPORT / "deadly_topic_process.py"
 
 
 class Publisher:
@@ -108,3 +111,36 @@ async def test_no_event_is_lost_and_none_counted_twice_when_hosts_are_killed(
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_10_000_events_and_30_kills(tmp_path: Path, seed: int) -> None:
     await kill_rounds(tmp_path, count=10_000, kills=30, seed=seed)
+
+
+async def test_one_never_takes_all_an_event_that_ends_its_host_is_found_and_put_aside(
+    tmp_path: Path,
+) -> None:
+    store, ledger = tmp_path / "hub.db", tmp_path / "ledger"
+    ledger.touch()
+    deaths, first = 0, "publish"
+    while True:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(DEADLY_PROCESS),
+            f"sqlite:///{store}",
+            str(ledger),
+            first,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        told, _ = await process.communicate()
+        if first == "publish" and process.returncode == 9:
+            first = "serve"
+        if process.returncode == 0:
+            break
+        assert process.returncode == 9
+        deaths += 1
+        assert deaths <= 5, "nobody finds out"
+    assert told.decode().strip() == "idle"
+    with sqlite3.connect(store) as connection:
+        rows = connection.execute("SELECT function, error FROM failed_delivery").fetchall()
+        count = connection.execute("SELECT count(*) FROM event").fetchone()[0]
+    assert [row[0] for row in rows] == ["deadly"]
+    assert "the host has died" in rows[0][1]
+    seen = {int(line) for line in ledger.read_text("utf-8").split()}
+    assert seen == set(range(count)) - {DEADLY}

@@ -149,7 +149,10 @@ class Lifecycle:
             misfits = await self._reading.misfits(numbers, None)
             self._check_running()
             for lease in leases:
-                engine.own(Partition(engine, lease, found[lease.partition].page.cursor))
+                page = found[lease.partition].page
+                partition = Partition(engine, lease, page.cursor)
+                partition.deaths = page.deaths
+                engine.own(partition)
             self._be_careful(found, has_word=has_word)
             for number in numbers:
                 self._reading.bring_up(engine.partitions[number], found[number])

@@ -57,6 +57,7 @@ class Partition:
         self.starts: Starts = Starts(engine, self)
         self.open_by_root: dict[InstanceId, int] = {}
         self.is_up: bool = False
+        self.deaths: int = 0  # of owners in a row, the last ones before this
 
     @property
     def is_idle(self) -> bool:

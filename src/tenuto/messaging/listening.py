@@ -79,6 +79,12 @@ class ListenerMeans:
         home = engine.partitions.get(engine.number_of(InstanceId(name)))
         return None if home is None or engine.gone is not None else home.lease
 
+    def has_died(self, name: str) -> bool:
+        """Whether the host died that had the partition of a name before."""
+        engine = self.engine
+        home = engine.partitions.get(engine.number_of(InstanceId(name)))
+        return home is not None and home.deaths > 0
+
     @contextmanager
     def busy(self) -> Generator[None]:
         """Something of a delivery is under way: tests do not let time pass meanwhile."""

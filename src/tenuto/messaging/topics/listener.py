@@ -22,6 +22,7 @@ from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import FailedDelivery, Place, Progress
 from tenuto.messaging.listening import ListenerMeans, Tasks, failure_text
 from tenuto.messaging.topics.progress import PlaceKeeper
+from tenuto.messaging.topics.suspicion import Suspected, Suspicion
 from tenuto.model.causes import event_cause
 from tenuto.model.errors import FencedError, StorageError, StorageUnavailableError
 from tenuto.model.topics import Event, StoredEvent, event_of
@@ -144,6 +145,7 @@ class _Service:
         self._is_dirty = False
         self._counted = False
         self._error: Exception | None = None
+        self._suspicion: Suspicion | None = None
         self._keeper = PlaceKeeper(Place(self._trigger.subscription, self._trigger.topic, 0))
 
     # --- life --------------------------------------------------------------------------------
@@ -152,6 +154,10 @@ class _Service:
         """Serve until something is wrong with the store, or it is cancelled."""
         with self._means.busy():
             self._keeper = PlaceKeeper(await self._place())
+            name = self._trigger.subscription
+            if self._means.has_died(name):
+                self._suspicion = Suspicion(self._means, self._lease, name, _MOST_AHEAD)
+                await self._suspicion.look()
         pause = _FIRST_PAUSE
         while True:
             self._news.clear()
@@ -318,7 +324,15 @@ class _Service:
                 cause=cause,
             )
 
-        failure = await self._means.deliver(self._function, make, trigger.redelivery)
+        function: TriggeredFunction = self._function
+        suspicion = self._suspicion
+        if suspicion is not None and suspicion.takes():
+            verdict = suspicion.verdict(stored.position)
+            if verdict is not None:
+                self._put_aside(stored, verdict)
+                return
+            function = Suspected(function, suspicion, stored.position)
+        failure = await self._means.deliver(function, make, trigger.redelivery)
         if failure is not None:
             self._put_aside(stored, failure)
 
