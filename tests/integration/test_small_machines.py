@@ -22,8 +22,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, li
 
 IDLE_BYTES = 64 * MEBI
 LIMIT_BYTES = 128 * MEBI
-GREEDY_LIMIT_BYTES = 160 * MEBI
-"""For who asks for more than there is: of what is left, the others must have their turns."""
 TRIPS = 300
 TEXTS = 1_000
 TEXT_LENGTH = 200_000
@@ -174,23 +172,3 @@ async def test_a_server_of_128_mib_works_with_uvloop_and_without(folder: Path, l
         extras = ["uvloop"] if loop == "uvloop" else []
         assert output == [loop, *sorted(["apsw", "httptools", "msgspec", *extras])]
         assert memory_bytes(program.process.pid, "VmHWM") < LIMIT_BYTES
-
-
-@pytest.mark.parametrize("activity", ["text", "text_of_thread"])
-async def test_one_never_takes_all_of_the_memory_and_the_host_serves_on_and_stops_when_asked(
-    folder: Path, activity: str
-) -> None:
-    """The garbage of who is held is given back: the threads of others need that memory."""
-    async with serving(folder, "uvloop", GREEDY_LIMIT_BYTES) as (_, http):
-        await start(http, "greedy", "greedy", activity)
-        # Started beside it, and asked for all the time: nobody waits for an answer for ever.
-        _, status = await asyncio.gather(travel(http, range(50)), standing(http, "greedy"))
-        assert status["hold"]["reason"] == "memory"
-        await travel(http, range(50, 100))
-    if activity != "text":  # the same code from here on
-        return
-    async with serving(folder, "uvloop", 0) as (_, http):  # with more memory nothing is lost
-        assert (await http.post("/instances/greedy/resume")).status_code == 202
-        while (status := await standing(http, "greedy")).get("hold"):
-            pass
-        assert (status["runtimeStatus"], status["output"]) == ("Completed", TEXTS * TEXT_LENGTH)
