@@ -1,8 +1,10 @@
-"""What the management API reads of a query: moments, statuses, page sizes, names of parameters."""
+"""What the APIs read of a query or a body: moments, statuses, page sizes, names of parameters."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from tenuto.http.description import Parameter
 from tenuto.http.errors import HttpError
@@ -11,6 +13,8 @@ from tenuto.http.waiting import LONGEST_SECONDS
 from tenuto.model.ids import MAX_INSTANCE_ID_LENGTH, UNSEEN
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import to_microseconds
+
+B = TypeVar("B")
 
 MOST_ROWS: Final = 1_000
 """The longest page; a larger ``top`` gets pages of this length."""
@@ -122,3 +126,15 @@ def page_size(call: Call) -> int:
     if not (text.isascii() and text.isdigit() and int(text[:10]) > 0):
         raise HttpError(f"query parameter top must be a whole number from 1, got {text!r}")
     return min(int(text[:10]), MOST_ROWS)
+
+
+def fitting_body(text: str, kind: type[B]) -> B:
+    """The JSON text of a body as what it must be.
+
+    Raises:
+        HttpError: it is not of this shape; naming the place.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError as error:
+        raise HttpError(f"the body does not fit: {error}") from None

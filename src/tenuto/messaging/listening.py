@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from tenuto.client.causes import running_for
 from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
+from tenuto.engine.partition import Partition
 from tenuto.engine.program import Delivery, Redelivery, TriggeredFunction
 from tenuto.engine.rows import Lease
 from tenuto.functions.http_activity import HttpActivity, http_of_host
@@ -75,15 +76,16 @@ class ListenerMeans:
 
     def lease_for(self, name: str) -> Lease | None:
         """The lease of the partition that a name is hashed to; None when it is not ours."""
-        engine = self.engine
-        home = engine.partitions.get(engine.number_of(InstanceId(name)))
-        return None if home is None or engine.gone is not None else home.lease
+        home = self._home_of(name)
+        return None if home is None or self.engine.gone is not None else home.lease
 
     def has_died(self, name: str) -> bool:
         """Whether the host died that had the partition of a name before."""
-        engine = self.engine
-        home = engine.partitions.get(engine.number_of(InstanceId(name)))
+        home = self._home_of(name)
         return home is not None and home.deaths > 0
+
+    def _home_of(self, name: str) -> Partition | None:
+        return self.engine.find(InstanceId(name))
 
     @contextmanager
     def busy(self) -> Generator[None]:
@@ -146,8 +148,6 @@ class ListenerMeans:
         function: TriggeredFunction,
         make: Callable[[int, bool], Delivery],
         redelivery: Redelivery,
-        *,
-        first: int = 1,
     ) -> BaseException | None:
         """Run a function until it succeeds, or its attempts are used up.
 
@@ -155,12 +155,11 @@ class ListenerMeans:
             function: The function.
             make: The delivery, given which attempt it is and whether it is the last.
             redelivery: How often, with which pauses.
-            first: Which attempt is the next.
 
         Returns:
             None when it has succeeded; else what the last attempt has raised.
         """
-        attempt = first
+        attempt = 1
         store_pause = _STORE_PAUSE
         while True:
             pause = redelivery.pause_before(attempt + 1)

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 _read = msgspec.json.Decoder(StoredEvent).decode
 MOST_PLACES: Final = 1_000
 """So many topics and keys an instance remembers over generations: of the newest events."""
-_LONGEST_DELAY = timedelta(days=3660)
+LONGEST_DELAY: Final = timedelta(days=3660)
+"""How far off the moment may be at which a message of a queue is worked on."""
 
 
 class Noted:
@@ -169,9 +170,9 @@ def checked_delay(delay: object) -> int:
     """
     if delay is None:
         return 0
-    if not isinstance(delay, timedelta) or not timedelta(0) <= delay <= _LONGEST_DELAY:
+    if not isinstance(delay, timedelta) or not timedelta(0) <= delay <= LONGEST_DELAY:
         raise InputError(
-            f"the delay of a message must be a timedelta from 0 to {_LONGEST_DELAY.days} days, "
+            f"the delay of a message must be a timedelta from 0 to {LONGEST_DELAY.days} days, "
             f"got {delay!r}"
         )
     return span(delay)

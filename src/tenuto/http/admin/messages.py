@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Final
 
-import msgspec
 from starlette.responses import Response
 
 from tenuto.client.gateway import Gateway
@@ -19,12 +18,13 @@ from tenuto.client.wire import (
 from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
+from tenuto.http.queries import fitting_body
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.limits import Limits
 from tenuto.model.topics import EventDetails, EventHead, PublishedEvent, QueuedMessage
+from tenuto.orchestration.publishing import LONGEST_DELAY
 
 _MOST_AT_ONCE: Final = 10_000
-_LONGEST_DELAY: Final = timedelta(days=3660)
 
 _PUBLISH: Final = Operation(
     summary="Publish events to topics and put messages into queues, all or none; answers when they "
@@ -57,10 +57,7 @@ class MessagesApi:
         text = await call.json_text(wrapped=True)
         if text is None:
             raise HttpError("the request needs a body: a JSON object with events or messages")
-        try:
-            body = msgspec.json.decode(text, type=PublishBody)
-        except msgspec.ValidationError as error:
-            raise HttpError(f"the body does not fit: {error}") from None
+        body = fitting_body(text, PublishBody)
         if not 1 <= len(body.events) + len(body.messages) <= _MOST_AT_ONCE:
             raise HttpError(f"a request publishes 1 to {_MOST_AT_ONCE:,} events and messages")
         events = [self._event(one) for one in body.events]
@@ -81,9 +78,9 @@ class MessagesApi:
 
     def _message(self, one: MessageToQueue) -> QueuedMessage:
         text = text_of(one.data) or "null"
-        if not 0 <= one.delay_seconds <= _LONGEST_DELAY.total_seconds():
+        if not 0 <= one.delay_seconds <= LONGEST_DELAY.total_seconds():
             raise HttpError(
-                f"delaySeconds must be from 0 to {_LONGEST_DELAY.total_seconds():,.0f}, got "
+                f"delaySeconds must be from 0 to {LONGEST_DELAY.total_seconds():,.0f}, got "
                 f"{one.delay_seconds:g}"
             )
         delay = timedelta(seconds=one.delay_seconds) if one.delay_seconds else None

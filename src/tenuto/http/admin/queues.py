@@ -3,7 +3,6 @@
 import re
 from typing import Final, TypeVar
 
-import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
@@ -20,6 +19,7 @@ from tenuto.client.wire import ADMIN, MOST_ROWS
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
+from tenuto.http.queries import fitting_body
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.topics import checked_place
 
@@ -99,10 +99,7 @@ async def _body(call: Call, kind: type[B]) -> B:
     text = await call.json_text()
     if text is None:
         raise HttpError("the request needs a body: a JSON object that says which are meant")
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except msgspec.ValidationError as error:
-        raise HttpError(f"the body does not fit: {error}") from None
+    return fitting_body(text, kind)
 
 
 _LIMIT: Final = Parameter(

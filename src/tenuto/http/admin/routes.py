@@ -8,7 +8,6 @@ import re
 from functools import partial
 from typing import Final, TypeVar
 
-import msgspec
 from starlette.responses import Response
 
 from tenuto.client.gateway import Gateway, has_come
@@ -46,6 +45,7 @@ from tenuto.http.errors import JSON, HttpError
 from tenuto.http.explaining import Explaining
 from tenuto.http.options import HttpSettings, Role
 from tenuto.http.queries import (
+    fitting_body,
     moment,
     statuses,
 )
@@ -237,10 +237,7 @@ async def _body(call: Call, kind: type[B], *, otherwise: B | None = None) -> B:
         if otherwise is not None:
             return otherwise
         raise HttpError("the request needs a body: a JSON object")
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except msgspec.ValidationError as error:
-        raise HttpError(f"the body does not fit: {error}") from None
+    return fitting_body(text, kind)
 
 
 def _execution_id(given: str | None) -> ExecutionId | None:

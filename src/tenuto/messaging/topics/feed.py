@@ -69,7 +69,7 @@ class TopicFeed:
         last = self._cursor = await storage.last_position()
         new: dict[Lease, list[Progress]] = {}
         for name, trigger in wanted.items():
-            home = engine.partitions.get(engine.number_of(InstanceId(name)))
+            home = engine.find(InstanceId(name))
             if name not in known and home is not None:
                 position = 0 if trigger.from_beginning else last
                 place = Place(name, trigger.topic, position)
