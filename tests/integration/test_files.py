@@ -29,6 +29,8 @@ from tenuto.testing import TestHost
 from tests.support import files_process
 from tests.support.waiting import until
 
+MIB = 1024 * 1024
+
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 ONCE = RetryPolicy(max_attempts=1)
@@ -440,7 +442,7 @@ async def test_a_file_that_was_put_aside_is_given_back(inbox: Path) -> None:
         await host.advance(HOUR)
         assert noting.names == ["a", "a"]
         assert await failed_of(host) == []
-        assert await storage.redeliveries("files/noting", 10) == []
+        assert await storage.redeliveries("files/noting", 0, 10, MIB) == []
         await host.restart()
         await host.advance(HOUR)
         assert noting.names == ["a", "a"]
