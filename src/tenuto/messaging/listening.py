@@ -26,7 +26,8 @@ from tenuto.model.texts import storable_text
 from tenuto.model.timing import Microseconds
 
 _END_SECONDS: Final = 1.0
-_STORE_PAUSE: Final = 1_000_000
+STORE_PAUSE: Final[Microseconds] = 1_000_000
+"""Before a function is run again that the store, or the host, was not there for."""
 _LONGEST_STORE_PAUSE: Final = 15_000_000
 
 
@@ -143,6 +144,20 @@ class ListenerMeans:
         self.observer.delivery_ended(function.name, failure)
         return failure
 
+    async def attempt_with_store(
+        self, function: TriggeredFunction, delivery: Delivery
+    ) -> BaseException | None:
+        """Run a function once; again, as the same attempt, for as long as the store is away."""
+        pause = STORE_PAUSE
+        while True:
+            with self.busy():
+                failure = await self.attempt(function, delivery)
+            if not isinstance(failure, StorageUnavailableError):
+                return failure
+            # No fault of what is delivered: the store, or the host, is not there now.
+            await self._until_next_attempt(pause)
+            pause = min(2 * pause, _LONGEST_STORE_PAUSE)
+
     async def deliver(
         self,
         function: TriggeredFunction,
@@ -160,16 +175,9 @@ class ListenerMeans:
             None when it has succeeded; else what the last attempt has raised.
         """
         attempt = 1
-        store_pause = _STORE_PAUSE
         while True:
             pause = redelivery.pause_before(attempt + 1)
-            with self.busy():
-                failure = await self.attempt(function, make(attempt, pause is None))
-            if isinstance(failure, StorageUnavailableError):
-                # No fault of what is delivered: the store, or the host, is not there now.
-                await self._until_next_attempt(store_pause)
-                store_pause = min(2 * store_pause, _LONGEST_STORE_PAUSE)
-                continue
+            failure = await self.attempt_with_store(function, make(attempt, pause is None))
             if failure is None or pause is None:
                 return failure
             attempt += 1

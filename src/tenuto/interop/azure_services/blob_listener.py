@@ -209,8 +209,7 @@ class AzureBlobListener:
                 **fields,
             },
         )
-        with self._means.busy():
-            return await self._means.attempt(self._function, delivery)
+        return await self._means.attempt_with_store(self._function, delivery)
 
     async def _put_aside(self, name: str, etag: str, failure: BaseException) -> None:
         """Say it in the poison queue; the blob stays where it is."""

@@ -126,8 +126,8 @@ class AzureQueueListener:
             data=data,
             facts=facts_of(message),
         )
-        with self._means.busy():
-            return await self._means.attempt(self._function, delivery)
+        # The service has counted this attempt; while the store is away it goes on.
+        return await self._means.attempt_with_store(self._function, delivery)
 
     async def _keep(self, queue: Any, message: Any) -> None:  # noqa: ANN401 - of Azure
         """Keep a message invisible while its function runs."""
