@@ -729,7 +729,7 @@ async def test_a_host_that_stops_gives_the_pause_up_and_the_next_begins_anew(
     host, clock = await hosted(timer, store, NOON)
     await clock.advance(HOUR)
     await host.stop()
-    assert "timer 'tick' is tried again in 1800 s (retry 1)" in caplog.text
+    assert "timer 'tick' failed, and is tried again in 1800 s (retry 1): " in caplog.text
     words = "it is run again for the same moment" if keeps_state else "it is not"
     assert f"was to be tried again when its host stopped; {words}" in caplog.text
     host, clock = await hosted(timer, store, NOON + HOUR + timedelta(minutes=1))
