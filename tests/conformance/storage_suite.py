@@ -46,6 +46,8 @@ from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.model.trace import TraceContext
 from tests.support.inboxes import waiting_in
 
+MIB = 1024 * 1024
+
 DAY = 86_400_000_000
 FINISHED = [
     RuntimeStatus.COMPLETED,
@@ -778,8 +780,8 @@ class StorageSuite(StorageFixtures):
         assert structs.replace(kept, number=0) == failed
         assert await storage.redrive([kept.number], 9) == 1
         assert await storage.failed_deliveries() == []
-        assert await storage.redeliveries("recognise", 10) == []
-        (again,) = await storage.redeliveries("files/recognise", 10)
+        assert await storage.redeliveries("recognise", 0, 10, MIB) == []
+        (again,) = await storage.redeliveries("files/recognise", 0, 10, MIB)
         assert (again.event_id, again.topic, again.published_at) == ("f1", "/inbox", 5)
         heir = await Owner.of(storage, "second")
         with pytest.raises(FencedError):
@@ -787,7 +789,7 @@ class StorageSuite(StorageFixtures):
         assert await storage.notes(["files/0"]) == {"files/0": "1"}
         assert await storage.failed_deliveries() == []
         await storage.write_notes(heir.leases[0], {}, (), [again.position])
-        assert await storage.redeliveries("files/recognise", 10) == []
+        assert await storage.redeliveries("files/recognise", 0, 10, MIB) == []
 
     async def test_one_owner_writes_a_note(self, owner: Owner) -> None:
         storage, lease = owner.storage, owner.leases[0]

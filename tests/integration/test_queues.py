@@ -263,6 +263,35 @@ async def test_what_a_function_returns_may_be_the_next_event() -> None:
     assert told == [("double-m-1", 8)]
 
 
+async def test_a_result_is_published_once_however_long_the_id_is_that_it_is_for() -> None:
+    app = App()
+    told: list[tuple[str, Any]] = []
+
+    @app.queue("numbers", name="double")
+    @app.publishes("doubled")
+    async def double(number: int) -> int:
+        return 2 * number
+
+    @app.subscribe("doubled", name="again")
+    @app.publishes("doubled again")
+    async def again(number: int) -> int:
+        return 2 * number
+
+    @app.subscribe("doubled again")
+    async def note(event: Event) -> None:
+        told.append((event.id, event.data))
+
+    async with TestHost(app) as host:
+        for end in "ab":
+            for _ in range(2):
+                await host.client.enqueue("numbers", 4, message_id="m" * 511 + end)
+                await host.idle()
+    assert [data for _, data in told] == [16, 16]
+    assert all(len(key) == 512 and key.startswith("again-double-mmm") for key, _ in told)
+    assert told[0][0] != told[1][0]
+    assert observer_of(host).put_aside == []
+
+
 # --- failures ------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from tenuto.model.errors import InputError
 from tenuto.model.payload import encode
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.timing import span
-from tenuto.model.topics import Event
+from tenuto.model.topics import Event, derived_id
 
 _MOST_AT_ONCE = 1_000
 
@@ -72,7 +72,7 @@ class NativeTriggered(Struct, frozen=True, kw_only=True):
             result,
             key=key,
             type=results.type,
-            event_id=f"{self.name}-{delivery.id}",
+            event_id=derived_id(self.name, delivery.id),
         )
 
 

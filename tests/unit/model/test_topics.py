@@ -7,7 +7,14 @@ import pytest
 from msgspec import Raw
 
 from tenuto import Event, EventDetails, InputError, LimitError, PayloadError
-from tenuto.model.causes import event_cause, instance_cause, message_cause
+from tenuto.model.causes import (
+    CAUSE_TAG,
+    event_cause,
+    file_cause,
+    instance_cause,
+    message_cause,
+)
+from tenuto.model.texts import check_together
 from tenuto.model.topics import (
     MOST_ATTRIBUTES,
     MOST_NAME,
@@ -17,9 +24,11 @@ from tenuto.model.topics import (
     StoredEvent,
     check_data,
     checked_head,
+    checked_id,
     checked_key,
     checked_place,
     content_of,
+    derived_id,
     event_of,
     is_of_wait,
     wait_name,
@@ -147,3 +156,30 @@ def test_an_event_of_a_wait_is_told_by_its_name() -> None:
     assert is_of_wait(wait_name("e", 3))
     assert wait_name("e", 3) != wait_name("f", 3)
     assert not is_of_wait("paid")
+
+
+def test_the_cause_of_a_file_is_a_tag_however_long_its_path_is() -> None:
+    assert file_cause("note", "in/a.csv", "0123456789") == "file:note/in/a.csv#01234567"
+    path = "\u00fc/" * 2_000 + "a.csv"
+    cause = file_cause("n" * MOST_NAME, path, "0123456789")
+    check_together([CAUSE_TAG, cause], "the tags")
+    assert cause.endswith("\u00fc/a.csv#01234567")
+
+
+@pytest.mark.parametrize(
+    ("second", "starts_with"),
+    [
+        ("m-1", "double-m-1"),
+        ("m" * 505, "double-mmm"),
+        ("m" * 506, "double-mmm"),
+        ("m" * 100_000, "double-mmm"),
+        ("m\n", ""),
+        ("m\ud800", ""),
+    ],
+)
+def test_an_id_that_is_made_of_others_is_an_id(second: str, starts_with: str) -> None:
+    made = derived_id("double", second)
+    assert checked_id(made, "an event") == made
+    assert made.startswith(starts_with)
+    assert made == derived_id("double", second)
+    assert made != derived_id("double", f"{second}1")

@@ -139,7 +139,8 @@ class _Service:
         self._is_stuck = False
         self._failed: list[FailedDelivery] = []
         self._redelivered: list[int] = []
-        self._redelivering: set[int] = set()
+        self._given_back = 0
+        self._read_given_back = 0
         self._wants_redeliveries = True
         self._noting: asyncio.Task[None] | None = None
         self._is_dirty = False
@@ -238,23 +239,32 @@ class _Service:
         room = _MOST_AHEAD - keeper.ahead
         if self._is_draining or room <= 0 or self._bytes >= _MOST_BYTES_AHEAD:
             return False
+        given = False
         with self._means.busy():
             if self._wants_redeliveries:
-                self._wants_redeliveries = False
-                given = await storage.redeliveries(self._trigger.subscription, _PAGE)
-                # Those beyond a full page are read when some of it are done with.
-                self._wants_redeliveries |= len(given) == _PAGE
-                for event in given:
-                    if event.position not in self._redelivering:
-                        self._redelivering.add(event.position)
-                        self._offer(event)
+                given = await self._read_redeliveries()
             limit = min(room, _PAGE)
             events = await storage.events(self._trigger.topic, keeper.read, limit, _PAGE_BYTES)
             for event in events:
                 if keeper.begin(event.position):
                     self._offer(event)
             self._start_workers()
-        return bool(events)
+        return given or bool(events)
+
+    async def _read_redeliveries(self) -> bool:
+        """Read the next of what was given back, as long as there is room; whether there was any."""
+        limit = min(_MOST_AHEAD - self._given_back, _PAGE)
+        if limit <= 0:
+            return False  # when some of it are done with
+        self._wants_redeliveries = False
+        name, after = self._trigger.subscription, self._read_given_back
+        given = await self._means.storage.redeliveries(name, after, limit, _PAGE_BYTES)
+        for event in given:
+            self._given_back += 1
+            self._read_given_back = -event.position
+            self._offer(event)
+        self._wants_redeliveries |= bool(given)
+        return bool(given)
 
     def _offer(self, event: StoredEvent) -> None:
         """An event waits for a worker, behind those of its key that were not done with yet."""
@@ -372,6 +382,7 @@ class _Service:
     def _done(self, event: StoredEvent) -> None:
         self._bytes -= _size(event)
         if event.position < 0:
+            self._given_back -= 1
             self._redelivered.append(event.position)
         else:
             self._keeper.end([event.position])
@@ -405,7 +416,6 @@ class _Service:
                     pause = min(2 * pause, _LONGEST_PAUSE)
                     continue
                 pause = _FIRST_PAUSE
-                self._redelivering.difference_update(redelivered)
                 failed, redelivered = [], []
                 self._go_on()
                 self._count()
