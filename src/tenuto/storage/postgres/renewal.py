@@ -7,6 +7,7 @@ has not answered for long is no owner: then renewal stops, and others take over.
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from tenuto.engine.rows import Lease
@@ -96,7 +97,14 @@ class Renewal:
                     continue
                 return
         finally:
+            if self._owners:
+                # Whoever comes next need not wait for them; they are not given back either.
+                with suppress(StorageError):
+                    await connection.do(self._end, "end leases in")
             await connection.close()
+
+    async def _end(self, session: Session) -> None:
+        await session.rows("renew", owners=list(self._owners), seconds=0.0)
 
     async def _once(self, session: Session) -> list[Lease]:
         found = await session.rows("renew", owners=list(self._owners), seconds=self._lease)

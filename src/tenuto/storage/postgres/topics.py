@@ -180,9 +180,13 @@ class PostgresTopics(Access):
             Place(row["name"], row["topic"], row["position"], tuple(row["done"])) for row in found
         ]
 
-    async def redeliveries(self, name: str, limit: int) -> list[StoredEvent]:
-        """Events that were given back to a subscription."""
-        found = await self._rows("redeliveries", name=name, limit=limit)
+    async def redeliveries(
+        self, name: str, after: int, limit: int, most_bytes: int
+    ) -> list[StoredEvent]:
+        """Events that were given back to a subscription, as long as they fit."""
+        found = await self._rows(
+            "redeliveries", name=name, after=after, limit=limit, most_bytes=most_bytes
+        )
         return [_event(row) for row in found]
 
     async def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:

@@ -129,10 +129,15 @@ SELECT 'files/' || function, message_id, name, event_key, failed_at, cause, cont
 FROM hub.failed_delivery
 WHERE source = 'files' AND number = ANY (:numbers::bigint[]) ORDER BY number;
 
--- redeliveries: events that were given back to a subscription, oldest first; below zero, so that
--- none has the position of an event
-SELECT -number AS position, event_id, topic, event_key, published_at, cause, event
-FROM hub.redelivery WHERE subscription = :name ORDER BY number LIMIT :limit;
+-- redeliveries: events that were given back to a subscription, oldest first, as long as they fit, one
+-- at least; below zero, so that none has the position of an event
+SELECT -number AS position, event_id, topic, event_key, published_at, cause, event FROM (
+    SELECT *, sum(octet_length(event)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
+        - octet_length(event) AS before
+    FROM (
+        SELECT * FROM hub.redelivery WHERE subscription = :name AND number > :after
+        ORDER BY number LIMIT :limit) AS page) AS measured
+WHERE before < :most_bytes OR before = 0 ORDER BY number;
 
 -- end_redeliveries: they are done with
 DELETE FROM hub.redelivery WHERE -number = ANY (:positions::bigint[]);

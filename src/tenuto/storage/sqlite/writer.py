@@ -21,8 +21,8 @@ from tenuto.model.ids import iid_of_arrival
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage
-from tenuto.storage.sqlite import reader
 from tenuto.storage.batches import collisions, without
+from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.batch import (
     ONE_STATEMENT_BYTES,
     claim,
