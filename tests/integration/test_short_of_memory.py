@@ -9,6 +9,7 @@ import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ from tenuto.engine.turns import orchestration
 from tenuto.model import codec
 from tenuto.model.hold import Hold
 from tenuto.model.ids import InstanceId
+from tenuto.model.messages import TaskResult
 from tenuto.orchestration.session import Session
 from tests.support.waiting import until
 
@@ -158,6 +160,49 @@ async def test_who_is_light_is_not_held_but_who_takes_it_all(
     await host.client.resume("heavy")
     assert await host.client.handle("heavy").result() == 20 * MEBI
     assert runs["text"] == 22
+
+
+async def test_a_result_for_which_there_is_no_memory_comes_later_and_nobody_waits_for_ever(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turns were never run again by a host that had noted that they would be."""
+    failed: list[int] = []
+
+    def result(**facts: Any) -> Any:  # noqa: ANN401 - passed on
+        if not failed:
+            failed.append(1)
+            raise MemoryError
+        return TaskResult(**facts)
+
+    monkeypatch.setattr("tenuto.engine.engine.TaskResult", result)
+    async with asyncio.timeout(20):
+        await host.client.start(light, instance_id="light")
+        await goes_on(host, "light", 7)
+    assert (failed, host.engine.running) == ([1], 0)
+
+
+async def test_a_callback_for_which_there_is_no_memory_is_asked_for_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pump's, and the one that looks for garbage: each notes that it is under way."""
+    engine = host.engine
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "loop", SimpleNamespace(call_soon=fail))
+        patch.setattr(engine.shortage, "_loop", SimpleNamespace(call_later=fail))
+        for ask in (engine.schedule_pump, engine.shortage.note):
+            with pytest.raises(MemoryError):
+                ask()
+    collected: list[int] = []
+    monkeypatch.setattr(gc, "collect", lambda: collected.append(1))
+    engine.shortage.note()
+    async with asyncio.timeout(20):
+        await host.client.start(light, instance_id="light")
+        await goes_on(host, "light", 7)
+    await until(lambda: bool(collected))
 
 
 async def test_who_finds_no_memory_when_nobody_takes_it_is_held_itself(

@@ -33,13 +33,15 @@ class Shortage:
         """Memory has run out, or somebody was let go of for that."""
         self._is_noted = True
         if not self._is_awake:
-            self._is_awake = True
+            # First: should there be no memory even for this, the next who is short asks again.
             self._loop.call_later(_SOON_SECONDS, self._collect)
+            self._is_awake = True
 
     def _collect(self) -> None:
+        self._is_awake = False
         if not self._is_noted:
-            self._is_awake = False
             return
         self._is_noted = False
         gc.collect()
         self._loop.call_later(_REST_SECONDS, self._collect)
+        self._is_awake = True
