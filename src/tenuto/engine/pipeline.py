@@ -36,6 +36,10 @@ _RESERVE_BYTES = 33 * 1024 * 1024
 enough to ask the store and to take the batch back. So long that the C library gives it pages of its
 own (over 32 MiB)."""
 
+_LEFT_BYTES = 12 * 1024 * 1024
+"""What the reserve leaves to others, or is not taken: a process that has all of its memory in
+reserve starts no thread for activities, so that nobody gets on."""
+
 
 class CommitPipeline:
     """Owns the batch in the making, the leases and their commit number; writes batch after batch.
@@ -320,6 +324,7 @@ class CommitPipeline:
     def _keep_reserve(self) -> None:
         if self._reserve is None:
             with suppress(MemoryError):
+                bytes(_RESERVE_BYTES + _LEFT_BYTES)  # not kept: it shows that so much is there
                 self._reserve = bytes(_RESERVE_BYTES)
 
     def _too_heavy(self, batch: Batch) -> RowsRefusedError | None:
