@@ -181,6 +181,26 @@ async def test_a_result_for_which_there_is_no_memory_comes_later_and_nobody_wait
     assert (failed, host.engine.running) == ([1], 0)
 
 
+async def test_what_is_kept_for_a_shortage_is_let_go_in_one_and_kept_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not from the last memory: nobody could start a thread beside it."""
+    pipeline = host.engine.pipeline
+
+    def has_reserve() -> bool:
+        return pipeline._reserve is not None
+
+    monkeypatch.setattr("tenuto.engine.shortage._REST_SECONDS", 0.01)
+    assert has_reserve()
+    host.engine.shortage.note()
+    assert not has_reserve()
+    with monkeypatch.context() as patch:
+        patch.setattr("tenuto.engine.pipeline._LEFT_BYTES", 1 << 46)
+        pipeline.keep_reserve()
+        assert not has_reserve()
+    await until(has_reserve)
+
+
 async def test_a_callback_for_which_there_is_no_memory_is_asked_for_again(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,7 +83,6 @@ class Engine:
         self.partitions: dict[int, Partition] = {}
         self.hub_partitions: int = 1
         self.residents: AllResidents = AllResidents(self.partitions)
-        self.shortage: Shortage = Shortage(self.loop)
         self.callers: Callers = Callers()
         self.arrivals: Arrivals = Arrivals(self)
         self.booking: Booking = Booking(self)
@@ -104,6 +103,9 @@ class Engine:
             self.takeback.refused,
             self.takeback.fenced,
             on_lost,
+        )
+        self.shortage: Shortage = Shortage(
+            self.loop, self.pipeline.let_reserve_go, self.pipeline.keep_reserve
         )
         self.pipeline.on_no_memory = self.shortage.note
         self.pipeline.on_starving = self.holding.charge_heaviest

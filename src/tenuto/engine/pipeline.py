@@ -107,8 +107,8 @@ class CommitPipeline:
     def start(self, owner: str) -> None:
         """Begin to commit, as this owner."""
         self.begin_as(owner)
-        self._keep_reserve()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="tenuto-commits")
+        self.keep_reserve()
 
     def begin_as(self, owner: str) -> None:
         """The commits that follow are this owner's, from its first on."""
@@ -317,12 +317,17 @@ class CommitPipeline:
     def recovered(self) -> None:
         """The store answers again."""
         if self.unavailable is not None:
-            self._keep_reserve()
+            self.keep_reserve()
             self.unavailable = self.unavailable_since = None
             self._observer.storage_recovered(self._failed_tries)
 
-    def _keep_reserve(self) -> None:
-        if self._reserve is None:
+    def let_reserve_go(self) -> None:
+        """Memory has run out: what is left of it shall do for getting on."""
+        self._reserve = None
+
+    def keep_reserve(self) -> None:
+        """Keep some memory for when it runs out, if there is enough; not once it has ended."""
+        if self._reserve is None and self._task is not None:
             with suppress(MemoryError):
                 bytes(_RESERVE_BYTES + _LEFT_BYTES)  # not kept: it shows that so much is there
                 self._reserve = bytes(_RESERVE_BYTES)
