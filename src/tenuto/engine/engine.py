@@ -109,6 +109,7 @@ class Engine:
         )
         self.pipeline.on_no_memory = self.shortage.note
         self.pipeline.on_starving = self.holding.charge_heaviest
+        self.pipeline.heaviest_held = self.holding.heaviest_held
         self.is_draining = False
         self.gone: TenutoError | None = None
         self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog

@@ -98,6 +98,7 @@ class CommitPipeline:
         self._reserve: bytes | None = None
         self.on_no_memory: Callable[[], None] = _nobody_hears
         self.on_starving: Callable[[], None] = _nobody_hears
+        self.heaviest_held: Callable[[], int | None] = _nobody_hears
 
     @property
     def is_idle(self) -> bool:
@@ -334,7 +335,10 @@ class CommitPipeline:
 
     def _too_heavy(self, batch: Batch) -> RowsRefusedError | None:
         """Who takes the memory that there is too little of, also in the batch in the making."""
-        return batch.too_heavy() or self.batch.too_heavy()
+        found = batch.too_heavy() or self.batch.too_heavy()
+        if found is None and (iid := self.heaviest_held()) is not None:
+            found = Batch.refusal_for_memory(iid)
+        return found
 
     async def _pause(self, seconds: float) -> None:
         self.is_pausing = True
