@@ -181,6 +181,27 @@ async def test_a_result_for_which_there_is_no_memory_comes_later_and_nobody_wait
     assert (failed, host.engine.running) == ([1], 0)
 
 
+async def test_who_is_held_in_memory_only_and_fills_it_keeps_nobody_waiting(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store finds no memory to write its hold as long as all that it has is there."""
+    await both_wait(host)
+    engine = host.engine
+    full = next(one for one in engine.residents if one.state.instance_id == "heavy")
+    full.state.hold = Hold(HoldReason.MEMORY, "no memory for its turn", engine.clock.now())
+    whole = engine.storage.commit
+
+    async def commit(batch: CommitBatch) -> CommitResult:
+        if full in list(engine.residents):
+            raise no_memory()
+        return await whole(batch)
+
+    monkeypatch.setattr(engine.storage, "commit", commit)
+    async with asyncio.timeout(20):
+        await goes_on(host, "light", 7)
+    await held(host, "heavy")
+
+
 async def test_what_is_kept_for_a_shortage_is_let_go_in_one_and_kept_again(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
