@@ -27,7 +27,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.ports import TimerHandle
 from tenuto.engine.program import TimerFire, TimerFunction, TimerRetry
 from tenuto.engine.rows import Lease
-from tenuto.functions.user_calls import flush_output, is_given_up
+from tenuto.functions.user_calls import flush_output, give_up, is_given_up
 from tenuto.model.errors import FencedError, InputError, RegistrationError, StorageError
 from tenuto.model.ids import InstanceId
 from tenuto.model.timer_schedule import TimerSchedule, parse_schedule
@@ -216,7 +216,7 @@ class HostTimers:
     def _cancel(self) -> None:
         for one in self._timers:
             if one.task is not None:
-                one.task.cancel()
+                give_up(one.task)
 
     async def _wait(self, seconds: float) -> None:
         tasks = [one.task for one in self._timers if one.task is not None]
@@ -463,7 +463,7 @@ class HostTimers:
             await timer.function.run(fire)
         except BaseException as error:
             if is_given_up(error):
-                raise
+                raise asyncio.CancelledError from error
             failure = error  # whatever user code raises is its failure, an exit as well
         flush_output()
         self._engine.observer.timer_ended(timer.name, failure)
