@@ -164,7 +164,7 @@ def test_wrong_input_is_refused_clearly(capsys: pytest.CaptureFixture[str], fold
         (("topics", "publish", "a", "x"), "is not JSON"),
         (("topics", "show", "a#b"), "cannot be the name of a topic"),
         (("topics", "redrive"), "give --all"),
-        (("topics", "redrive", "9"), "there is no failed delivery '9'"),
+        (("topics", "redrive", "9"), "there is no failed delivery 9 of"),
         (("topics", "remove", "nobody", "--yes"), "there is no subscription 'nobody'"),
         (("topics", "remove", "orders.ship"), "give --yes to do so"),
         (("topics", "lost"), "did you mean 'list'?"),
