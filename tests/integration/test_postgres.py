@@ -257,7 +257,7 @@ async def test_a_user_with_the_rights_that_the_page_names_runs_a_host(postgres: 
         await host.client.publish("orders", {"id": 1})
         await host.client.enqueue("jobs", {"id": 1})
         assert (await handle.status()).runtime_status is RuntimeStatus.COMPLETED
-        await handle.purge()
+        assert await host.client.purge(handle.instance_id)
         with pytest.raises(InstanceNotFoundError):
             await handle.status()
 
@@ -411,7 +411,8 @@ async def test_upkeep_of_a_hub(postgres: Postgres) -> None:
     assert [one for _, one in await upkeep.waiting()] == [ONE]
     assert await upkeep.acknowledge_letters([MessageId("m0")], 9) == 1
     assert await upkeep.acknowledge_letters(None, 9) == 2
-    assert await upkeep.redrive(MessageId("m1")) == ONE
+    redriven = await upkeep.redrive_letters([MessageId("m1")])
+    assert (redriven.sent, redriven.left) == ([(MessageId("m1"), ONE)], [])
     assert await upkeep.drop_letters([MessageId("m0"), MessageId("none")]) == 1
     assert await upkeep.drop_letters(None) == 1
     assert await storage.dead_letters() == []

@@ -375,4 +375,5 @@ def failed(rows: Sequence[FailedDelivery]) -> Values:
         "causes": [row.cause for row in rows],
         "keys": [row.key for row in rows],
         "contents": [row.content for row in rows],
+        "came": [row.came_at for row in rows],
     }
