@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-
 from tenuto.http.bodies import check_depth, json_text
 from tenuto.http.errors import HttpError
 from tenuto.model.payload import soundness
