@@ -206,6 +206,7 @@ class Outside:
         if isinstance(message, Start) and message.event.parent is not None:
             booking.fail_child(message.event.parent, reason)
         elif isinstance(message, ChildResult) and _may_be_shorter(message, error):
+            # Who has called is there, and would wait for this result for ever.
             task_id = message.event.task_scheduled_id
             place = ParentInstance(address, message.execution_id, "", task_id)
             booking.fail_child(place, reason)
