@@ -84,7 +84,7 @@ class LinkEnd:
         self._noted = hub.heard_at or 0, hub.problem
         self._held_bytes = hub.held_bytes
         self._most_envelope = most_envelope(means.limits)
-        self._told = "", 0
+        self._told: dict[str, Microseconds] = {}
 
     @property
     def name(self) -> str:
@@ -283,9 +283,9 @@ class LinkEnd:
     def _tell(self, problem: str) -> None:
         """Into the log, but not each time that a bad line is cut."""
         code, now = problem.partition(" ")[0], self._means.clock.monotonic()
-        told, told_at = self._told
-        if code != told or now - told_at >= _TELL_EVERY:
-            self._told = code, now
+        told_at = self._told.get(code)
+        if told_at is None or now - told_at >= _TELL_EVERY:
+            self._told[code] = now
             self._means.observer.notice(f"link {self.name!r}: {problem}")
 
     async def _note(self, now: Microseconds) -> None:
