@@ -137,7 +137,8 @@ class PostgresLinks(Access):
         async def look(session: Session) -> Place | None:
             row = await session.row("place", hub=hub)
             if row is None:
-                raise NoSuchLinkError(hub)
+                known = await session.rows("link_names")
+                raise NoSuchLinkError(hub, [one["name"] for one in known])
             if life is not None and life != row["life"]:
                 if life in row["past_lives"]:
                     raise LinkInUseError(
