@@ -7,14 +7,17 @@ reader behind can read.
 
 import asyncio
 import re
+from collections.abc import Callable
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Raw
 
 from tenuto.http.errors import HttpError
 from tenuto.model.payload.plain import MAX_DEPTH
+
+T = TypeVar("T")
 
 _THREAD_BYTES: Final = 64 * 1024
 _PIECE_BYTES: Final = 128 * 1024
@@ -38,9 +41,17 @@ async def json_text(body: bytes, *, levels: int = MAX_DEPTH) -> str:
     Raises:
         HttpError: it is not JSON, or nested deeper.
     """
-    if len(body) <= _THREAD_BYTES:
-        return _checked(body, levels)
-    return await asyncio.to_thread(_checked, body, levels)
+    return await beside(len(body), lambda: _checked(body, levels))
+
+
+async def beside(size: int, work: Callable[[], T]) -> T:
+    """What is made of a body: of a long one in a thread, so that the loop serves others meanwhile.
+
+    Args:
+        size: Of the body, in bytes or characters.
+        work: Makes it; touches nothing that is the loop's.
+    """
+    return work() if size <= _THREAD_BYTES else await asyncio.to_thread(work)
 
 
 def check_depth(body: bytes, levels: int = MAX_DEPTH) -> None:

@@ -231,7 +231,7 @@ async def _body(call: Call, kind: type[B], *, otherwise: B | None = None) -> B:
     Raises:
         HttpError: it is no JSON, or not of this shape; naming the place.
     """
-    text = await call.json_text(wrapped=True)
+    text = await call.json_text(wrapped=1)
     if text is None:
         if otherwise is not None:
             return otherwise
