@@ -28,7 +28,7 @@ from tenuto.model.linking import MESSAGE, PUBLISH, Envelope, Frame, Outgoing
 from tenuto.model.messages import ChildResult, Message, Publish, RaiseEvent, Start, Terminate
 from tenuto.model.texts import check_together, checked_name
 from tenuto.model.timing import Microseconds
-from tenuto.model.topics import PublishedEvent
+from tenuto.model.topics import PublishedEvent, checked_event_name
 
 
 class _Tagged(Struct, frozen=True):
@@ -132,7 +132,7 @@ def _addressed(hub: str, to: InstanceId, message: Message, limits: Limits) -> Me
     if isinstance(message, Start):
         return _start(hub, to, message, limits)
     if isinstance(message, RaiseEvent):
-        checked_name(message.event.name, "an event")
+        checked_event_name(message.event.name)
         check_payload(message.event.input, limits.payload_bytes, f"event {message.event.name!r}")
     if isinstance(message, Terminate) and message.child_of is None:
         raise InputError("only who has called an instance ends it from another hub")

@@ -166,6 +166,31 @@ def is_of_wait(name: str) -> bool:
     return name.startswith(_WAIT)
 
 
+_RESERVED: Final = "tenuto."
+
+
+def checked_event_name(value: object, what: str = "an event") -> str:
+    """The name of an event that somebody raises or waits for, or refused.
+
+    Args:
+        value: What was given.
+        what: What it is the name of.
+
+    Raises:
+        InputError: it is no name, or one of Tenuto's own: who raised an event under that would
+            answer a wait for a topic with what no topic has.
+        PayloadError: it has half of a surrogate pair.
+        LimitError: it is too long.
+    """
+    name = checked_name(value, what)
+    if name.casefold().startswith(_RESERVED):  # names of events ignore case
+        raise InputError(
+            f"{name!r:.200} cannot be the name of {what}: names that begin with {_RESERVED!r} are "
+            "Tenuto's own"
+        )
+    return name
+
+
 content_in: Final = msgspec.json.Decoder(EventContent).decode
 """The content of an event, of its JSON form."""
 
