@@ -8,6 +8,8 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.storage.queue.aio import QueueClient
 from msgspec import structs
 
 import tenuto.interop.azure_services.queue_listener as queues
@@ -19,13 +21,14 @@ from tenuto import (
     Host,
     RegistrationError,
     RetryPolicy,
+    Settings,
     StorageUnavailableError,
     SyncClient,
 )
 from tenuto.engine.program import AzureQueueTrigger, Delivery
 from tenuto.host.native_calls import Offer
 from tenuto.host.native_triggered import native_triggered
-from tenuto.interop.azure_services import blobs, connections
+from tenuto.interop.azure_services import blob_listener, blobs, connections
 from tenuto.interop.azure_services.messages import QueueOptions
 from tenuto.messaging import listening
 from tenuto.model.timing import MICROSECONDS
@@ -161,6 +164,34 @@ async def test_a_message_stays_with_a_function_that_takes_long(
     assert account.received("longer") == []
 
 
+async def test_a_renewal_that_has_begun_ends_before_its_message_is_deleted(
+    account: Account, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer changes what the message is deleted by: without that it came again."""
+    began = asyncio.Event()
+    update = QueueClient.update_message
+
+    async def slow(self: QueueClient, *parts: Any, **options: Any) -> object:
+        kept = await update(self, *parts, **options)
+        began.set()
+        await asyncio.sleep(0.1)  # the answer is under way
+        return kept
+
+    monkeypatch.setattr(QueueClient, "update_message", slow)
+    monkeypatch.setattr(queues, "_RENEWED", 1_000)
+
+    async def work(_delivery: Delivery) -> None:
+        await began.wait()
+
+    observer = RecordingObserver()
+    app = queue_app("renewed", work, azurite.connection_string)
+    send(account, "renewed", "one")
+    async with Host(app, "sqlite://", observer=observer):
+        await until(lambda: bool(observer.deliveries))
+    assert observer.problems == []
+    assert account.received("renewed") == []
+
+
 @pytest.mark.parametrize(("batch", "threshold", "at_once"), [(1, 0, 1), (4, 2, 6)])
 async def test_so_many_messages_are_worked_on_at_once(
     account: Account, azurite: Azurite, batch: int, threshold: int, at_once: int
@@ -277,6 +308,52 @@ async def test_an_attempt_in_which_its_host_dies_counts(account: Account) -> Non
     assert came == [1, 2]
     assert observer.put_aside == [("dies", "deadly/one")]
     account.waits_for("webjobs-blobtrigger-poison")
+
+
+async def test_what_cannot_be_read_is_no_attempt(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App()
+    came: list[int] = []
+    busy = [HttpResponseError("Server busy")] * 3
+    read = blobs.content_of
+
+    async def content_of(found: Any) -> bytes:  # noqa: ANN401 - of Azure
+        if busy:
+            raise busy.pop()
+        return await read(found)
+
+    monkeypatch.setattr(blob_listener, "content_of", content_of)
+    monkeypatch.setattr(blob_listener, "_UNREAD_PAUSE", 1_000)
+
+    @app.blob("unread/{name}", retry=RetryPolicy(max_attempts=1))
+    async def note(blob: Blob) -> None:
+        came.append(blob.attempt)
+
+    account.upload("unread/one", b"1")
+    observer = RecordingObserver()
+    async with Host(app, "sqlite://", observer=observer):
+        await until(lambda: len(came) + len(observer.put_aside) == 1)
+    assert (came, observer.put_aside) == ([1], [])
+
+
+async def test_what_a_stopping_host_gives_up_is_no_attempt(account: Account) -> None:
+    app = App()
+    came: list[int] = []
+
+    @app.blob("given-up/{name}", retry=RetryPolicy(max_attempts=1))
+    async def note(blob: Blob) -> None:
+        came.append(blob.attempt)
+        if len(came) <= 2:
+            await asyncio.Event().wait()
+
+    account.upload("given-up/one", b"1")
+    for count in (1, 2, 3):
+        host = Host(app, settings=Settings(storage="sqlite://", drain_seconds=0))
+        await host.start()
+        await until(lambda count=count: len(came) == count)  # type: ignore[misc]
+        await host.stop()
+    assert came == [1, 1, 1]
 
 
 async def test_a_blob_that_changes_meanwhile_is_run_for_what_it_is_then(account: Account) -> None:

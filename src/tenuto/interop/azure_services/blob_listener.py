@@ -7,6 +7,7 @@ function runs until it has succeeded or its attempts are used up; then a message
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +25,8 @@ from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _LONGEST_NAME: Final = 200
 _LONGEST_PAUSE: Final = 10 * MICROSECONDS
+_UNREAD_PAUSE: Final = MICROSECONDS
+"""Before a blob is looked for again that could not be read."""
 _QUEUE: Final = "webjobs-blobtrigger" + POISON
 
 
@@ -72,6 +75,7 @@ class AzureBlobListener:
         )
         self._receipts: Receipts | None = None
         self._working: set[str] = set()
+        self._is_dying = False
         what = f"container {self._pattern.container!r} of Azure Storage"
         self._polling = Polling(function.name, what, means, _LONGEST_PAUSE, self._look)
 
@@ -84,11 +88,12 @@ class AzureBlobListener:
         """What is published here is none of it."""
 
     async def stop(self, seconds: float) -> None:
-        """Begin nothing more; what still runs after this long is run again."""
+        """Begin nothing more; what still runs after this long is run again, as the same attempt."""
         await self._polling.stop(seconds)
 
     async def abandon(self) -> None:
         """Go as a process goes that dies."""
+        self._is_dying = True
         await self._polling.abandon()
 
     async def _look(self) -> bool:
@@ -157,7 +162,7 @@ class AzureBlobListener:
                 None,
                 f"blob {self._pattern.container}/{name} is tried again: {reason(error)}",
             )
-            await self._means.pause(MICROSECONDS)
+            await self._means.pause(_UNREAD_PAUSE)
         finally:
             self._working.discard(name)
 
@@ -169,8 +174,10 @@ class AzureBlobListener:
         failure: BaseException | None = RuntimeError("its last attempt never ended")
         attempt = begun + 1
         while attempt <= self._options.attempts:
+            # What cannot be read is no attempt: only what may end the host is counted before it.
+            read = await self._read(name, etag, fields, attempt)
             await receipts.note(name, Receipt(etag, attempt, is_over=False))
-            failure = await self._attempt(name, etag, fields, attempt)
+            failure = await self._attempt(receipts, name, etag, read)
             pause = self._redelivery.pause_before(attempt + 1)
             if failure is None or pause is None:
                 break
@@ -183,8 +190,28 @@ class AzureBlobListener:
         await receipts.note(name, Receipt(etag, attempt, is_over=True))
 
     async def _attempt(
-        self, name: str, etag: str, fields: Mapping[str, str], attempt: int
+        self, receipts: Receipts, name: str, etag: str, read: Delivery | BlobTooLongError
     ) -> BaseException | None:
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 - an extra
+
+        if isinstance(read, BlobTooLongError):
+            return read
+        try:
+            return await self._means.attempt_with_store(self._function, read)
+        except BaseException:  # given up by a host that stops, which is no fault of the blob
+            if not self._is_dying:
+                with suppress(AzureError):  # then it counts
+                    await receipts.note(name, Receipt(etag, read.attempt - 1, is_over=False))
+            raise
+
+    async def _read(
+        self, name: str, etag: str, fields: Mapping[str, str], attempt: int
+    ) -> Delivery | BlobTooLongError:
+        """What the function is run for; an error when nobody may have it.
+
+        Raises:
+            AzureError: it cannot be read now.
+        """
         from azure.core import MatchConditions  # noqa: PLC0415 - an extra
 
         client = self._container.get_blob_client(name)
@@ -199,7 +226,7 @@ class AzureBlobListener:
             self._means.observer.delivery_ended(self._function.name, error, is_last=is_last)
             return error
         place = f"{self._pattern.container}/{name}"
-        delivery = Delivery(
+        return Delivery(
             id=_delivery_id(place, etag),
             attempt=attempt,
             last_attempt=attempt >= self._options.attempts,
@@ -212,7 +239,6 @@ class AzureBlobListener:
                 **fields,
             },
         )
-        return await self._means.attempt_with_store(self._function, delivery)
 
     async def _put_aside(self, name: str, etag: str, failure: BaseException) -> None:
         """Say it in the poison queue; the blob stays where it is."""
