@@ -28,6 +28,9 @@ async def cancel_trip(ctx: Context) -> None: ...
 
 def helper() -> None: ...
 
+@app.subscribe("trips")
+def noted(trip: str) -> None: ...
+
 class Trip: ...
 """
 
@@ -253,6 +256,11 @@ def test_an_unknown_name_is_refused_with_the_nearest_one_and_the_list(write: Wri
     [
         ("book", "an activity; only orchestrators can be started"),
         ("helper", "a plain function; decorate it with @app.orchestrator"),
+        (
+            "noted",
+            "a function that events start, and nothing else; serve its app, and it runs for them: "
+             "tenuto start travel.py",
+        ),
         ("LIMIT", "neither an app nor an orchestrator, it is of type int"),
         ("Trip", "neither an app nor an orchestrator, it is a class"),
     ],
