@@ -1,7 +1,5 @@
 """Lines in narrow terminals: cut between words, in a file or a pipe not at all."""
 
-import sys
-
 import click
 import pytest
 
@@ -15,11 +13,8 @@ LONG = "subscription orders.bill of topic orders has put aside 2 events, the old
 
 
 @pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    del capsys  # which puts another stream there
-    monkeypatch.setenv("COLUMNS", "50")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "columns", lambda: 50)
 
 
 def test_without_a_terminal_nothing_is_cut() -> None:
