@@ -3,12 +3,13 @@
 import asyncio
 import base64
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError
+from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue.aio import QueueClient
 from msgspec import structs
 
@@ -391,6 +392,34 @@ async def test_a_blob_that_is_too_long_is_put_aside(
         await until(lambda: bool(observer.put_aside))
     assert observer.put_aside == [("never", "long/one")]
     assert "a function gets 4 at most" in str(observer.deliveries[0][1])
+    account.waits_for("webjobs-blobtrigger-poison")
+
+
+async def test_a_blob_is_not_read_from_another_container(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that lists such a name would have us ask for what another container has."""
+    app = App()
+
+    @app.blob("listed", retry=RetryPolicy(max_attempts=1))
+    async def never(blob: Blob) -> None:
+        raise AssertionError(blob)
+
+    listed = ContainerClient.list_blobs
+
+    async def renamed(self: ContainerClient, *parts: Any, **options: Any) -> AsyncIterator[Any]:
+        async for one in listed(self, *parts, **options):
+            if one.name == "one":
+                one.name = "../secrets/pw"
+            yield one
+
+    monkeypatch.setattr(ContainerClient, "list_blobs", renamed)
+    account.upload("listed/one", b"1")
+    account.upload("secrets/pw", b"2")
+    observer = RecordingObserver()
+    async with Host(app, "sqlite://", observer=observer):
+        await until(lambda: bool(observer.put_aside))
+    assert "is no name of a blob here" in str(observer.deliveries[0][1])
     account.waits_for("webjobs-blobtrigger-poison")
 
 

@@ -15,7 +15,12 @@ from msgspec import Struct
 
 from tenuto.engine.program import AzureBlobTrigger, Delivery, Redelivery, TriggeredFunction
 from tenuto.interop.azure_services.blob_patterns import blob_pattern
-from tenuto.interop.azure_services.blobs import BlobTooLongError, content_of, properties_of
+from tenuto.interop.azure_services.blobs import (
+    UnfitBlobError,
+    check_place,
+    content_of,
+    properties_of,
+)
 from tenuto.interop.azure_services.connections import reason, with_place
 from tenuto.interop.azure_services.messages import BASE64, POISON, written
 from tenuto.interop.azure_services.polling import Polling
@@ -190,11 +195,11 @@ class AzureBlobListener:
         await receipts.note(name, Receipt(etag, attempt, is_over=True))
 
     async def _attempt(
-        self, receipts: Receipts, name: str, etag: str, read: Delivery | BlobTooLongError
+        self, receipts: Receipts, name: str, etag: str, read: Delivery | UnfitBlobError
     ) -> BaseException | None:
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - an extra
 
-        if isinstance(read, BlobTooLongError):
+        if isinstance(read, UnfitBlobError):
             return read
         try:
             return await self._means.attempt_with_store(self._function, read)
@@ -206,7 +211,7 @@ class AzureBlobListener:
 
     async def _read(
         self, name: str, etag: str, fields: Mapping[str, str], attempt: int
-    ) -> Delivery | BlobTooLongError:
+    ) -> Delivery | UnfitBlobError:
         """What the function is run for; an error when nobody may have it.
 
         Raises:
@@ -215,13 +220,14 @@ class AzureBlobListener:
         from azure.core import MatchConditions  # noqa: PLC0415 - an extra
 
         client = self._container.get_blob_client(name)
-        # In quotes, as it is on the wire.
-        found = await client.download_blob(
-            etag=f'"{etag}"', match_condition=MatchConditions.IfNotModified
-        )
         try:
+            check_place(name)
+            # In quotes, as it is on the wire.
+            found = await client.download_blob(
+                etag=f'"{etag}"', match_condition=MatchConditions.IfNotModified
+            )
             content = await content_of(found)
-        except BlobTooLongError as error:
+        except UnfitBlobError as error:
             is_last = attempt >= self._options.attempts
             self._means.observer.delivery_ended(self._function.name, error, is_last=is_last)
             return error

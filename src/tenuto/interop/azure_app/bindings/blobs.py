@@ -1,15 +1,11 @@
 """Inputs from blobs and outputs into them."""
 
-from typing import Final
-
 from tenuto.interop.azure_app.bindings.expressions import blotted
 from tenuto.interop.azure_app.bindings.ports import BindingError, CallData
 from tenuto.interop.azure_app.bindings.values import checked_name, datum_of, raw
-from tenuto.interop.azure_services.blobs import content_of
+from tenuto.interop.azure_services.blobs import UnfitBlobError, check_place, content_of
 from tenuto.interop.azure_services.connections import Accounts, with_place
 from tenuto.interop.workers.protocol import Datum
-
-_FOLDERS: Final = frozenset({"", ".", ".."})
 
 
 def place_of(path: str, data: CallData) -> tuple[str, str]:
@@ -39,11 +35,14 @@ def place_of(path: str, data: CallData) -> tuple[str, str]:
             f"{found!r:.200} is no path of a blob, such as container/folder/name.txt"
         )
     checked_name(container, "a container")
-    if not _FOLDERS.isdisjoint(blob.replace("\\", "/").split("/")):
+    if "" in blob.split("/"):
         raise BindingError(
-            f"{blob!r:.200} is no name of a blob for the path {path!r}: a part of it between "
-            "slashes is empty, `.` or `..`"
+            f"{blob!r:.200} is no name of a blob here: a part of it between slashes is empty"
         )
+    try:
+        check_place(blob)
+    except UnfitBlobError as error:
+        raise BindingError(str(error)) from None
     return container, blob
 
 
