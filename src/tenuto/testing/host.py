@@ -82,7 +82,7 @@ class TestHost:
         """Who is told what happens; of the type that it has when no other was given."""
         self._kept: _KeptStorage | None = None
         if storage == MEMORY:
-            partitions = self.settings.new_partitions
+            partitions = self.settings.partitions_of("sqlite://") or 1
             storage = self._kept = _KeptStorage(":memory:", partitions=partitions)
         self._storage = storage
         self._gateway = TimeSkippingGateway(self.clock)
