@@ -177,7 +177,7 @@ async def test_names_of_topics_elsewhere_are_checked_and_nobody_reads_them_from_
     with pytest.raises(InputError, match="subscribe on that hub"):
         app.subscribe("hub/orders")(hear)
     with pytest.raises(InputError, match="cannot be the name of a topic of a linked hub"):
-        app.publishes("hub/a/b")
+        app.publishes("hub/a/b")(hear)
 
     @app.orchestrator
     async def listen(ctx: Context) -> None:

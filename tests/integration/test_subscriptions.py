@@ -380,7 +380,7 @@ async def test_each_event_starts_an_orchestration_once(app: App) -> None:
         await test.idle()
         assert await test.client.handle("orders.ship-o-7").result() == 7
         assert await test.client.handle("whole-o-7").result() == "o-7"
-        assert len(test.observer.ended) == 2  # type: ignore[attr-defined]
+        assert len(test.observer.ended) == 2
 
 
 async def test_the_first_event_of_a_key_starts_one_and_the_others_find_it(app: App) -> None:
@@ -477,11 +477,21 @@ def test_a_decorator_that_would_swallow_its_function_is_refused() -> None:
         app.blob,
         app.timer,
         app.publishes,
+        app.event,
     )
     for bare in decorators:
         with pytest.raises(RegistrationError, match=r"takes arguments, @app\.\w+\(") as raised:
             bare(note)
         assert f"'note' ({__file__}:" in str(raised.value)
+
+
+def test_a_topic_that_is_none_is_refused_with_the_function_that_publishes_to_it() -> None:
+    def note(event: Event) -> str:
+        return event.id
+
+    with pytest.raises(RegistrationError, match="cannot be the name of a topic") as raised:
+        App().publishes("a#b")(note)
+    assert f"@app.publishes cannot be used for 'note' ({__file__}:" in str(raised.value)
 
 
 def test_publishes_where_it_would_do_nothing_is_refused() -> None:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from tenuto.engine.flow_ports import CausedInstance, FlowEvent, FlowFailure, FlowReader
 from tenuto.model.causes import event_cause, hub_of, instance_cause, message_cause, parted
-from tenuto.model.errors import InputError, InstanceNotFoundError
+from tenuto.model.errors import EventNotFoundError, InstanceNotFoundError
 from tenuto.model.flow import Flow, FlowItem
 from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.status import RuntimeStatus
@@ -35,7 +35,7 @@ async def read_flow(reader: FlowReader, of: str, limit: int) -> Flow:
 
     Raises:
         InstanceNotFoundError: there is no such instance.
-        InputError: there is no such event or message.
+        EventNotFoundError: there is no such event or message.
     """
     asked = await _asked(reader, of)
     root = await _first_cause(reader, asked)
@@ -56,7 +56,7 @@ async def _asked(reader: FlowReader, of: str) -> FlowItem:
         event = await reader.flow_event(ref)
         if event is not None:
             return _item_of_event(event)
-    raise InputError(
+    raise EventNotFoundError(
         f"topic {place!r} has no event {name!r}, and no queue has such a message: it was never "
         "there, its time is over (setting topics.keep_days), or the message is done with; "
         "`tenuto topics show` lists events"

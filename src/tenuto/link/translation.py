@@ -41,7 +41,7 @@ from tenuto.model.payload.soundness import check_json, check_json_depth
 from tenuto.model.status import ParentInstance
 from tenuto.model.texts import check_together, checked_name, checked_text_or_none
 from tenuto.model.timing import LATEST, Microseconds
-from tenuto.model.topics import PublishedEvent, is_of_wait
+from tenuto.model.topics import PublishedEvent, checked_event_name
 from tenuto.model.trace import checked_trace
 
 
@@ -172,9 +172,7 @@ def _addressed(hub: str, to: InstanceId, message: Message, limits: Limits) -> Me
 
 
 def _raised(event: EventRaised, limits: Limits) -> EventRaised:
-    name = checked_name(event.name, "an event")
-    if is_of_wait(name):
-        raise InputError(f"event {name!r} is given out by this hub alone")
+    name = checked_event_name(event.name)
     _check_payload(event.input, limits, f"event {name!r}")
     return EventRaised(name, event.input)
 

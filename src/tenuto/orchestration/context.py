@@ -29,9 +29,8 @@ from tenuto.model.ids import (
 from tenuto.model.limits import limit_error
 from tenuto.model.payload import decoder, encode
 from tenuto.model.retry import RetryFacts, RetryPolicy
-from tenuto.model.texts import checked_text
 from tenuto.model.timing import Microseconds, span, to_microseconds
-from tenuto.model.topics import Event, EventDetails, EventHead
+from tenuto.model.topics import Event, EventDetails, EventHead, checked_event_name
 from tenuto.orchestration.asyncio_inside.functions import gather_in_session
 from tenuto.orchestration.http_call import HttpCallTask, request_text
 from tenuto.orchestration.logger import SessionLogger
@@ -775,4 +774,4 @@ def _typed(annotation: object, owner: str) -> Callable[[str | None], Any]:
 def _checked_name(name: object, where: str) -> str:
     if not isinstance(name, str) or not name:
         raise InputError(f"{where} takes the event's name, a non-empty string; got {name!r}")
-    return checked_text(name, "the event's name")
+    return checked_event_name(name)

@@ -25,6 +25,7 @@ from tenuto.model.events import EventRaised
 from tenuto.model.ids import InstanceId, check_address, check_instance_id
 from tenuto.model.messages import ClientMessage, RaiseEvent, Terminate
 from tenuto.model.texts import checked_name, checked_text_or_none
+from tenuto.model.topics import checked_event_name
 
 reason_option = click.option("--reason", help="Why, in a few words; kept with the instance.")
 
@@ -101,7 +102,7 @@ def raise_event(
     instance_id: str, event: str, data: str | None, *, place: Place, as_json: bool
 ) -> None:
     """Raise the external event EVENT for an instance."""
-    _named(event, "an event")
+    checked_event_name(_named(event, "an event"))
     message = RaiseEvent(event=EventRaised(event, data))
     _tell(place, instance_id, message, f"event {event!r}", as_json=as_json)
 
