@@ -196,13 +196,13 @@ def test_a_flow_is_one_tree_from_any_place_in_it(
     assert lines[0] == "event orders/o-2"
     for words in (
         "PUT ASIDE by orders.bill after 1 attempt: ValueError: cannot be billed",
-        "instance orders.ship-o-2 (ship) Failed: ValueError: cannot be shipped",
+        "instance orders.ship:o-2 (ship) Failed: ValueError: cannot be shipped",
     ):
         assert any(words in one for one in lines)
     assert any("(box) Completed" in one and one.startswith(("│  ├─", "   ├─")) for one in lines)
     assert any("event mails/mail-2" in one for one in lines)
     assert len(lines) == 6
-    for other in ("mails/mail-2", "orders.ship-o-2"):
+    for other in ("mails/mail-2", "orders.ship:o-2"):
         found, _ = run(capsys, "flow", other)
         assert forms(found)[0] == "event orders/o-2"
         assert sum("<- asked for" in one for one in found.splitlines()) == 1
@@ -221,7 +221,7 @@ def test_a_flow_whose_beginning_is_gone_says_so(
     asyncio.run(_forget_orders())
     out, _ = run(capsys, "flow", "mails/mail-1")
     assert out.splitlines()[0].startswith("event orders/o-1 (gone: ")
-    assert "instance orders.ship-o-1 (ship) Completed" in out
+    assert "instance orders.ship:o-1 (ship) Completed" in out
 
 
 async def _forget_orders() -> None:

@@ -260,7 +260,7 @@ async def test_what_a_function_returns_may_be_the_next_event() -> None:
     async with TestHost(app) as host:
         await host.client.enqueue("numbers", 4, message_id="m-1")
         await host.idle()
-    assert told == [("double-m-1", 8)]
+    assert told == [("double:1:m-1", 8)]
 
 
 # --- failures ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ has succeeded, when the filter does not want it, or when it was put aside after 
 
 import asyncio
 from collections import deque
+from collections.abc import Coroutine
 from typing import Final, cast
 
 from tenuto.engine.program import Delivery, TopicTrigger, TriggeredFunction
@@ -310,7 +311,8 @@ class _Service:
         except Exception as error:  # noqa: BLE001 - put in by something else than Tenuto
             self._put_aside(stored, error)
             return
-        if trigger.accepts is not None and not self._accepts(event):
+        # What was given back is wanted, whatever the filter says by now.
+        if stored.position > 0 and trigger.accepts is not None and not self._accepts(event):
             return
         cause = event_cause(stored.topic, stored.event_id)
 
@@ -322,6 +324,7 @@ class _Service:
                 data=event.data,
                 facts={"event": event},
                 cause=cause,
+                occurrence=str(stored.published_at),
             )
 
         function: TriggeredFunction = self._function
@@ -340,7 +343,11 @@ class _Service:
         """Whether the filter wants an event; one that cannot say so gets it, and may fail there."""
         assert self._trigger.accepts is not None
         try:
-            return self._trigger.accepts(event)
+            wanted: object = self._trigger.accepts(event)
+            if isinstance(wanted, Coroutine):
+                wanted.close()
+                raise TypeError("it gives a coroutine, which nobody awaits")  # noqa: TRY301 - told
+            return bool(wanted)
         except Exception as error:  # noqa: BLE001 - code of users
             name, text = self._trigger.subscription, failure_text(error)
             self._means.observer.problem(
