@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,12 @@ async def _forget_orders() -> None:
 @pytest.fixture
 def served(folder: Path) -> Iterator[str]:
     """A host on that store, in a thread of its own: commands of this one ask it."""
+    with serving(app) as url:
+        yield url
+
+
+@contextmanager
+def serving(app: App) -> Iterator[str]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -271,9 +278,12 @@ def test_a_host_answers_the_same(capsys: pytest.CaptureFixture[str], served: str
         assert time.monotonic() < deadline
     assert run(capsys, "topics", "drop", "--all", "--yes", *place)[0] == "deleted 2 deliveries\n"
     run(capsys, "topics", "remove", "nobody", "--yes", *place, code=2)
-    run(capsys, "topics", "remove", "shipped.tell", "--yes", *place)
+    _, said = run(capsys, "topics", "remove", "shipped.tell", "--yes", *place, code=2)
+    assert "a host serves subscription 'shipped.tell' of topic 'shipped'" in said
+    _, said = run(capsys, "topics", "remove", "shipped.tell", "--yes", code=2)
+    assert "a host serves subscription 'shipped.tell'" in said
     names = [one["name"] for one in document(capsys, "topics", "list", *place)["subscriptions"]]
-    assert names == ["orders.bill", "orders.ship"]
+    assert names == ["orders.bill", "orders.ship", "shipped.tell"]
     assert run(capsys, "topics", "publish", "x", "1", "--id", "x-1", *place)[0] == "x-1\n"
 
 
@@ -284,6 +294,37 @@ def findings(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[tuple[
     run_command_line(["doctor", "--json", *arguments])
     found = json.loads(capsys.readouterr().out)["findings"]
     return [(one["level"], one["text"]) for one in found if one["topic"] == "topics"]
+
+
+def test_no_silent_drop_what_is_given_back_to_nobody_is_told_of(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    renamed = App()
+
+    @renamed.subscribe("orders")
+    async def bill_customer(event: Event) -> None: ...
+
+    nobody = "no host that runs has orders.bill of topic orders"
+    with serving(renamed) as url:
+        for place in ((), ("--url", url)):
+            out, said = run(capsys, "topics", "redrive", "1" if place else "2", *place)
+            assert (out, nobody in said) == ("gave back 1 delivery\n", True)
+        out, said = run(capsys, "topics", "list")
+        assert ["orders.bill", "2"] in [line.split()[:2] for line in out.splitlines()]
+        assert nobody in said
+        assert "orders.ship" not in said, "it is not behind"
+        (finding,) = [text for level, text in findings(capsys) if level == "wrong"]
+        assert "orders.bill of topic orders: 2 events wait" in finding
+        assert "no host that runs has it" in finding
+        run(capsys, "topics", "remove", "orders.bill_customer", "--yes", code=2)
+        run(capsys, "topics", "remove", "orders.bill", "--topic", "mails", "--yes", code=2)
+        run(capsys, "topics", "remove", "orders.bill", "--topic", "orders", "--yes", *place)
+        found = document(capsys, "topics", "list")["subscriptions"]
+        assert [(one["name"], one["isServed"]) for one in found] == [
+            ("orders.bill_customer", True),
+            ("orders.ship", False),
+            ("shipped.tell", False),
+        ]
 
 
 def test_the_doctor_names_what_was_put_aside(
