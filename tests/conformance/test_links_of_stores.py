@@ -180,7 +180,7 @@ async def test_a_new_life_begins_at_nothing_and_an_old_one_does_not_come_back(
     assert await links.place("hub", "b") == Place(received=0)
     with pytest.raises(LinkInUseError, match="used by two stores"):
         await links.place("hub", "a")
-    with pytest.raises(NoSuchLinkError):
+    with pytest.raises(NoSuchLinkError, match="there are: hub"):
         await links.place("nowhere", None)
 
 

@@ -20,6 +20,8 @@ from tenuto.model.errors import FencedError
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
 from tests.conformance.storage_suite import Backend
 
+MIB = 1024 * 1024
+
 MUCH = 1_000_000
 
 
@@ -124,7 +126,7 @@ class TopicSuite:
         assert (await storage.topic_news(None)).given_back == []
         assert await storage.redrive([failed.number, 99], 10) == 1
         assert (await storage.topic_news(99)).given_back == ["s"]
-        (again,) = await storage.redeliveries("s", 10)
+        (again,) = await storage.redeliveries("s", 0, 10, MIB)
         assert (again.event_id, again.position < 0) == ("e1", True)
         done = Progress(place=Place("s", "t", 1), redelivered=[again.position], at=6)
         await storage.write_progress(lease, [done])
@@ -142,7 +144,7 @@ class TopicSuite:
         assert await storage.remove_subscription("s")
         assert not await storage.remove_subscription("s")
         assert [one.function for one in await storage.failed_deliveries()] == ["other"]
-        assert await storage.redeliveries("s", 10) == []
+        assert await storage.redeliveries("s", 0, 10, MIB) == []
         assert await storage.subscriptions() == []
 
     async def test_what_something_has_led_to_is_found_by_its_cause(

@@ -34,6 +34,8 @@ from tests.conformance.storage_suite import (
     record,
 )
 
+MIB = 1024 * 1024
+
 PLENTY = 1_000_000
 BROKEN = Raw(b"{")
 
@@ -274,7 +276,7 @@ class TopicsSuite(StorageFixtures):
         (standing,) = await storage.subscriptions()
         assert (standing.lag, standing.given_back, standing.failed) == (1, 1, 1)
         assert standing.oldest == 1_000
-        positions = [one.position for one in await storage.redeliveries("billing", 10)]
+        positions = [one.position for one in await storage.redeliveries("billing", 0, 10, PLENTY)]
         done = Progress(place=place, at=6, redelivered=positions)
         await storage.write_progress(lease, [done])
         (standing,) = await storage.subscriptions()
@@ -308,7 +310,9 @@ class TopicsSuite(StorageFixtures):
         assert not await storage.remove_subscription("billing", "orders")
         assert await storage.places(["billing"]) == [here]
         assert [one.name for one in await storage.failed_deliveries()] == ["bills"]
-        assert [one.topic for one in await storage.redeliveries("billing", 10)] == ["bills"]
+        assert [one.topic for one in await storage.redeliveries("billing", 0, 10, PLENTY)] == [
+            "bills"
+        ]
         assert await storage.remove_subscription("billing")
         assert [one.name for one in await storage.subscriptions()] == ["mail"]
 
@@ -348,7 +352,7 @@ class TopicsSuite(StorageFixtures):
         assert await storage.remove_subscription("billing") is True
         assert await storage.remove_subscription("billing") is False
         assert await storage.places(["billing"]) == []
-        assert await storage.redeliveries("billing", 10) == []
+        assert await storage.redeliveries("billing", 0, 10, MIB) == []
         assert [one.function for one in await storage.failed_deliveries()] == ["mail"]
 
     # --- what was put aside ----------------------------------------------------------------------
@@ -390,8 +394,8 @@ class TopicsSuite(StorageFixtures):
         assert await storage.redrive(numbers, DAY) == 0
         assert await storage.failed_deliveries() == []
         assert await storage.flow_event(message_cause("plates", "e3")) is not None
-        assert len(await storage.redeliveries("mail", 10)) == 1
-        first, second = await storage.redeliveries("billing", 10)
+        assert len(await storage.redeliveries("mail", 0, 10, MIB)) == 1
+        first, second = await storage.redeliveries("billing", 0, 10, MIB)
         assert (first.event_id, first.topic, first.key, first.cause, bytes(first.event)) == (
             *("e1", "orders", "k", "instance:x"),
             b'{"data":1}',
@@ -399,10 +403,13 @@ class TopicsSuite(StorageFixtures):
         # One that the topic has still was published when it was.
         assert (first.published_at, second.published_at) == (7, 9)
         assert 0 > first.position > second.position
-        assert await storage.redeliveries("billing", 1) == [first]
+        assert await storage.redeliveries("billing", 0, 1, MIB) == [first]
+        assert await storage.redeliveries("billing", 0, 10, 1) == [first]
+        assert await storage.redeliveries("billing", -first.position, 10, 1) == [second]
+        assert await storage.redeliveries("billing", -second.position, 10, 1) == []
         done = Progress(place=place, at=6, redelivered=[first.position])
         await storage.write_progress(lease, [done])
-        assert await storage.redeliveries("billing", 10) == [second]
+        assert await storage.redeliveries("billing", 0, 10, MIB) == [second]
 
     # --- how long events are kept ----------------------------------------------------------------
 

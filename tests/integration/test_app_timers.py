@@ -712,12 +712,19 @@ async def test_one_that_failed_is_tried_again_for_the_same_moment(store: str) ->
     await host.stop()
 
 
-async def test_after_the_last_attempt_the_schedule_goes_on(store: str) -> None:
+async def test_after_the_last_attempt_the_schedule_goes_on(
+    store: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     timer = failing(5, timedelta(0))
     host, clock = await hosted(timer, store, NOON)
     await clock.advance(2 * HOUR)
     assert [one[:2] for one in attempts(timer)] == [(1, 0), (1, 1), (2, 0), (2, 1)]
     await host.stop()
+    # Where it has failed is told at the last attempt; before that, what has.
+    lines = [one for one in caplog.records if "timer 'tick' failed" in one.getMessage()]
+    assert [bool(one.exc_info) for one in lines] == [False, True, False, True]
+    assert "is tried again at once (retry 1): " in lines[0].getMessage()
 
 
 @pytest.mark.parametrize("keeps_state", [True, False])
@@ -729,7 +736,7 @@ async def test_a_host_that_stops_gives_the_pause_up_and_the_next_begins_anew(
     host, clock = await hosted(timer, store, NOON)
     await clock.advance(HOUR)
     await host.stop()
-    assert "timer 'tick' is tried again in 1800 s (retry 1)" in caplog.text
+    assert "timer 'tick' failed, and is tried again in 1800 s (retry 1): " in caplog.text
     words = "it is run again for the same moment" if keeps_state else "it is not"
     assert f"was to be tried again when its host stopped; {words}" in caplog.text
     host, clock = await hosted(timer, store, NOON + HOUR + timedelta(minutes=1))

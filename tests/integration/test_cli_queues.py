@@ -156,6 +156,19 @@ def test_bad_input_is_refused_whole(here: Queues, arguments: tuple[str, ...], wo
     assert words in here.run(*arguments, code=2)
 
 
+@pytest.mark.parametrize("verb", ["redrive", "drop", "purge"])
+def test_of_a_queue_that_is_not_known_nothing_is_given_back(queues: Queues, verb: str) -> None:
+    options = queues.with_options("--delay", "1h")
+    queues.run("send", "others", "1", options=options)
+    options = queues.with_options("--all", *(["--yes"] if verb != "redrive" else []))
+    told = queues.run(verb, "other", code=2, options=options)
+    assert "queue 'other' has no messages, and none that were put aside; such queues are" in told
+    assert "'others'" in told
+    if verb != "purge":
+        assert queues.run(verb, "others", options=options).endswith(" 0 deliveries\n")
+    queues.run("purge", "others", options=queues.with_options("--all", "--yes"))
+
+
 def test_what_would_be_deleted_is_asked_for(here: Queues) -> None:
     for verb in ("drop", "purge"):
         refused = here.run(verb, "numbers", code=2, options=["--all"])

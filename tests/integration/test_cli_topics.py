@@ -22,6 +22,9 @@ from tenuto.storage import open_storage
 
 ONCE = RetryPolicy(max_attempts=1, first_interval=timedelta(seconds=1))
 app = App()
+SUBSCRIPTIONS = (
+    "there is no subscription 'nobody'; there are 'orders.bill', 'orders.ship', 'shipped.tell'"
+)
 
 
 @app.orchestrator
@@ -137,7 +140,6 @@ def test_events_are_published_and_shown(capsys: pytest.CaptureFixture[str], fold
         "order.placed",
         None,
     )
-    assert "topic 'none' has no events" in run(capsys, "topics", "show", "none")[1]
     assert document(capsys, "topics", "publish", "orders", "1", "--id", "o-3") == {"id": "o-3"}
     assert len(document(capsys, "topics", "show", "orders")) == 3
 
@@ -166,7 +168,22 @@ def test_wrong_input_is_refused_clearly(capsys: pytest.CaptureFixture[str], fold
         (("topics", "show", "a#b"), "cannot be the name of a topic"),
         (("topics", "redrive"), "give --all"),
         (("topics", "redrive", "9"), "there is no failed delivery '9'"),
-        (("topics", "remove", "nobody", "--yes"), "there is no subscription 'nobody'"),
+        (("topics", "remove", "nobody", "--yes"), SUBSCRIPTIONS),
+        (("topics", "redrive", "--all", "--subscription", "nobody"), SUBSCRIPTIONS),
+        (("topics", "drop", "--all", "--yes", "--subscription", "nobody"), SUBSCRIPTIONS),
+        (("topics", "failed", "nobody"), SUBSCRIPTIONS),
+        (
+            ("topics", "show", "none"),
+            "nobody subscribes to it; there are 'mails', 'orders', 'shipped'",
+        ),
+        (
+            ("topics", "show", "hub/x"),
+            "'hub/x' is a topic of the linked hub 'hub', which has its events; look at it there",
+        ),
+        (("queues", "redrive", "no", "--all"), "queue 'no' has no messages, and none that were"),
+        (("queues", "drop", "no", "--all", "--yes"), "put aside, nor any other"),
+        (("queues", "purge", "no", "--all", "--yes"), "put aside, nor any other"),
+        (("files", "redrive", "--all", "--function", "no"), "no files of function 'no' were put"),
         (("topics", "remove", "orders.ship"), "give --yes to do so"),
         (("topics", "lost"), "did you mean 'list'?"),
         (("flow", "orders/none"), "topic 'orders' has no event 'none'"),

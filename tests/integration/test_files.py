@@ -29,6 +29,8 @@ from tenuto.testing import TestHost
 from tests.support import files_process
 from tests.support.waiting import until
 
+MIB = 1024 * 1024
+
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 ONCE = RetryPolicy(max_attempts=1)
@@ -427,6 +429,26 @@ async def test_a_file_that_fails_is_tried_again_and_put_aside(inbox: Path) -> No
         assert len(await failed_of(host)) == 1
 
 
+async def test_that_the_store_is_away_is_no_attempt_of_a_file(inbox: Path) -> None:
+    noting = Noting(inbox, retry=RetryPolicy(max_attempts=2))
+    (inbox / "a").write_bytes(b"")
+
+    def fail(_file: ArrivedFile) -> None:
+        if len(noting.told) <= 4:
+            raise StorageUnavailableError("away")
+        if len(noting.told) == 5:
+            raise ValueError("once")
+
+    noting.then = fail
+    async with TestHost(noting.app) as host:
+        await host.advance(HOUR)
+        assert [one.attempt for one in noting.told] == [1, 1, 1, 1, 1, 2]
+        assert await failed_of(host) == []
+        await host.restart()
+        await host.advance(HOUR)
+        assert len(noting.told) == 6
+
+
 async def test_a_file_that_was_put_aside_is_given_back(inbox: Path) -> None:
     noting = Noting(inbox, retry=ONCE)
     noting.then = lambda _file: 1 / 0
@@ -440,7 +462,7 @@ async def test_a_file_that_was_put_aside_is_given_back(inbox: Path) -> None:
         await host.advance(HOUR)
         assert noting.names == ["a", "a"]
         assert await failed_of(host) == []
-        assert await storage.redeliveries("files/noting", 10) == []
+        assert await storage.redeliveries("files/noting", 0, 10, MIB) == []
         await host.restart()
         await host.advance(HOUR)
         assert noting.names == ["a", "a"]

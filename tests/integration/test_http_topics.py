@@ -70,6 +70,16 @@ async def test_a_subscription_that_no_host_has_is_forgotten(tmp_path: Path) -> N
     [
         ("/admin/topics/orders/events?limit=0", 400, "limit must be a whole number from 1"),
         ("/admin/topics/orders/events?after=-1", 400, "after must be a whole number from 0"),
+        (f"/admin/topics/orders/events?after={2**63}", 400, "after must be a whole number from 0"),
+        ("/admin/failed-deliveries?after=x", 400, "after must be a whole number from 0, got 'x'"),
+        (
+            "/admin/failed-deliveries?limit=1001",
+            400,
+            "limit must be a whole number from 1 to 1,000, got",
+        ),
+        ("/admin/queues/q/messages?limit=0", 400, "limit must be a whole number from 1 to 1,000"),
+        ("/admin/instances?limit=0", 400, "limit must be a whole number from 1 to 1,000, got '0'"),
+        ("/admin/dead-letters?limit=-1", 400, "must be a whole number from 1 to 1,000, got '-1'"),
         ("/admin/topics/a%23b/events", 400, "cannot be the name of a topic"),
         ("/admin/flow", 400, "of must say whose flow"),
         ("/admin/flow?of=a/b", 400, "topic 'a' has no event 'b'"),
@@ -86,3 +96,25 @@ async def test_what_is_refused(path: str, status: int, words: str) -> None:
         answer = await http.get(path)
         assert answer.status_code == status
         assert words in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "instances?limit=",
+            "dead-letters?limit=",
+            "failed-deliveries?limit=&after=",
+            "flow?of=a&limit=",
+        ),
+        *("queues/q/messages?limit=", "topics/orders/events?limit=&after="),
+    ],
+)
+async def test_a_number_that_is_empty_is_none(path: str) -> None:
+    settings = Settings(storage="sqlite://", http=HttpSettings(port=0))
+    async with (
+        Server(App(), settings=settings) as server,
+        httpx2.AsyncClient(base_url=server.url) as http,
+    ):
+        answer = await http.get(f"/admin/{path}")
+        assert answer.status_code == (404 if path.startswith("flow") else 200)

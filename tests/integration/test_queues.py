@@ -263,6 +263,36 @@ async def test_what_a_function_returns_may_be_the_next_event() -> None:
     assert told == [("double:1:m-1", 8)]
 
 
+async def test_a_result_is_published_once_however_long_the_id_is_that_it_is_for() -> None:
+    app = App()
+    told: list[tuple[str, Any]] = []
+
+    @app.queue("numbers", name="double")
+    @app.publishes("doubled")
+    async def double(number: int) -> int:
+        return 2 * number
+
+    @app.subscribe("doubled", name="again")
+    @app.publishes("doubled again")
+    async def again(number: int) -> int:
+        return 2 * number
+
+    @app.subscribe("doubled again")
+    async def note(event: Event) -> None:
+        told.append((event.id, event.data))
+
+    async with TestHost(app) as host:
+        for end in "ab":
+            for _ in range(2):
+                await host.client.enqueue("numbers", 4, message_id="m" * 511 + end)
+                await host.idle()
+    assert [data for _, data in told] == [16] * 4
+    keys = {key for key, _ in told}
+    assert len(keys) == 4, "each message has its own, also under an id that was used before"
+    assert all(len(key) == 512 and ":double:" in key for key in keys)
+    assert observer_of(host).put_aside == []
+
+
 # --- failures ------------------------------------------------------------------------------------
 
 

@@ -267,6 +267,34 @@ async def test_a_suspended_instance_keeps_its_messages_over_crashes_in_their_ord
     assert await waiting_in(storage_of(test)) == []
 
 
+async def test_an_event_of_a_topic_is_kept_once_for_a_suspended_instance_however_often_hosts_come(
+    app: App, test: TestHost
+) -> None:
+    @app.orchestrator
+    async def trip(ctx: Context) -> list[str]:
+        flight = ctx.wait_for_event("flights", match="lyon")
+        hotel = ctx.wait_for_event("hotels", match="lyon")
+        return [(await flight).data, (await hotel).data]
+
+    handle = await test.start(trip)
+    await test.idle()
+    await handle.suspend()
+    await test.client.publish("flights", "AF 7", key="lyon")
+    await test.client.publish("flights", "AF 9", key="lyon")
+    for number in range(5):
+        await (test.crash() if number % 2 else test.restart())
+        await test.idle()
+        assert len(await waiting_in(storage_of(test))) == 1
+    await test.client.publish("hotels", "Bellecour", key="lyon")
+    for _ in range(2):
+        await test.restart()
+        await test.idle()
+        assert len(await waiting_in(storage_of(test))) == 2
+    await handle.resume()
+    assert await handle.result() == ["AF 7", "Bellecour"]
+    assert await waiting_in(storage_of(test)) == []
+
+
 async def test_work_of_a_suspended_instance_is_taken_up_at_the_resume(
     app: App, test: TestHost
 ) -> None:

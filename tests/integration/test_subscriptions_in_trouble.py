@@ -11,6 +11,7 @@ from tenuto import App, Event, RetryPolicy, StorageUnavailableError
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import Progress
 from tenuto.messaging.topics import listener
+from tenuto.model.topics import StoredEvent
 from tenuto.testing import TestHost
 from tests.support.waiting import until
 
@@ -123,6 +124,46 @@ async def test_more_is_given_back_than_is_read_at_once(monkeypatch: pytest.Monke
         assert await gateway.redrive([one.number for one in failed]) == 7
         await test.idle()
         assert sorted(seen) == list(range(7))
+
+
+async def test_what_is_given_back_is_read_by_bytes_and_each_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener, "_PAGE_BYTES", 25_000)
+    monkeypatch.setattr(listener, "_MOST_BYTES_LOADED", 25_000)
+    app, read, seen = App(), list[list[int]](), list[int]()
+    is_broken, go_on = True, asyncio.Event()
+
+    @app.subscribe("orders", retry=ONCE, concurrency=1)
+    async def note(event: Event) -> None:
+        if is_broken:
+            raise ValueError("broken")
+        await go_on.wait()
+        seen.append(event.data["number"])
+
+    async with TestHost(app) as test:
+        for number in range(9):
+            await test.client.publish("orders", {"number": number, "padding": "x" * 10_000})
+        await test.idle()
+        storage, gateway = test.host.engine.storage, test.host.client.gateway
+        redeliveries = storage.redeliveries
+
+        async def watched(*given: Any) -> list[StoredEvent]:
+            found = await redeliveries(*given)
+            read.append([one.position for one in found])
+            return found
+
+        monkeypatch.setattr(storage, "redeliveries", watched)
+        failed = await gateway.failed_deliveries()
+        is_broken = False
+        await gateway.redrive([one.number for one in failed])
+        await until(lambda: bool(read))
+        go_on.set()
+        await test.idle()
+        assert max(map(len, read)) == 3
+        assert seen == list(range(9))
+        positions = [one for page in read for one in page]
+        assert len(positions) == len(set(positions)) == 9
 
 
 async def test_what_many_subscriptions_note_at_once_shares_transactions(

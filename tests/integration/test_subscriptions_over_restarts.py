@@ -173,6 +173,39 @@ async def test_one_never_takes_all_a_key_that_does_not_go_on_keeps_no_other_wait
         assert test.problems == []
 
 
+async def test_one_never_takes_all_nor_does_a_key_of_what_was_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener, "_MOST_LOADED", 5)
+    app, seen, state = App(), list[tuple[str | None, Any]](), ["broken"]
+    once = RetryPolicy(max_attempts=1, first_interval=SECOND)
+
+    @app.subscribe("orders", retry=once)
+    async def note(event: Event) -> None:
+        if event.key == "hot" and state[0] == "broken":
+            raise ValueError("not now")
+        if event.key == "hot":
+            await gone_on.wait()
+        seen.append((event.key, event.data))
+
+    gone_on = asyncio.Event()
+    async with TestHost(app) as test:
+        for number in range(12):
+            await test.client.publish("orders", number, key="hot")
+        await test.idle()
+        gateway = test.host.client.gateway
+        state[0] = "slow"
+        await gateway.redrive([one.number for one in await gateway.failed_deliveries()])
+        for number in range(10):
+            await test.client.publish("orders", number, key="cold")
+        await until(lambda: len(seen) == 10)
+        assert seen == [("cold", number) for number in range(10)]
+        gone_on.set()
+        await test.idle()
+        assert seen[10:] == [("hot", number) for number in range(12)]
+        assert (await standing(test)).lag == 0
+
+
 async def test_what_is_gone_from_the_topic_before_its_turn_is_passed_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -403,9 +403,13 @@ class SharedTopicStorage:
         kept = await self._topics()
         return [place for place, _, _ in kept.places.values() if place.name in names]
 
-    async def redeliveries(self, name: str, limit: int) -> list[StoredEvent]:
+    async def redeliveries(
+        self, name: str, after: int, limit: int, most_bytes: int
+    ) -> list[StoredEvent]:
         again = (await self._topics()).redeliveries.values()
-        return [one.event for one in again if one.subscription == name][:limit]
+        found = [one.event for one in again if one.subscription == name]
+        found = [one for one in found if one.position < -after][:limit]
+        return _fitting(found, most_bytes, _length)
 
     async def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:
         hub = await self._turn()

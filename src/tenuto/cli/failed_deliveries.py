@@ -16,6 +16,7 @@ from tenuto.cli import terminal
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, within
 from tenuto.cli.instances.documents import Document, encoded
+from tenuto.cli.known_names import check_function, check_queue, check_subscription
 from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.insight.wording import iso, moment, one_line
 from tenuto.model.errors import InputError
@@ -63,6 +64,9 @@ def show_failed(place: Place, origin: Origin, limit: int, *, as_json: bool) -> N
             found += page
             if len(found) >= limit:
                 break
+        if not found and origin.source == "topic":
+            # A queue or a folder that has nothing any more is one of which nothing is known.
+            await _check_origin(connection, origin)
         return found[:limit]
 
     found = within(place, read)
@@ -178,7 +182,24 @@ async def _numbers(connection: Connection, origin: Origin, ids: Sequence[str] | 
             f"there is no failed delivery {named}{', …' if missing[_FEW:] else ''} of "
             f"{origin.words}; nothing was done"
         )
+    if not numbers:
+        await _check_origin(connection, origin)
     return numbers
+
+
+async def _check_origin(connection: Connection, origin: Origin) -> None:
+    """See that there is what deliveries are said to be of.
+
+    Raises:
+        InputError: there is nothing of that name.
+    """
+    if origin.source == "queue" and origin.name is not None:
+        await check_queue(connection, origin.name)
+    elif origin.source == "topic" and origin.function is not None:
+        await check_subscription(connection, origin.function)
+    elif origin.source == "files" and origin.function is not None:
+        pages = _pages(connection, Origin(source="files"), _PAGE)
+        check_function(origin.function, {one.function async for page in pages for one in page})
 
 
 def _bites(numbers: Sequence[int]) -> list[Sequence[int]]:

@@ -18,6 +18,7 @@ from tenuto.cli.failed_deliveries import (
 )
 from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.instances.looking import json_option
+from tenuto.cli.known_names import check_queue
 from tenuto.client.gateway import present
 from tenuto.client.publishing import Stamp, message_of_text
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
@@ -226,7 +227,10 @@ def purge(
         return FAILED
 
     async def act(connection: Connection) -> int:
-        return await connection.gateway.drop_queued(queue, None if everything else ids)
+        count = await connection.gateway.drop_queued(queue, None if everything else ids)
+        if everything and not count:
+            await check_queue(connection, queue)
+        return count
 
     count = within(place, act)
     if ids and not count:

@@ -16,6 +16,7 @@ from tenuto.cli.failed_deliveries import (
 )
 from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.instances.looking import json_option
+from tenuto.cli.known_names import check_subscription, check_topic
 from tenuto.cli.topic_findings import FULL
 from tenuto.client.gateway import present
 from tenuto.client.publishing import Stamp, event_of_text
@@ -23,7 +24,14 @@ from tenuto.engine.topic_ports import SubscriptionStanding, TopicStanding
 from tenuto.insight.wording import duration, iso, moment, one_line, size
 from tenuto.model.errors import InputError
 from tenuto.model.timing import Microseconds
-from tenuto.model.topics import EventHead, StoredEvent, checked_place, checked_topic, content_in
+from tenuto.model.topics import (
+    EventHead,
+    StoredEvent,
+    checked_place,
+    checked_topic,
+    content_in,
+    is_of_linked_hub,
+)
 
 _SHOWN = 200
 _limit_option = click.option(
@@ -35,6 +43,12 @@ _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def _topic(_context: click.Context, _argument: click.Parameter, value: str) -> str:
+    if is_of_linked_hub(value):
+        hub, _, name = checked_topic(value).partition("/")
+        raise InputError(
+            f"{value!r} is a topic of the linked hub {hub!r}, which has its events; look at it "
+            f"there: tenuto topics show {name}"
+        )
     return checked_place(value, "a topic")
 
 
@@ -149,7 +163,10 @@ def show(topic: str, limit: int, *, place: Place, as_json: bool) -> None:
     """Show the newest events of TOPIC, newest first."""
 
     async def read(connection: Connection) -> list[StoredEvent]:
-        return await connection.gateway.topics.events(topic, None, limit)
+        events = await connection.gateway.topics.events(topic, None, limit)
+        if not events:
+            await check_topic(connection, topic)
+        return events
 
     found = within(place, read)
     if as_json:
@@ -292,13 +309,11 @@ def remove(subscription: str, topic: str | None, *, yes: bool, place: Place, as_
         terminal.note("nothing was deleted")
         return FAILED
 
-    async def act(connection: Connection) -> bool:
-        return await connection.gateway.topics.remove_subscription(subscription, topic)
+    async def act(connection: Connection) -> None:
+        if not await connection.gateway.topics.remove_subscription(subscription, topic):
+            await check_subscription(connection, subscription, topic)
 
-    if not within(place, act):
-        raise InputError(
-            f"there is no subscription {subscription!r}{of}; `tenuto topics list` shows all"
-        )
+    within(place, act)
     terminal.say(encoded({"removed": subscription}) if as_json else f"removed {subscription}")
     return 0
 

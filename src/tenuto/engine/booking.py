@@ -5,7 +5,7 @@ must wait or that nobody can take (``no_silent_drop``).
 Nothing here leaves the host; that is for ``release``.
 """
 
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from msgspec import Raw, structs
 
@@ -184,7 +184,7 @@ class Booking:
     def _hold(self, resident: Resident, held: list[Message]) -> None:
         """Messages that must wait are made durable (ENGINE rule 16)."""
         batch = self._engine.pipeline.batch
-        for message in held:
+        for message in _without_copies(held, resident.held):
             if isinstance(message, AnswerQuestion):
                 row = answered_row(resident.state, message)
                 if row is not None:
@@ -281,6 +281,38 @@ class Booking:
         )
         self.send(message, parent.instance_id, engine.pipeline.batch)
         engine.schedule_pump()
+
+
+def _without_copies(messages: list[Message], kept: list[Message]) -> list[Message]:
+    """These without events of topics that wait in rows of their own already.
+
+    Each owner of an instance finds the event for its wait anew (``engine.correlation``), and does
+    not know that one before it has made it durable.
+    """
+    if not any(map(_is_found_event, messages)):
+        return messages
+    stored = [
+        message.event
+        for message in (*kept, *messages)
+        if isinstance(message, RaiseEvent) and row_id(message) is not None
+    ]
+    left: list[Message] = []
+    for message in messages:
+        if _is_found_event(message):
+            if message.event in stored:
+                continue
+            stored.append(message.event)
+        left.append(message)
+    return left
+
+
+def _is_found_event(message: Message) -> TypeGuard[RaiseEvent]:
+    """Whether it is an event of a topic that has no row of its own yet."""
+    return (
+        isinstance(message, RaiseEvent)
+        and row_id(message) is None
+        and is_of_wait(message.event.name)
+    )
 
 
 def _renamed(message: M, message_id: MessageId) -> M:

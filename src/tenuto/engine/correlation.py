@@ -5,7 +5,8 @@ second finds the other: a wait that has become durable is looked up among the ev
 has become durable among the waits. So a race between the two loses nothing. What is found becomes a
 message of this host's memory: the row of the wait stays until a turn has taken the event, and is
 found again by the next owner when this one dies before. A copy does no harm: a wait takes one event
-and is gone. Must never ask the store when nobody waits or publishes.
+and is gone, and an instance that is suspended keeps one row of it (``engine.booking``). Must never
+ask the store when nobody waits or publishes.
 """
 
 import asyncio

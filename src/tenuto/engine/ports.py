@@ -651,11 +651,17 @@ class Observer(Protocol):
     def activities_ended(self, works: Sequence[ActivityWork], now: Microseconds) -> None:
         """Attempts of activities ended, at about this time (microseconds)."""
 
-    def timer_ended(self, name: str, error: BaseException | None) -> None:
-        """A function that a schedule starts has run; ``error`` is what it raised."""
+    def timer_ended(self, name: str, error: BaseException | None, *, is_last: bool = True) -> None:
+        """A function that a schedule starts has run; ``error`` is what it raised. If not the last,
+        it is tried again, and a notice says so.
+        """
 
-    def delivery_ended(self, name: str, error: BaseException | None) -> None:
-        """A function that an event starts has run; ``error`` is what it raised."""
+    def delivery_ended(
+        self, name: str, error: BaseException | None, *, is_last: bool = True
+    ) -> None:
+        """A function that an event starts has run; ``error`` is what it raised. If not the last, it
+        is tried again, and a notice says so.
+        """
 
     def delivery_failed(self, name: str, message_id: str, error: BaseException) -> None:
         """A delivery was put aside: its function has failed for it in each attempt."""

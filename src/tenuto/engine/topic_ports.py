@@ -343,8 +343,12 @@ class TopicStorage(TopicReader, Protocol):
     async def places(self, names: Sequence[str]) -> list[Place]:
         """How far these subscriptions are, in each topic that they have read."""
 
-    async def redeliveries(self, name: str, limit: int) -> list[StoredEvent]:
-        """Events that were given back to a subscription; their positions are below zero."""
+    async def redeliveries(
+        self, name: str, after: int, limit: int, most_bytes: int
+    ) -> list[StoredEvent]:
+        """Events that were given back to a subscription, oldest first, as long as they fit; one at
+        least. Their positions are below zero, and ever lower: those below ``-after`` are read.
+        """
 
     async def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:
         """Durably note how far subscriptions of a partition are.

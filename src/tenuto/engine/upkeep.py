@@ -19,13 +19,13 @@ class Examination(Struct, frozen=True, kw_only=True):
     """A store as it was found. Times are microseconds since 1970 UTC, sizes bytes.
 
     Attributes:
-        path: The file.
+        path: The file, or the URL without its password.
         schema: Its schema.
         known_schema: The newest that this Tenuto knows.
         faults: What its own check found; empty when it is sound.
         size: Of the file.
         log_size: Of the write-ahead log beside it.
-        free_bytes: Room on its disk.
+        free_bytes: Room on its disk; None where that is not seen from here.
         owner: The host that owns it now, in words.
         was_left: A host has owned it and not given it back: it was killed, or still runs.
         partitions: In how many parts its instances are divided.
@@ -50,7 +50,7 @@ class Examination(Struct, frozen=True, kw_only=True):
     faults: list[str]
     size: int
     log_size: int
-    free_bytes: int
+    free_bytes: int | None
     owner: str | None
     was_left: bool = False
     partitions: int = 1

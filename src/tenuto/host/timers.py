@@ -28,8 +28,10 @@ from tenuto.engine.ports import TimerHandle
 from tenuto.engine.program import TimerFire, TimerFunction, TimerRetry
 from tenuto.engine.rows import Lease
 from tenuto.functions.user_calls import flush_output, is_given_up
+from tenuto.messaging.listening import failure_text
 from tenuto.model.errors import FencedError, InputError, RegistrationError, StorageError
 from tenuto.model.ids import InstanceId
+from tenuto.model.lines import one_line
 from tenuto.model.timer_schedule import TimerSchedule, parse_schedule
 from tenuto.model.timer_state import (
     KEY,
@@ -423,21 +425,27 @@ class HostTimers:
             Whether that is over. If not, whoever takes the timer up begins with the moment anew.
         """
         attempts = 0
-        while (failure := await self._attempt(timer, fire)) is not None:
-            attempts += 1
-            pause = timer.function.pause_before(attempts)
-            if pause is None:
+        while True:
+            pause = timer.function.pause_before(attempts + 1)
+            failure = await self._attempt(timer, fire, is_last=pause is None)
+            if failure is None or pause is None:
                 break
-            if not await self._wait_before(timer, attempts, pause):
+            attempts += 1
+            if not await self._wait_before(timer, attempts, pause, failure):
                 return False
             fire = structs.replace(fire, retry=TimerRetry(attempts, failure))
         return True
 
-    async def _wait_before(self, timer: Timer, attempt: int, pause: Microseconds) -> bool:
+    async def _wait_before(
+        self, timer: Timer, attempt: int, pause: Microseconds, failure: BaseException
+    ) -> bool:
         """The pause before a further attempt; whether that is to be made."""
         engine, timer.pause = self._engine, self._engine.loop.create_future()
         when = f"in {pause / MICROSECONDS:g} s" if pause else "at once"
-        engine.observer.notice(f"timer {timer.name!r} is tried again {when} (retry {attempt})")
+        engine.observer.notice(
+            f"timer {timer.name!r} failed, and is tried again {when} (retry {attempt}): "
+            f"{one_line(failure_text(failure))}"
+        )
         handle = self._clock.call_later(pause, lambda: _end_pause(timer))
         # Nothing of it runs: tests let time pass meanwhile.
         engine.timers_running -= 1
@@ -456,7 +464,9 @@ class HostTimers:
             return False
         return self._lease_for(timer) == timer.lease
 
-    async def _attempt(self, timer: Timer, fire: TimerFire) -> BaseException | None:
+    async def _attempt(
+        self, timer: Timer, fire: TimerFire, *, is_last: bool
+    ) -> BaseException | None:
         """Run its function once; what it has raised."""
         failure: BaseException | None = None
         try:
@@ -466,7 +476,7 @@ class HostTimers:
                 raise
             failure = error  # whatever user code raises is its failure, an exit as well
         flush_output()
-        self._engine.observer.timer_ended(timer.name, failure)
+        self._engine.observer.timer_ended(timer.name, failure, is_last=is_last)
         return failure
 
 

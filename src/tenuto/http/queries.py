@@ -1,5 +1,6 @@
 """What the APIs read of a query or a body: moments, statuses, page sizes, names of parameters."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -15,14 +16,22 @@ from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import to_microseconds
 
 B = TypeVar("B")
+D = TypeVar("D", bound=int | None)
 
 MOST_ROWS: Final = 1_000
 """The longest page; a larger ``top`` gets pages of this length."""
 
+ROWS: Final = 100
+"""So many rows come when nothing is said."""
+
+MOST_NUMBER: Final = 2**63 - 1
+"""The greatest number of a row."""
+
+NUMBER: Final[Mapping[str, Any]] = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
+
 _STATUSES: Final = {status.label.lower(): status for status in RuntimeStatus}
 STATUS_NAMES: Final = ", ".join(status.label for status in RuntimeStatus)
 _ANY: Final = "|".join(status.label for status in RuntimeStatus)
-_PAGE: Final = 100
 
 _INSTANCE_ID: Final[Mapping[str, Any]] = {
     "type": "string",
@@ -119,13 +128,49 @@ def statuses(
 
 
 def page_size(call: Call) -> int:
-    """How many rows are asked for."""
-    text = call.one("top")
+    """How many rows are asked for; whoever wants more than a page holds gets a page."""
+    if re.fullmatch("[1-9][0-9]{18,}", call.one("top") or ""):
+        return MOST_ROWS
+    return min(whole_number(call, "top", ROWS, least=1), MOST_ROWS)
+
+
+def whole_number(
+    call: Call, name: str, default: D, *, least: int = 0, most: int = MOST_NUMBER
+) -> int | D:
+    """A whole number of the query; the default when there is none.
+
+    Raises:
+        HttpError: it is no number, or out of range.
+    """
+    text = call.one(name)
     if not text:
-        return _PAGE
-    if not (text.isascii() and text.isdigit() and int(text[:10]) > 0):
-        raise HttpError(f"query parameter top must be a whole number from 1, got {text!r}")
-    return min(int(text[:10]), MOST_ROWS)
+        return default
+    if not re.fullmatch("[0-9]{1,19}", text) or not least <= int(text) <= most:
+        end = "" if most == MOST_NUMBER else f" to {most:,}"
+        raise HttpError(
+            f"query parameter {name} must be a whole number from {least}{end}, got {text!r:.50}"
+        )
+    return int(text)
+
+
+def row_limit(call: Call, default: int = ROWS, most: int = MOST_ROWS) -> int:
+    """How many rows are wanted: ``limit_parameter``."""
+    return whole_number(call, "limit", default, least=1, most=most)
+
+
+def limit_parameter(what: str = "rows", default: int = ROWS, most: int = MOST_ROWS) -> Parameter:
+    """The parameter that ``row_limit`` reads.
+
+    Args:
+        what: What is wanted.
+        default: How many when nothing is said.
+        most: No more than that.
+    """
+    return Parameter(
+        name="limit",
+        text=f"The most {what} in the answer (default {default:,}).",
+        schema={"type": "integer", "minimum": 1, "maximum": most},
+    )
 
 
 def fitting_body(text: str, kind: type[B]) -> B:

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
+from tenuto.model import lines
 from tenuto.model.explanation import Held
 from tenuto.model.failure import FailureDetails
 from tenuto.model.failure_chain import (
@@ -19,6 +20,11 @@ from tenuto.model.failure_chain import (
 )
 from tenuto.model.hold import Hold
 from tenuto.model.timing import MICROSECONDS, to_datetime
+
+# Foreign text is written for people here as it is in logs.
+one_line: Final = lines.one_line
+unbroken: Final = lines.unbroken
+visible: Final = lines.visible
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
@@ -85,32 +91,6 @@ def local(microseconds: int) -> datetime:
 def iso(microseconds: int) -> str:
     """A time for machines: ISO 8601 in UTC."""
     return f"{to_datetime(microseconds):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def unbroken(text: str) -> str:
-    """Foreign text on one line, unable to steer a terminal, however long it is."""
-    return visible(" ".join(text.split()))
-
-
-def one_line(text: str, most: int = 500) -> str:
-    """Foreign text on one line, unable to steer a terminal, and cut when it is long: after a whole
-    word, unless that is long itself.
-    """
-    line = " ".join(text[: 2 * most].split())
-    if len(line) > most or len(text) > 2 * most:
-        words, _, _ = line[: most - 2].rpartition(" ")
-        line = f"{words if len(words) > most // 2 else line[: most - 3]}..."
-    return visible(line)
-
-
-def visible(text: str) -> str:
-    """Text whose control characters, but for line ends and tabs, are spelled out."""
-    if text.isprintable():
-        return text
-    return "".join(
-        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode()
-        for one in text
-    )
 
 
 def failure_text(failure: FailureDetails) -> str:

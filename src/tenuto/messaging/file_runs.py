@@ -19,11 +19,23 @@ from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.messaging.complaints import Complaints
 from tenuto.messaging.file_notes import FileNotes
 from tenuto.messaging.folder import FoundFile
-from tenuto.messaging.listening import ListenerMeans, Tasks, failure_text
+from tenuto.messaging.listening import (
+    NO_ATTEMPT,
+    STORE_PAUSE,
+    ListenerMeans,
+    Tasks,
+    attempt_of,
+    failure_text,
+)
 from tenuto.model.arrived_files import FileStanding, KnownFile, file_id
 from tenuto.model.causes import file_cause
-from tenuto.model.errors import FencedError, StorageError, TenutoError
-from tenuto.model.timing import MICROSECONDS
+from tenuto.model.errors import (
+    FencedError,
+    StorageError,
+    StorageUnavailableError,
+    TenutoError,
+)
+from tenuto.model.timing import Microseconds
 
 STORE: Final = "store"
 """Of this it is complained when the store is away."""
@@ -176,16 +188,23 @@ class FileRuns:
         if failure is None:
             self._notes.set(path, known.now(FileStanding.DONE))
             return
+        if isinstance(failure, StorageUnavailableError):
+            # No fault of the file: the store, or the host, is not there now.
+            self._notes.set(path, known)
+            self._means.tell_again(self._function, path, failure, STORE_PAUSE, NO_ATTEMPT)
+            self._pause(path, STORE_PAUSE)
+            return
         pause = self._trigger.redelivery.pause_before(known.failures + 2)
         if pause is None:
             self._put_aside(path, known.failed(FileStanding.FAILED), failure)
             return
         self._notes.set(path, known.failed(FileStanding.WAITING))
-        self._observer.notice(
-            f"function {self._function.name!r} is tried again for {path!r} in "
-            f"{pause / MICROSECONDS:g} s (attempt {known.failures + 2} of "
-            f"{self._trigger.redelivery.attempts})"
-        )
+        which = attempt_of(known.failures + 1, self._trigger.redelivery.attempts)
+        self._means.tell_again(self._function, path, failure, pause, which)
+        self._pause(path, pause)
+
+    def _pause(self, path: str, pause: Microseconds) -> None:
+        """Have a file wait for so long before it is tried again."""
         if not self._has_left:
             self._pauses[path] = self._clock.call_later(pause, partial(self._again, path))
 

@@ -29,6 +29,7 @@ _AGAIN: Final = 5 * MICROSECONDS
 _LEAST_REST: Final = 10
 """A look may take this part of the time: a folder with very many files is looked at less often."""
 _REDELIVERIES: Final = 1_000
+_REDELIVERIES_BYTES: Final = 4 * 1024 * 1024
 _FOLDER: Final = "folder"
 
 
@@ -302,7 +303,7 @@ class FolderWatch:
         if not failed:
             return
         given = await self._means.storage.redeliveries(
-            f"files/{self._function.name}", _REDELIVERIES
+            f"files/{self._function.name}", 0, _REDELIVERIES, _REDELIVERIES_BYTES
         )
         for one in given:
             path = failed.get(one.event_id)

@@ -23,11 +23,15 @@ from tenuto.messaging.topics.feed import TopicFeed
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.failure import failure_of
 from tenuto.model.ids import InstanceId
+from tenuto.model.lines import one_line
 from tenuto.model.texts import storable_text
-from tenuto.model.timing import Microseconds
+from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _END_SECONDS: Final = 1.0
-_STORE_PAUSE: Final = 1_000_000
+STORE_PAUSE: Final[Microseconds] = 1_000_000
+"""Before a function is run again that the store, or the host, was not there for."""
+NO_ATTEMPT: Final = "no attempt: the store, or the host, is away"
+"""What is said of a failure that is no fault of what is delivered."""
 _LONGEST_STORE_PAUSE: Final = 15_000_000
 
 
@@ -141,8 +145,47 @@ class ListenerMeans:
                     raise
                 failure = error  # whatever user code raises is its failure, an exit as well
         flush_output()
-        self.observer.delivery_ended(function.name, failure)
+        is_away = isinstance(failure, StorageUnavailableError)
+        is_last = delivery.last_attempt and not is_away
+        self.observer.delivery_ended(function.name, failure, is_last=is_last)
         return failure
+
+    def tell_again(
+        self,
+        function: TriggeredFunction,
+        delivery: str,
+        failure: BaseException,
+        pause: Microseconds,
+        which: str,
+    ) -> None:
+        """Say, in one line, that a function has failed and is tried again.
+
+        Args:
+            function: The function.
+            delivery: What it was run for.
+            failure: What it has raised.
+            pause: Before it is tried again.
+            which: The attempt that has failed, of how many (``attempt_of``); or ``NO_ATTEMPT``.
+        """
+        self.observer.notice(
+            f"function {function.name!r} failed for {delivery!r} ({which}), and is tried again in "
+            f"{pause / MICROSECONDS:g} s: {one_line(failure_text(failure))}"
+        )
+
+    async def attempt_with_store(
+        self, function: TriggeredFunction, delivery: Delivery
+    ) -> BaseException | None:
+        """Run a function once; again, as the same attempt, for as long as the store is away."""
+        pause = STORE_PAUSE
+        while True:
+            with self.busy():
+                failure = await self.attempt(function, delivery)
+            if not isinstance(failure, StorageUnavailableError):
+                return failure
+            # No fault of what is delivered: the store, or the host, is not there now.
+            self.tell_again(function, delivery.id, failure, pause, NO_ATTEMPT)
+            await self._until_next_attempt(pause)
+            pause = min(2 * pause, _LONGEST_STORE_PAUSE)
 
     async def deliver(
         self,
@@ -167,28 +210,25 @@ class ListenerMeans:
         """
         # At least the last one: fewer may be wanted by now than there were.
         attempt = min(tried.attempts + 1, redelivery.attempts)
-        store_pause = _STORE_PAUSE
         rest = tried.due - self.clock.now()
         if rest > 0:
             await self._until_next_attempt(min(rest, redelivery.longest_pause))
         while True:
             pause = redelivery.pause_before(attempt + 1)
-            with self.busy():
-                failure = await self.attempt(function, make(attempt, pause is None))
-            if isinstance(failure, StorageUnavailableError):
-                # No fault of what is delivered: the store, or the host, is not there now.
-                await self._until_next_attempt(store_pause)
-                store_pause = min(2 * store_pause, _LONGEST_STORE_PAUSE)
-                continue
+            delivery = make(attempt, pause is None)
+            failure = await self.attempt_with_store(function, delivery)
             if failure is None or pause is None:
                 return failure
             note_failed(attempt, self.clock.now() + pause)
+            which = attempt_of(attempt, redelivery.attempts)
+            self.tell_again(function, delivery.id, failure, pause, which)
             attempt += 1
-            self.observer.notice(
-                f"function {function.name!r} is tried again in {pause / 1_000_000:g} s (attempt "
-                f"{attempt} of {redelivery.attempts})"
-            )
             await self._until_next_attempt(pause)
+
+
+def attempt_of(attempt: int, attempts: int) -> str:
+    """Which attempt of how many."""
+    return f"attempt {attempt} of {attempts}"
 
 
 def failure_text(failure: BaseException) -> str:

@@ -123,7 +123,7 @@ class QueueWork:
         if isinstance(failure, StorageUnavailableError):
             # No fault of the message: the store, or the host, is not there now.
             self._put_back(message, _STORE_PAUSE, message.attempts - 1)
-            return None
+            return _STORE_PAUSE
         pause = self._redelivery.pause_before(message.attempts + 1)
         if pause is None:
             self._put_aside(message.number, message.message_id, failure)

@@ -19,10 +19,10 @@ from tenuto.engine.ports import TimerHandle
 from tenuto.engine.program import Delivery, QueueTrigger, TriggeredFunction
 from tenuto.engine.queue_ports import QueueNotes, TakenMessage
 from tenuto.engine.rows import Lease
-from tenuto.messaging.listening import ListenerMeans, Tasks
+from tenuto.messaging.listening import NO_ATTEMPT, ListenerMeans, Tasks, attempt_of
 from tenuto.messaging.queue_work import QueueWork
 from tenuto.model.causes import message_cause
-from tenuto.model.errors import FencedError, StorageError
+from tenuto.model.errors import FencedError, StorageError, StorageUnavailableError
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _PAGE_BYTES: Final = 16 * 1024 * 1024
@@ -243,9 +243,8 @@ class QueueListener:
             failure = await self._means.attempt(self._function, delivery)
         pause = self._work.end(message, failure)
         if pause is not None:
-            self._means.observer.notice(
-                f"message {message.message_id!r} of queue {queue!r} is tried again in "
-                f"{pause / MICROSECONDS:g} s (attempt {message.attempts + 1} of "
-                f"{redelivery.attempts})"
-            )
+            assert failure is not None, "what has succeeded has no pause"
+            is_away = isinstance(failure, StorageUnavailableError)
+            which = NO_ATTEMPT if is_away else attempt_of(message.attempts, redelivery.attempts)
+            self._means.tell_again(self._function, message.message_id, failure, pause, which)
         self._wake()

@@ -15,6 +15,7 @@ _EVENT: Final = "event:"
 _MESSAGE: Final = "message:"
 _INSTANCE: Final = "instance:"
 _FILE: Final = "file:"
+_MOST_PATH: Final = 500
 
 
 def event_cause(topic: str, event_id: str) -> str:
@@ -28,8 +29,11 @@ def message_cause(queue: str, message_id: str) -> str:
 
 
 def file_cause(function: str, path: str, file_id: str) -> str:
-    """That of what a file in a folder has led to, in the course of a function."""
-    return f"{_FILE}{function}/{path}#{file_id[:8]}"
+    """That of what a file in a folder has led to, in the course of a function; of a path that is
+    too long to be a tag's, its end.
+    """
+    end = path if len(path) <= _MOST_PATH else f"...{path[-_MOST_PATH:]}"
+    return f"{_FILE}{function}/{end}#{file_id[:8]}"
 
 
 def instance_cause(instance_id: str) -> str:

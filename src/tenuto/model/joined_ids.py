@@ -1,7 +1,7 @@
 """Ids that are made of several parts: no two lists of parts give the same one.
 
-They are read by people, in logs and in ``tenuto flow``, as long as they fit; what does not fit is
-named by a hash.
+They are read by people, in logs and in ``tenuto flow``, as long as they fit; what does not fit has
+a digest at its end.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ from typing import Final
 from tenuto.model.topics import MOST_ID
 
 _SIGN: Final = ":"
+_DIGEST: Final = 32
 
 
 def joined(*parts: str) -> str:
@@ -26,8 +27,12 @@ def joined(*parts: str) -> str:
 
 
 def joined_event_id(*parts: str) -> str:
-    """The same as the id of an event: a hash of it, which has no colon, where it cannot be one."""
+    """The same as the id of an event; where it cannot be one, as much of it as there is room for,
+    and a digest.
+    """
     text = joined(*parts)
     if len(text) <= MOST_ID and text.isprintable():
         return text
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    head = text[: MOST_ID - _DIGEST - 1]
+    return f"{head}{_SIGN}{digest}" if head.isprintable() else digest

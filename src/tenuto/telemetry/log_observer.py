@@ -77,22 +77,26 @@ class LogObserver:
     def activities_ended(self, works: Sequence[ActivityWork], now: Microseconds) -> None:
         """Nothing: what a failure means is decided by the orchestration."""
 
-    def timer_ended(self, name: str, error: BaseException | None) -> None:
+    def timer_ended(self, name: str, error: BaseException | None, *, is_last: bool = True) -> None:
         """A failure is worth a line, with where it happened: nobody else hears of it."""
         if error is not None:
-            _LOGGER.error(
+            _LOGGER.log(
+                _level_of(is_last=is_last),
                 "timer %r failed: %s: %s. Its schedule goes on.",
                 name,
                 type(error).__name__,
-                error,
+                _words(error),
                 exc_info=error,
                 extra={"timer": name},
             )
 
-    def delivery_ended(self, name: str, error: BaseException | None) -> None:
+    def delivery_ended(
+        self, name: str, error: BaseException | None, *, is_last: bool = True
+    ) -> None:
         """A failure is worth a line, with where it happened."""
         if error is not None:
-            _LOGGER.error(
+            _LOGGER.log(
+                _level_of(is_last=is_last),
                 "function %r failed: %s: %s",
                 name,
                 type(error).__name__,
@@ -131,6 +135,11 @@ class LogObserver:
 
     def crash_point(self, name: str) -> None:
         """Nothing: only tests crash here."""
+
+
+def _level_of(*, is_last: bool) -> int:
+    """Where a failure happened is told at the last attempt; before, a notice says what failed."""
+    return logging.ERROR if is_last else logging.DEBUG
 
 
 def _words(error: BaseException) -> str:

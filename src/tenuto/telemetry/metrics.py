@@ -174,17 +174,19 @@ class MetricsObserver(Collector):
                     activity.failed += 1
         self._inner.activities_ended(works, now)
 
-    def timer_ended(self, name: str, error: BaseException | None) -> None:
+    def timer_ended(self, name: str, error: BaseException | None, *, is_last: bool = True) -> None:
         """Count it by outcome."""
         key = name, "completed" if error is None else "failed"
         self._timers[key] = self._timers.get(key, 0) + 1
-        self._inner.timer_ended(name, error)
+        self._inner.timer_ended(name, error, is_last=is_last)
 
-    def delivery_ended(self, name: str, error: BaseException | None) -> None:
+    def delivery_ended(
+        self, name: str, error: BaseException | None, *, is_last: bool = True
+    ) -> None:
         """Count it by outcome."""
         key = name, "completed" if error is None else "failed"
         self._deliveries[key] = self._deliveries.get(key, 0) + 1
-        self._inner.delivery_ended(name, error)
+        self._inner.delivery_ended(name, error, is_last=is_last)
 
     def delivery_failed(self, name: str, message_id: str, error: BaseException) -> None:
         """Count it."""

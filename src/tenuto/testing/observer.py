@@ -71,14 +71,16 @@ class RecordingObserver(LogObserver):
         super().instance_ended(record)
         self.ended.append(record)
 
-    def timer_ended(self, name: str, error: BaseException | None) -> None:
+    def timer_ended(self, name: str, error: BaseException | None, *, is_last: bool = True) -> None:
         """Keep the name and the error."""
-        super().timer_ended(name, error)
+        super().timer_ended(name, error, is_last=is_last)
         self.timers.append((name, error))
 
-    def delivery_ended(self, name: str, error: BaseException | None) -> None:
+    def delivery_ended(
+        self, name: str, error: BaseException | None, *, is_last: bool = True
+    ) -> None:
         """Keep the name and the error."""
-        super().delivery_ended(name, error)
+        super().delivery_ended(name, error, is_last=is_last)
         self.deliveries.append((name, error))
 
     def delivery_failed(self, name: str, message_id: str, error: BaseException) -> None:

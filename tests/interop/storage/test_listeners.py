@@ -11,12 +11,23 @@ import pytest
 from msgspec import structs
 
 import tenuto.interop.azure_services.queue_listener as queues
-from tenuto import App, Blob, Client, Event, Host, RegistrationError, RetryPolicy, SyncClient
+from tenuto import (
+    App,
+    Blob,
+    Client,
+    Event,
+    Host,
+    RegistrationError,
+    RetryPolicy,
+    StorageUnavailableError,
+    SyncClient,
+)
 from tenuto.engine.program import AzureQueueTrigger, Delivery
 from tenuto.host.native_calls import Offer
 from tenuto.host.native_triggered import native_triggered
 from tenuto.interop.azure_services import blobs, connections
 from tenuto.interop.azure_services.messages import QueueOptions
+from tenuto.messaging import listening
 from tenuto.model.timing import MICROSECONDS
 from tenuto.testing import RecordingObserver
 from tests.interop.storage.served import Account
@@ -90,6 +101,39 @@ async def test_a_message_whose_host_dies_comes_again_and_counts(
         await until(lambda: came == [1, 2])
         await asyncio.to_thread(account.received, "dying")
     assert account.received("dying") == []
+
+
+@pytest.mark.parametrize("kind", ["queue", "blob"])
+async def test_that_the_store_is_away_is_no_attempt(
+    account: Account, azurite: Azurite, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(listening, "STORE_PAUSE", 10_000)
+    came: list[int] = []
+
+    def fail_at_first(attempt: int) -> None:
+        came.append(attempt)
+        if len(came) <= 3:
+            raise StorageUnavailableError("away")
+
+    async def work(delivery: Delivery) -> None:
+        fail_at_first(delivery.attempt)
+
+    if kind == "queue":
+        app = queue_app("away", work, azurite.connection_string, max_dequeue_count=1)
+        send(account, "away", "one")
+    else:
+        app = App()
+
+        @app.blob("away/{name}", retry=RetryPolicy(max_attempts=1))
+        async def note(blob: Blob) -> None:
+            fail_at_first(blob.attempt)
+
+        account.upload("away/one", b"1")
+    observer = RecordingObserver()
+    async with Host(app, "sqlite://", observer=observer):
+        await until(lambda: len(came) == 4)
+    assert came == [1, 1, 1, 1]
+    assert observer.put_aside == []
 
 
 async def test_a_message_stays_with_a_function_that_takes_long(

@@ -48,19 +48,6 @@ def test_what_waits_for_its_key_makes_room_and_is_known_by_its_position() -> Non
         assert found == [2, 3, 4, 5]
 
 
-def test_what_was_given_back_stays_in_memory_since_no_topic_has_it() -> None:
-    lanes = Lanes(2, 1_000)
-    for position in (1, -1, -2):
-        lanes.offer(event(position, "a"))
-    assert lanes.make_room() == 0
-    lanes.offer(event(2, "a"))
-    lanes.take()
-    kinds = []
-    while lanes.next_of("a"):
-        kinds.append(type(lanes.take()[1]))
-    assert kinds == [StoredEvent, StoredEvent, int]
-
-
 def test_whatever_comes_each_is_there_once_in_the_order_of_its_key() -> None:
     for seed in range(50):
         chance = random.Random(seed)

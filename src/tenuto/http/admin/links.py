@@ -16,6 +16,7 @@ from tenuto.http.access import sent_key
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError, UnauthorizedError
 from tenuto.http.options import Role
+from tenuto.http.queries import whole_number
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.link.dialling import PATH
 from tenuto.link.end import LinkEnd
@@ -108,11 +109,11 @@ class LinksApi:
         life = call.one("life") or ""
         _check_life(life)
         place = Place(
-            received=_whole(call, "after"),
-            piece_of=_whole(call, "pieceOf"),
-            held=_whole(call, "held"),
+            received=whole_number(call, "after", 0),
+            piece_of=whole_number(call, "pieceOf", 0),
+            held=whole_number(call, "held", 0),
         )
-        most = min(max(_whole(call, "most") or MOST_BYTES, LEAST_BYTES), MOST_BYTES)
+        most = min(max(whole_number(call, "most", MOST_BYTES), LEAST_BYTES), MOST_BYTES)
         seconds = call.number("wait", most=_LONGEST_WAIT_SECONDS) or 0.0
         await end.place(life)
         await end.heard("asked")
@@ -148,13 +149,6 @@ class LinksApi:
 def _check_life(life: str) -> None:
     if not re.fullmatch(f"[0-9a-f]{{1,{_LONGEST_LIFE}}}", life):
         raise HttpError("life must be that of the sending store: up to 64 hexadecimal digits")
-
-
-def _whole(call: Call, name: str) -> int:
-    text = call.one(name) or "0"
-    if not re.fullmatch("[0-9]{1,18}", text):
-        raise HttpError(f"query parameter {name} must be a whole number from 0")
-    return int(text)
 
 
 _LIST: Final = Operation(

@@ -7,7 +7,6 @@ from msgspec import structs
 from tenuto.client.wire import (
     CONTINUATION,
     LONGEST_WAIT_SECONDS,
-    MOST_ROWS,
     AnswerBody,
     DeadLetterBody,
     EventBody,
@@ -18,15 +17,10 @@ from tenuto.client.wire import (
     TerminateBody,
 )
 from tenuto.http.description import Answer, Operation, Parameter
-from tenuto.http.queries import BOOLEAN, FORCE, ON_INSTANCE, STATUS_NAMES, period
+from tenuto.http.queries import BOOLEAN, FORCE, ON_INSTANCE, STATUS_NAMES, limit_parameter, period
 from tenuto.model.requests import InstancePage, ListingOrder
 
 ORDERS: Final[tuple[ListingOrder, ...]] = get_args(ListingOrder)
-_LIMIT: Final = Parameter(
-    name="limit",
-    text="The most rows in the answer (default 100).",
-    schema={"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
-)
 _LISTING: Final = (
     Parameter(
         name="status",
@@ -45,7 +39,7 @@ _LISTING: Final = (
         schema={"type": "string", "enum": list(ORDERS)},
     ),
     Parameter(name="after", text="The `after` of the page before."),
-    _LIMIT,
+    limit_parameter(),
     Parameter(
         name="payloads", text="Whether inputs and outputs are shown (default true).", schema=BOOLEAN
     ),
@@ -139,7 +133,7 @@ DEAD_LETTERS: Final = _described(
         kind=list[DeadLetterBody],
         headers=_NEXT,
     ),
-    parameters=(_LIMIT, _AFTER),
+    parameters=(limit_parameter(), _AFTER),
 )
 RAISE_EVENT: Final = _described(
     "Raise an external event", _DONE, status=204, body=EventBody, errors=(404, 410, 413)

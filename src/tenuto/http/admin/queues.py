@@ -1,6 +1,5 @@
 """Queues over HTTP, and deliveries that were put aside: of queues, topics and files."""
 
-import re
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -15,11 +14,11 @@ from tenuto.client.message_bodies import (
     QueueBody,
     WaitingMessageBody,
 )
-from tenuto.client.wire import ADMIN, MOST_ROWS
+from tenuto.client.wire import ADMIN
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
-from tenuto.http.queries import fitting_body
+from tenuto.http.queries import NUMBER, fitting_body, limit_parameter, row_limit, whole_number
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.topics import checked_place
 
@@ -48,8 +47,7 @@ class QueuesApi:
         return json_answer([QueueBody.of(one) for one in await self._gateway.queues()])
 
     async def messages(self, call: Call) -> Response:
-        limit = _whole(call, "limit", 100, most=MOST_ROWS)
-        found = await self._gateway.queue_messages(_queue(call), limit, _PAGE_BYTES)
+        found = await self._gateway.queue_messages(_queue(call), row_limit(call), _PAGE_BYTES)
         return json_answer([WaitingMessageBody.of(one) for one in found])
 
     async def drop(self, call: Call) -> Response:
@@ -66,8 +64,8 @@ class QueuesApi:
             source,
             call.one("name") or None,
             call.one("function") or None,
-            _whole(call, "after", 0, most=2**63 - 1),
-            _whole(call, "limit", 100, most=MOST_ROWS),
+            whole_number(call, "after", 0),
+            row_limit(call),
         )
         return json_answer([FailedDeliveryBody.of(one) for one in found])
 
@@ -84,17 +82,6 @@ def _queue(call: Call) -> str:
     return checked_place(call.parameters["queue"], "a queue")
 
 
-def _whole(call: Call, name: str, default: int, *, most: int) -> int:
-    text = call.one(name)
-    if text is None:
-        return default
-    if not re.fullmatch("[0-9]{1,19}", text) or not min(default, 1) <= int(text) <= most:
-        raise HttpError(
-            f"query parameter {name} must be a whole number from {min(default, 1)} to {most:,}"
-        )
-    return int(text)
-
-
 async def _body(call: Call, kind: type[B]) -> B:
     text = await call.json_text()
     if text is None:
@@ -102,11 +89,6 @@ async def _body(call: Call, kind: type[B]) -> B:
     return fitting_body(text, kind)
 
 
-_LIMIT: Final = Parameter(
-    name="limit",
-    text="The most rows in the answer (default 100).",
-    schema={"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
-)
 _COUNTED: Final = Answer(text="How many there were.", kind=CountBody)
 
 _QUEUES: Final = Operation(
@@ -122,7 +104,7 @@ _QUEUES: Final = Operation(
 _MESSAGES: Final = Operation(
     summary="The next messages of a queue, in the order in which they come",
     tag="admin",
-    parameters=(_LIMIT,),
+    parameters=(limit_parameter(),),
     answers={
         200: Answer(
             text="The messages, as many as fit; those that a function has come last.",
@@ -152,9 +134,9 @@ _FAILED: Final = Operation(
         Parameter(
             name="after",
             text="Only those with a greater number: the last one of the page before.",
-            schema={"type": "integer", "minimum": 0},
+            schema=NUMBER,
         ),
-        _LIMIT,
+        limit_parameter(),
     ),
     answers={
         200: Answer(

@@ -4,7 +4,6 @@ Times are microseconds, failures keep their chain, payloads stay to the letter. 
 its first reader; the shapes that both share stand in ``tenuto.client.wire``.
 """
 
-import re
 from functools import partial
 from typing import Final, TypeVar
 
@@ -16,7 +15,6 @@ from tenuto.client.wire import (
     ADMIN,
     CONTINUATION,
     LONGEST_WAIT_SECONDS,
-    MOST_ROWS,
     AnswerBody,
     DeadLetterBody,
     EventBody,
@@ -47,6 +45,7 @@ from tenuto.http.options import HttpSettings, Role
 from tenuto.http.queries import (
     fitting_body,
     moment,
+    row_limit,
     statuses,
 )
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
@@ -149,7 +148,7 @@ class AdminApi:
             completed_from=moment(call, "completedFrom"),
             completed_to=moment(call, "completedTo"),
             order=_order(call),
-            limit=_rows(call),
+            limit=row_limit(call),
             after=call.one("after"),
             held=_held(call),
             payloads=call.flag("payloads", default=True),
@@ -170,7 +169,7 @@ class AdminApi:
 
     async def dead_letters(self, call: Call) -> Response:
         after = call.one("after") or None
-        page = await self._gateway.dead_letter_page(_rows(call), after, self._page_bytes)
+        page = await self._gateway.dead_letter_page(row_limit(call), after, self._page_bytes)
         bodies = [DeadLetterBody.of(letter) for letter in page.letters]
         return json_answer(bodies, 200, _continued(page.after))
 
@@ -278,15 +277,6 @@ def _order(call: Call) -> ListingOrder:
         if order == text:
             return order
     raise HttpError(f"query parameter order must be one of {', '.join(ORDERS)}, got {text!r}")
-
-
-def _rows(call: Call) -> int:
-    text = call.one("limit")
-    if text is None:
-        return 100
-    if not re.fullmatch("[0-9]{1,6}", text) or not 1 <= int(text) <= MOST_ROWS:
-        raise HttpError(f"query parameter limit must be a whole number from 1 to {MOST_ROWS:,}")
-    return int(text)
 
 
 def _continued(after: str | None) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Topics, their subscriptions, and flows over HTTP. Publishing is in ``messages``."""
 
-import re
 from typing import Final
 
 from starlette.responses import Response
@@ -9,18 +8,17 @@ from tenuto.client.flows import MOST_ITEMS
 from tenuto.client.gateway import Gateway
 from tenuto.client.message_bodies import CountBody
 from tenuto.client.topic_bodies import TopicEventBody
-from tenuto.client.wire import ADMIN, MOST_ROWS
+from tenuto.client.wire import ADMIN
 from tenuto.engine.topic_ports import SubscriptionStanding, TopicStanding
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
+from tenuto.http.queries import NUMBER, limit_parameter, row_limit, whole_number
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.flow import Flow
 from tenuto.model.topics import checked_place
 
-ROWS: Final = 100
 _FLOW_ITEMS: Final = 1_000
-_MOST_NUMBER: Final = 2**62
 
 
 class TopicsApi:
@@ -43,10 +41,8 @@ class TopicsApi:
 
     async def events(self, call: Call) -> Response:
         topic = checked_place(call.parameters["topic"], "a topic")
-        after = whole_number(call, "after", None, least=0)
-        limit = whole_number(call, "limit", ROWS, most=MOST_ROWS)
-        assert limit is not None, "it has a default"
-        events = await self._gateway.topics.events(topic, after, limit)
+        after = whole_number(call, "after", None)
+        events = await self._gateway.topics.events(topic, after, row_limit(call))
         return json_answer(list(map(TopicEventBody.of, events)))
 
     async def subscriptions(self, call: Call) -> Response:
@@ -66,39 +62,10 @@ class TopicsApi:
             raise HttpError(
                 "query parameter of must say whose flow: an instance id, or topic/event-id"
             )
-        limit = whole_number(call, "limit", _FLOW_ITEMS, most=MOST_ITEMS)
-        assert limit is not None, "it has a default"
+        limit = row_limit(call, _FLOW_ITEMS, MOST_ITEMS)
         return json_answer(await self._gateway.topics.flow(of, limit))
 
 
-def whole_number(
-    call: Call, name: str, otherwise: int | None, *, least: int = 1, most: int = _MOST_NUMBER
-) -> int | None:
-    """A whole number of the query.
-
-    Raises:
-        HttpError: it is none, or out of range.
-    """
-    text = call.one(name)
-    if text is None or text == "":
-        return otherwise
-    if not re.fullmatch("[0-9]{1,19}", text) or not least <= int(text) <= most:
-        raise HttpError(
-            f"query parameter {name} must be a whole number from {least} to {most:,}, got {text!r}"
-        )
-    return int(text)
-
-
-def limit_parameter(most: int, otherwise: int, what: str) -> Parameter:
-    """How many are wanted."""
-    return Parameter(
-        name="limit",
-        text=f"The most {what} in the answer (default {otherwise:,}).",
-        schema={"type": "integer", "minimum": 1, "maximum": most},
-    )
-
-
-NUMBER: Final = {"type": "integer", "minimum": 0, "maximum": _MOST_NUMBER}
 _PLACE: Final = {
     "type": "string",
     "minLength": 1,
@@ -120,7 +87,7 @@ _EVENTS: Final = Operation(
             text="Only events after this position, oldest first; without it the newest come first.",
             schema=NUMBER,
         ),
-        limit_parameter(MOST_ROWS, ROWS, "events"),
+        limit_parameter("events"),
     ),
     answers={200: Answer(text="The events.", kind=list[TopicEventBody])},
 )
@@ -154,7 +121,7 @@ _FLOW: Final = Operation(
             required=True,
             schema={"type": "string", "minLength": 1},
         ),
-        limit_parameter(MOST_ITEMS, _FLOW_ITEMS, "items"),
+        limit_parameter("items", _FLOW_ITEMS, MOST_ITEMS),
     ),
     answers={200: Answer(text="The flow, from its first cause on.", kind=Flow)},
     errors=(404,),

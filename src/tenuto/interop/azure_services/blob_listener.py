@@ -19,7 +19,7 @@ from tenuto.interop.azure_services.connections import reason, with_place
 from tenuto.interop.azure_services.messages import BASE64, POISON, written
 from tenuto.interop.azure_services.polling import Polling
 from tenuto.interop.azure_services.receipts import CONTAINER, Receipt, Receipts
-from tenuto.messaging.listening import ListenerMeans
+from tenuto.messaging.listening import ListenerMeans, attempt_of
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _LONGEST_NAME: Final = 200
@@ -174,6 +174,8 @@ class AzureBlobListener:
             pause = self._redelivery.pause_before(attempt + 1)
             if failure is None or pause is None:
                 break
+            which = attempt_of(attempt, self._options.attempts)
+            self._means.tell_again(self._function, name, failure, pause, which)
             attempt += 1
             await self._means.pause(pause)
         if failure is not None:
@@ -193,7 +195,8 @@ class AzureBlobListener:
         try:
             content = await content_of(found)
         except BlobTooLongError as error:
-            self._means.observer.delivery_ended(self._function.name, error)
+            is_last = attempt >= self._options.attempts
+            self._means.observer.delivery_ended(self._function.name, error, is_last=is_last)
             return error
         place = f"{self._pattern.container}/{name}"
         delivery = Delivery(
@@ -209,8 +212,7 @@ class AzureBlobListener:
                 **fields,
             },
         )
-        with self._means.busy():
-            return await self._means.attempt(self._function, delivery)
+        return await self._means.attempt_with_store(self._function, delivery)
 
     async def _put_aside(self, name: str, etag: str, failure: BaseException) -> None:
         """Say it in the poison queue; the blob stays where it is."""

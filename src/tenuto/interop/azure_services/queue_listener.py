@@ -20,7 +20,7 @@ from tenuto.interop.azure_services.messages import (
     read,
 )
 from tenuto.interop.azure_services.polling import Polling
-from tenuto.messaging.listening import ListenerMeans
+from tenuto.messaging.listening import ListenerMeans, attempt_of
 from tenuto.model.timing import MICROSECONDS
 
 _INVISIBLE_SECONDS: Final = 120
@@ -112,12 +112,16 @@ class AzureQueueListener:
         else:
             pause = self._options.visibility_timeout // MICROSECONDS
             await queue.update_message(message, visibility_timeout=pause)
+            which = attempt_of(message.dequeue_count, most)
+            self._means.tell_again(
+                self._function, str(message.id), failure, pause * MICROSECONDS, which
+            )
 
     async def _attempt(self, message: Any, *, is_last: bool) -> BaseException | None:  # noqa: ANN401 - of Azure
         try:
             data = read(message.content, self._options.encoding)
         except NoMessageError as error:
-            self._means.observer.delivery_ended(self._function.name, error)
+            self._means.observer.delivery_ended(self._function.name, error, is_last=is_last)
             return error
         delivery = Delivery(
             id=str(message.id),
@@ -126,8 +130,8 @@ class AzureQueueListener:
             data=data,
             facts=facts_of(message),
         )
-        with self._means.busy():
-            return await self._means.attempt(self._function, delivery)
+        # The service has counted this attempt; while the store is away it goes on.
+        return await self._means.attempt_with_store(self._function, delivery)
 
     async def _keep(self, queue: Any, message: Any) -> None:  # noqa: ANN401 - of Azure
         """Keep a message invisible while its function runs."""

@@ -52,7 +52,11 @@ class Lanes:
         if key is not None:
             lane = self._lanes.get(key)
             if lane is not None:
-                lane.append(self._remembered(event, is_apart=key in self._apart))
+                if key in self._apart:
+                    lane.append(event.position)
+                    return
+                self.came(event)
+                lane.append(event)
                 return
             self._lanes[key] = deque()
         self.came(event)
@@ -96,16 +100,9 @@ class Lanes:
             for place, one in enumerate(lane):
                 if not isinstance(one, int):
                     self.went(one)
-                    lane[place] = self._remembered(one, is_apart=True)
+                    lane[place] = one.position
             if lane:
                 self._apart.add(key)
-
-    def _remembered(self, event: StoredEvent, *, is_apart: bool) -> Waiting:
-        """What was given back is in no topic, to be read again; it is not much at once."""
-        if is_apart and event.position > 0:
-            return event.position
-        self.came(event)
-        return event
 
 
 def size_of(event: StoredEvent) -> int:

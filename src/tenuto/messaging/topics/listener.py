@@ -144,7 +144,8 @@ class _Service:
         self._is_stuck = False
         self._failed: list[FailedDelivery] = []
         self._redelivered: list[int] = []
-        self._redelivering: set[int] = set()
+        self._given_back = 0
+        self._read_given_back = 0
         self._wants_redeliveries = True
         self._noting: asyncio.Task[None] | None = None
         self._is_dirty = False
@@ -250,23 +251,32 @@ class _Service:
         if self._is_draining or room <= 0:
             self._see_whether_full()
             return False
+        given = False
         with self._means.busy():
             if self._wants_redeliveries:
-                self._wants_redeliveries = False
-                given = await storage.redeliveries(self._trigger.subscription, _PAGE)
-                # Those beyond a full page are read when some of it are done with.
-                self._wants_redeliveries |= len(given) == _PAGE
-                for event in given:
-                    if event.position not in self._redelivering:
-                        self._redelivering.add(event.position)
-                        self._lanes.offer(event)
+                given = await self._read_redeliveries()
             limit = min(room, _PAGE)
             events = await storage.events(self._trigger.topic, keeper.read, limit, _PAGE_BYTES)
             for event in events:
                 if keeper.begin(event.position):
                     self._lanes.offer(event)
             self._start_workers()
-        return bool(events)
+        return given or bool(events)
+
+    async def _read_redeliveries(self) -> bool:
+        """Read the next of what was given back, as long as there is room; whether there was any."""
+        limit = min(_MOST_AHEAD - self._given_back, self._lanes.make_room(), _PAGE)
+        if limit <= 0:
+            return False  # when some of it are done with
+        self._wants_redeliveries = False
+        name, after = self._trigger.subscription, self._read_given_back
+        given = await self._means.storage.redeliveries(name, after, limit, _PAGE_BYTES)
+        for event in given:
+            self._given_back += 1
+            self._read_given_back = -event.position
+            self._lanes.offer(event)
+        self._wants_redeliveries |= bool(given)
+        return bool(given)
 
     def _see_whether_full(self) -> None:
         """Say so, and note it, when nothing is read any more before the first is done with."""
@@ -289,7 +299,7 @@ class _Service:
         while found is None:
             try:
                 with self._means.busy():
-                    found = await self._means.storage.events(self._trigger.topic, waiting - 1, 1, 1)
+                    found = await self._read_again(waiting)
             except StorageUnavailableError as error:
                 if pause == _FIRST_PAUSE:
                     self._tell_waiting(error)
@@ -299,6 +309,12 @@ class _Service:
             return None
         self._lanes.came(found[0])
         return found[0]
+
+    async def _read_again(self, position: int) -> list[StoredEvent]:
+        storage, trigger = self._means.storage, self._trigger
+        if position > 0:
+            return await storage.events(trigger.topic, position - 1, 1, 1)
+        return await storage.redeliveries(trigger.subscription, -position - 1, 1, 1)
 
     # --- working -----------------------------------------------------------------------------
 
@@ -427,6 +443,7 @@ class _Service:
             position = event.position
         assert isinstance(position, int)
         if position < 0:
+            self._given_back -= 1
             self._redelivered.append(position)
         self._keeper.end([position])
         if self._suspicion is not None:
@@ -465,7 +482,6 @@ class _Service:
                     continue
                 self._is_writing = False
                 pause = _FIRST_PAUSE
-                self._redelivering.difference_update(redelivered)
                 failed, redelivered = [], []
                 self._go_on()
                 self._count()

@@ -20,7 +20,6 @@ from tenuto.messaging.listening import ListenerMeans
 from tenuto.model.errors import TenutoError
 
 _KEY: Final = "running/"
-_GIVEN_BACK: Final = 500
 
 
 class Running(Struct, frozen=True, array_like=True):
@@ -76,8 +75,8 @@ class Suspicion:
         """Whether an event comes yet: those that do not would be waited for."""
         storage = self._means.storage
         if position < 0:
-            given_back = await storage.redeliveries(place.name, _GIVEN_BACK)
-            return any(one.position == position for one in given_back)
+            given_back = await storage.redeliveries(place.name, -position - 1, 1, 1)
+            return bool(given_back) and given_back[0].position == position
         if position <= place.position or position in place.done:
             return False
         found = await storage.events(place.topic, position - 1, 1, 1)

@@ -128,34 +128,3 @@ def _closed(part: bytearray) -> str:
     whole = part.decode()
     part.clear()
     return whole
-
-
-def without(
-    batch: CommitBatch,
-    refused: frozenset[int],
-    standing: frozenset[int],
-    kept: frozenset[tuple[int, str]],
-) -> CommitBatch:
-    """The batch without the refused iids; of ``standing`` ones only the new row is left out.
-
-    Inbox rows name no iid. They stay: a message to the id of a refused instance is for whoever
-    stands under that id. Likewise the ``kept`` messages, which only refused instances could have
-    consumed, stay in the inbox, unanswered. So nothing is lost.
-    """
-    unanswered = {message_id for _, message_id in kept}
-    return msgspec.structs.replace(
-        batch,
-        instances=[row for row in batch.instances if row.iid not in refused | standing],
-        replaced=[row for row in batch.replaced if row.iid not in refused],
-        updates=[row for row in batch.updates if row.iid not in refused],
-        history=[row for row in batch.history if row.iid not in refused],
-        forget=[row for row in batch.forget if row.iid not in refused],
-        unread=[row for row in batch.unread if row.iid not in refused],
-        links=[row for row in batch.links if row.iid not in refused],
-        purged=[iid for iid in batch.purged if iid not in refused],
-        consumed=[key for key in batch.consumed if key not in kept],
-        answers=[answer for answer in batch.answers if answer.message_id not in unanswered],
-        published=[row for row in batch.published if row.iid not in refused],
-        queued=[row for row in batch.queued if row.iid not in refused],
-        topic_waits=[row for row in batch.topic_waits if row.iid not in refused],
-    )

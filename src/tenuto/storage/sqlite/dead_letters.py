@@ -61,7 +61,8 @@ def _check_taker(connection: apsw.Connection, instance_id: InstanceId) -> None:
     address = split_address(instance_id)
     if address is not None:
         if value(connection, "place", {"hub": address[0]}) is None:
-            raise NoSuchLinkError(address[0])
+            known = msgspec.json.decode(value(connection, "link_names"), type=list[str])
+            raise NoSuchLinkError(address[0], known)
         return
     standing = reader.find(connection, [instance_id])
     if not standing:

@@ -30,6 +30,7 @@ _decode_hubs = msgspec.json.Decoder(list[LinkedHub]).decode
 _decode_outgoing = msgspec.json.Decoder(list[Outgoing]).decode
 _decode_sizes = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_place = msgspec.json.Decoder(tuple[str, list[str], int]).decode
+_decode_names = msgspec.json.Decoder(list[str]).decode
 _decode_pair = msgspec.json.Decoder(tuple[int, int]).decode
 
 
@@ -222,5 +223,5 @@ def _life(reading: apsw.Connection) -> str:
 def _place(reading: apsw.Connection, hub: str) -> tuple[str, list[str], int]:
     found = value(reading, "place", {"hub": hub})
     if found is None:
-        raise NoSuchLinkError(hub)
+        raise NoSuchLinkError(hub, _decode_names(value(reading, "link_names")))
     return _decode_place(found)

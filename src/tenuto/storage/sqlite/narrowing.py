@@ -6,15 +6,16 @@ whose row it is. Must never blame a row for the storage: a full disk or a fence 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Final
 
 import apsw
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from tenuto.engine.rows import CommitBatch
 from tenuto.model.errors import RowsRefusedError
 from tenuto.model.status import InstanceRecord
+from tenuto.storage.batches import Unit, refusal, units_of
 from tenuto.storage.sqlite.batch import (
     LISTS,
     ONE_STATEMENT_BYTES,
@@ -48,31 +49,7 @@ CONTENT_ERRORS: Final = (
 ``SQLError`` is what SQLite says of malformed JSON; ``ValueError`` covers lone surrogates.
 """
 
-_OF_INSTANCES: Final = (
-    "instances",
-    "replaced",
-    "updates",
-    "history",
-    "forget",
-    "unread",
-    "links",
-    "topic_waits",
-)
-"""Lists whose rows say whose they are."""
-
 Execute = Callable[[Arguments], object]
-
-
-class Unit(Struct):
-    """Rows that stand or fall together, and whose they are."""
-
-    kind: Literal["instances", "messages", "letters"]
-    key: Any
-    rows: dict[str, list[Any]] = field(default_factory=dict)
-
-    def add(self, name: str, row: object) -> None:
-        """One more row, of this list of a batch."""
-        self.rows.setdefault(name, []).append(row)
 
 
 def packed(batch: CommitBatch) -> Arguments | None:
@@ -164,21 +141,7 @@ class _Search:
 
     def verdict(self, path: str) -> RowsRefusedError | None:
         """What was found, as the error to raise."""
-        if not self._refused:
-            return None
-        reasons: dict[str, dict[Any, str]] = {"instances": {}, "messages": {}, "letters": {}}
-        for unit, reason in self._refused:
-            reasons[unit.kind][unit.key] = reason
-        unit, reason = self._refused[0]
-        count = len(self._refused)
-        others = f" and {count - 1:,} others" if count > 1 else ""
-        return RowsRefusedError(
-            f"the store {path!r} cannot hold rows of {unit.kind} {unit.key!r}{others}: {reason}; "
-            "nothing was written",
-            instances=reasons["instances"],
-            messages=reasons["messages"],
-            letters=reasons["letters"],
-        )
+        return refusal(path, self._refused)
 
 
 def _is_their_fault(error: Exception, units: Sequence[Unit], heaviest: int) -> bool:
@@ -195,35 +158,6 @@ def _statements(units: Iterable[Unit], longest: int) -> Iterable[Arguments]:
         rows = [row for unit in units for row in unit.rows.get(name, ())]
         for part in cut(rows, longest):
             yield only(**{name: part})
-
-
-def units_of(batch: CommitBatch) -> list[Unit]:
-    """The rows of a batch, each with those that share its fate."""
-    instances: dict[int, Unit] = {}
-    messages: dict[str, Unit] = {}
-    letters: list[Unit] = []
-    for name in _OF_INSTANCES:
-        for row in getattr(batch, name):
-            unit = instances.setdefault(row.iid, Unit("instances", row.iid))
-            unit.add(name, row)
-    for name in ("inbox", "answers"):
-        for row in getattr(batch, name):
-            unit = messages.setdefault(row.message_id, Unit("messages", row.message_id))
-            unit.add(name, row)
-    for name in ("published", "queued"):
-        for row in getattr(batch, name):
-            if row.iid:
-                unit = instances.setdefault(row.iid, Unit("instances", row.iid))
-            else:
-                unit = messages.setdefault(row.post_key, Unit("messages", row.post_key))
-            unit.add(name, row)
-    for key in batch.consumed:
-        messages.setdefault(key[1], Unit("messages", key[1])).add("consumed", key)
-    for number, letter in enumerate(batch.dead_letters):
-        unit = Unit("letters", number)
-        unit.add("dead_letters", letter)
-        letters.append(unit)
-    return [*instances.values(), *messages.values(), *letters]
 
 
 def _heaviest(unit: Unit) -> int:

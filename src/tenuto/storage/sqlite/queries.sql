@@ -519,6 +519,9 @@ UPDATE linked_hub SET most_messages = :messages, most_bytes = :bytes;
 -- drop_linked_hub: a link is no more
 DELETE FROM linked_hub WHERE name = :name;
 
+-- link_names: how all linked hubs are called here
+SELECT json_group_array(name) FROM linked_hub;
+
 -- linked_hubs: all links, with what waits
 SELECT CAST(json_group_array(json_object(
     'name', name, 'url', url, 'called', called, 'key', key, 'life', life, 'received', received,

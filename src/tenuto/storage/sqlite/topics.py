@@ -161,9 +161,15 @@ class SqliteTopics:
         """How far these subscriptions are."""
         return _places(await self._value("places", names=_text(list(names))))
 
-    async def redeliveries(self, name: str, limit: int) -> list[StoredEvent]:
-        """Events that were given back to a subscription."""
-        return _events(await self._value("redeliveries", name=name, limit=limit))
+    async def redeliveries(
+        self, name: str, after: int, limit: int, most_bytes: int
+    ) -> list[StoredEvent]:
+        """Events that were given back to a subscription, as long as they fit."""
+        return _events(
+            await self._value(
+                "redeliveries", name=name, after=after, limit=limit, most_bytes=most_bytes
+            )
+        )
 
     async def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:
         """Note how far subscriptions of a partition are."""

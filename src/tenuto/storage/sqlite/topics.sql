@@ -149,11 +149,17 @@ SELECT 'files/' || function, message_id, name, event_key, failed_at, cause, cont
 FROM failed_delivery
 WHERE source = 'files' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
 
--- redeliveries: events that were given back to a subscription, oldest first; below zero, so that
--- none has the position of an event
+-- redeliveries: events that were given back to a subscription, oldest first, as long as they fit, one
+-- at least; below zero, so that none has the position of an event
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     SELECT json_array(-number, event_id, topic, event_key, published_at, cause, json(event)) AS one
-    FROM redelivery WHERE subscription = :name ORDER BY number LIMIT :limit);
+    FROM (
+        SELECT *, sum(octet_length(event)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
+            - octet_length(event) AS before
+        FROM (
+            SELECT * FROM redelivery WHERE subscription = :name AND number > :after
+            ORDER BY number LIMIT :limit))
+    WHERE before < :most_bytes ORDER BY number);
 
 -- end_redeliveries: they are done with
 DELETE FROM redelivery WHERE number IN (SELECT -value FROM json_each(:positions));

@@ -21,6 +21,7 @@ from tenuto.model.ids import iid_of_arrival
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage
+from tenuto.storage.batches import collisions, without
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.batch import (
     ONE_STATEMENT_BYTES,
@@ -30,7 +31,6 @@ from tenuto.storage.sqlite.batch import (
     pieces,
     text,
     weight,
-    without,
 )
 from tenuto.storage.sqlite.copies import start_copy
 from tenuto.storage.sqlite.database import MEMORY, Arguments, transaction, value
@@ -258,16 +258,7 @@ class Writer:
         """New iids whose instance id is another's, and those that are in the store already."""
         ids = [_storable(record.instance_id) for record in batch.instances]
         taken = _decode_ids(value(self.connection, "taken_ids", {"ids": text(ids)}))
-        purged = frozenset(batch.purged)
-        owners = {name: iid for name, iid in taken.items() if iid not in purged}
-        refused, standing = set(), set()
-        for record in batch.instances:
-            owner = owners.setdefault(record.instance_id, record.iid)
-            if owner != record.iid:
-                refused.add(record.iid)
-            elif taken.get(record.instance_id) == record.iid and record.iid not in purged:
-                standing.add(record.iid)
-        return frozenset(refused), frozenset(standing)
+        return collisions(batch, taken)
 
     def _kept(self, batch: CommitBatch, refused: frozenset[int]) -> frozenset[tuple[int, str]]:
         refused_ids = [one.instance_id for one in batch.instances if one.iid in refused]

@@ -1,0 +1,27 @@
+"""Foreign text on one line, as logs, tables and messages show it. Pure."""
+
+
+def unbroken(text: str) -> str:
+    """Foreign text on one line, unable to steer a terminal, however long it is."""
+    return visible(" ".join(text.split()))
+
+
+def one_line(text: str, most: int = 500) -> str:
+    """Foreign text on one line, unable to steer a terminal, and cut when it is long: after a whole
+    word, unless that is long itself.
+    """
+    line = " ".join(text[: 2 * most].split())
+    if len(line) > most or len(text) > 2 * most:
+        words, _, _ = line[: most - 2].rpartition(" ")
+        line = f"{words if len(words) > most // 2 else line[: most - 3]}..."
+    return visible(line)
+
+
+def visible(text: str) -> str:
+    """Text whose control characters, but for line ends and tabs, are spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode()
+        for one in text
+    )

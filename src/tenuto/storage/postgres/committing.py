@@ -1,0 +1,301 @@
+"""Commits: one statement each, as a rule; and what becomes of those that the store refuses.
+
+Keeps ``one_owner`` (the claim comes first and holds until the transaction is over) and ENGINE rule
+14: only fences and the store itself refuse a batch, anything else is answered row by row.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+from msgspec import Raw, Struct
+
+from tenuto.engine.rows import CommitBatch, CommitResult, Lease
+from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
+from tenuto.model.status import InstanceRecord
+from tenuto.storage.batches import collisions, refusal, without
+from tenuto.storage.postgres import packing
+from tenuto.storage.postgres.connection import Connection, Session
+from tenuto.storage.postgres.errors import (
+    CONTENT_ERRORS,
+    ERRORS,
+    FENCED,
+    TAKEN,
+    is_about_content,
+    translate,
+)
+from tenuto.storage.postgres.packing import Values
+from tenuto.storage.postgres.refusing import refused_rows
+
+ONE_STATEMENT_BYTES: Final = 64 * 1024 * 1024
+"""What is longer is cut up: the server takes messages below 1 GB, and holds them several times."""
+
+_TRIES: Final = 5
+_KEPT_COMMITS: Final = 1_000
+_TURNS: Final = ("instances", "replaced", "updates", "history", "forget", "inbox", "consumed")
+_NONE_REFUSED: Final = CommitResult()
+
+
+class Committer:
+    """Writes batches.
+
+    Args:
+        connection: For this alone, so that commits keep their order.
+        url: Of the store, for errors.
+    """
+
+    def __init__(self, connection: Connection, url: str) -> None:
+        self._connection = connection
+        self._url = url
+
+    async def commit(self, batch: CommitBatch) -> CommitResult:
+        """Write one batch.
+
+        Raises:
+            FencedError: a fence does not hold.
+            RowsRefusedError: it holds rows that this store can never hold.
+            StorageUnavailableError: perhaps written, perhaps not.
+        """
+        try:
+            return await self._connection.as_it_is(lambda session: self._commit(session, batch))
+        except StorageError:
+            raise
+        except (*ERRORS, *CONTENT_ERRORS) as error:
+            raise translate(error, self._url, "write to") from error
+
+    async def _commit(self, session: Session, batch: CommitBatch) -> CommitResult:
+        # Crash points: it is one transaction. Before the server has said that it is over, all of it
+        # or nothing is found; after it, all of it. ``landed`` tells which.
+        try:
+            await _write(session, batch, packing.claim(batch))
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == FENCED:
+                raise await self._fenced(session, batch, error) from error
+            if error.sqlstate == TAKEN:
+                return await self._without_taken(session, batch)
+            if not is_about_content(error):
+                raise
+            await self._narrow_down(session, batch, error)
+            raise
+        except CONTENT_ERRORS as error:
+            if not is_about_content(error):
+                raise
+            await self._narrow_down(session, batch, error)
+            raise
+        if batch.number % _KEPT_COMMITS == 0:
+            await session.run(
+                "prune_landed", owner=batch.owner, number=batch.number - _KEPT_COMMITS
+            )
+        return _NONE_REFUSED
+
+    async def _without_taken(self, session: Session, batch: CommitBatch) -> CommitResult:
+        """The slow way: leave out what is refused. Ids may be taken while one looks."""
+        for _ in range(_TRIES):
+            left, refused = await _left(session, batch)
+            claim = packing.claim(batch, sorted(refused))
+            try:
+                await _write(session, left, claim)
+            except asyncpg.PostgresError as error:
+                if error.sqlstate == FENCED:
+                    raise await self._fenced(session, batch, error) from error
+                if error.sqlstate != TAKEN:
+                    if is_about_content(error):
+                        await self._narrow_down(session, batch, error)
+                    raise
+            except CONTENT_ERRORS as error:
+                if is_about_content(error):
+                    await self._narrow_down(session, batch, error)
+                raise
+            else:
+                return CommitResult(refused)
+        raise TimeoutError("instance ids were taken again and again")
+
+    async def _narrow_down(
+        self, session: Session, batch: CommitBatch, error: BaseException
+    ) -> None:
+        """Raise which rows of the batch the store refuses, if it is about single rows."""
+        # Crash points: none; it is rolled back whatever comes of it.
+        fenced: asyncpg.PostgresError | None = None
+        found: RowsRefusedError | None = None
+        transaction = session.wire.transaction()
+        await transaction.start()
+        try:
+            await session.run("claim", **packing.claim(batch))
+            left, _ = await _left(session, batch)
+            if batch.purged:
+                await session.run("purge", iids=batch.purged)
+            found = refusal(self._url, await refused_rows(session, left))
+        except asyncpg.PostgresError as other:
+            if other.sqlstate != FENCED:
+                raise
+            fenced = other
+        finally:
+            await transaction.rollback()
+        if fenced is not None:
+            raise await self._fenced(session, batch, fenced) from error
+        if found is not None:
+            raise found from error
+
+    async def _fenced(
+        self, session: Session, batch: CommitBatch, error: BaseException
+    ) -> StorageError:
+        """The error of a fence, with the partitions that are lost."""
+        return FencedError(
+            str(translate(error, self._url, "write to")), await not_held(session, batch.fences)
+        )
+
+    async def landed(self, batch: CommitBatch) -> CommitResult | None:
+        """What came of a batch whose commit is in doubt; asked on the connection of commits, so
+        that those before it are over, and with a write, which waits for replicas as a commit does.
+        """
+
+        async def look(session: Session) -> tuple[CommitResult | None, list[int], bool]:
+            async with session.together():
+                await session.run("ask", owner=batch.owner)
+                claimed = {"owner": batch.owner, "number": batch.number}
+                refused = await session.value("landed", **claimed, batch_id=batch.batch_id)
+                if refused is not None:
+                    return CommitResult(frozenset(refused)), [], True
+                lost = await not_held(session, batch.fences)
+                return None, lost, await session.value("is_next", **claimed)
+
+        result, lost, is_next = await self._connection.do(look, "read")
+        if result is not None:
+            return result
+        if lost:
+            raise FencedError(
+                f"partitions {lost} of the store {self._url!r} belong to another host now; this "
+                "one was too slow or cut off and has lost them",
+                lost,
+            )
+        if not is_next:
+            raise FencedError(
+                f"commit {batch.number} to the store {self._url!r} has not landed and never will: "
+                "it is not the next of its owner",
+                [fence.partition for fence in batch.fences],
+            )
+        return None
+
+
+async def not_held(session: Session, fences: Sequence[Lease]) -> list[int]:
+    """The partitions of leases that do not hold."""
+    rows = await session.rows("not_held", **leases(fences))
+    return [row["partition"] for row in rows]
+
+
+def leases(fences: Sequence[Lease]) -> Values:
+    """Leases as arguments."""
+    return {
+        "partitions": [fence.partition for fence in fences],
+        "owners": [fence.owner for fence in fences],
+        "epochs": [fence.epoch for fence in fences],
+    }
+
+
+async def _left(session: Session, batch: CommitBatch) -> tuple[CommitBatch, frozenset[int]]:
+    """The batch without the instances whose ids are taken, and which these are."""
+    ids = [_storable(record.instance_id) for record in batch.instances]
+    rows = await session.rows("taken_ids", ids=ids)
+    refused, standing = collisions(batch, {row["instance_id"]: row["iid"] for row in rows})
+    if not refused and not standing:
+        return batch, refused
+    names = [_storable(one.instance_id) for one in batch.instances if one.iid in refused]
+    kept = await session.rows("messages_to", ids=names)
+    keys = frozenset((row["partition"], row["message_id"]) for row in kept)
+    return without(batch, refused, standing, keys), refused
+
+
+def _storable(text: str) -> str:
+    """The same, unless it is none that can be stored: then a text that is no instance's id."""
+    return packing.readable(text)
+
+
+async def _write(session: Session, batch: CommitBatch, claim: Values) -> None:
+    if _is_short(batch):
+        turns = packing.turns(batch)
+        further = list(_further(batch))
+        if not further and not batch.purged:
+            await session.run("write_turns", **turns | claim)
+            return
+        async with session.together():
+            if batch.purged:
+                # Before the inserts, because an id may be purged and started anew in one batch.
+                await session.run("claim", **claim)
+                await session.run("purge", iids=batch.purged)
+                await session.run("write_turns", **turns)
+            else:
+                await session.run("write_turns", **turns | claim)
+            for name, values in further:
+                await session.run(name, **values)
+        return
+    async with session.together():
+        await session.run("claim", **claim)
+        if batch.purged:
+            await session.run("purge", iids=batch.purged)
+        for part in _pieces(batch):
+            await session.run("write_turns", **packing.turns(part))
+        for name, values in _further(batch):
+            await session.run(name, **values)
+
+
+def _further(batch: CommitBatch) -> Iterator[tuple[str, Values]]:
+    """The statements for what is rare, in their order, after the turns."""
+    if batch.unread:
+        yield "change_unread", packing.unread(batch.unread)
+    if batch.links:
+        yield "change_links", packing.links(batch.links)
+    if batch.topic_waits:
+        yield "change_topic_waits", packing.topic_waits(batch.topic_waits)
+    if batch.published:
+        yield "publish_in_order", packing.published(batch.published)
+    if batch.queued:
+        yield "add_queued", packing.queued(batch.queued)
+    sent = packing.parted(batch.inbox)[1]
+    if sent:
+        yield "send_in_order", packing.outgoing(sent)
+    if batch.purged:  # once more, because one may be started and purged in one batch
+        yield "purge", {"iids": batch.purged}
+    if batch.dead_letters:
+        yield "add_dead_letters", packing.dead_letters(batch.dead_letters)
+    if batch.answers:
+        yield "add_answers", packing.answers(batch.answers)
+    if batch.released:
+        yield "release_own", {"partitions": batch.released, "owner": batch.owner}
+
+
+def _is_short(batch: CommitBatch) -> bool:
+    return sum(_weight(row) for name in _TURNS for row in getattr(batch, name)) <= (
+        ONE_STATEMENT_BYTES
+    )
+
+
+def _pieces(batch: CommitBatch) -> Iterator[CommitBatch]:
+    """The turns of a batch as several ones, none much longer than a statement may be."""
+    empty = msgspec.structs.replace(batch, **{name: [] for name in _TURNS})
+    for name in _TURNS:
+        part: list[Any] = []
+        size = 0
+        for row in getattr(batch, name):
+            weight = _weight(row)
+            if part and size + weight > ONE_STATEMENT_BYTES:
+                yield msgspec.structs.replace(empty, **{name: part})
+                part, size = [], 0
+            part.append(row)
+            size += weight
+        if part:
+            yield msgspec.structs.replace(empty, **{name: part})
+
+
+def _weight(row: object) -> int:
+    """Characters or bytes of a row's texts."""
+    if isinstance(row, InstanceRecord):
+        return sum(len(text or "") for text in (row.input, row.output, row.custom_status))
+    if isinstance(row, Struct):
+        row = msgspec.structs.astuple(row)
+    values = row if isinstance(row, tuple) else ()
+    return sum(
+        memoryview(value).nbytes if isinstance(value, Raw) else len(value)
+        for value in values
+        if isinstance(value, Raw | str)
+    )

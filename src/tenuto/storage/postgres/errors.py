@@ -1,0 +1,132 @@
+"""PostgreSQL's errors in the words of ``tenuto.model.errors``: what happened, where, what to do.
+
+Keeps apart what the host retries (StorageUnavailableError), what may be the fault of single rows,
+and what only a person can mend.
+"""
+
+from typing import Final
+
+import asyncpg
+from asyncpg import exceptions
+
+from tenuto.model.errors import (
+    FencedError,
+    SettingsError,
+    StorageError,
+    StorageLostError,
+    StorageUnavailableError,
+)
+
+FENCED: Final = "TN001"
+TAKEN: Final = "TN002"
+
+CONTENT_ERRORS: Final = (
+    exceptions.DataError,
+    exceptions.IntegrityConstraintViolationError,
+    exceptions.ProgramLimitExceededError,
+    asyncpg.InterfaceError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    MemoryError,
+)
+"""What may be the fault of a row: the server's refusals, and those of the encoder before it."""
+
+_UNAVAILABLE: Final = (
+    (exceptions.DiskFullError, "its disk is full; free some space on the database's machine"),
+    (
+        exceptions.TooManyConnectionsError,
+        "it has no connection left; raise max_connections, or put PgBouncer before it",
+    ),
+    (
+        exceptions.OutOfMemoryError,
+        "it ran out of memory; look at the database's machine",
+    ),
+    (
+        exceptions.ReadOnlySQLTransactionError,
+        "it is read-only: a standby, or set to be so; let the URL name the primary",
+    ),
+    (exceptions.DeadlockDetectedError, "it ended a deadlock"),
+    (exceptions.SerializationError, "another transaction was in the way"),
+    (exceptions.LockNotAvailableError, "another transaction holds a lock"),
+    (
+        exceptions.QueryCanceledError,
+        "it canceled the statement: statement_timeout is too short for it, or somebody did",
+    ),
+    (exceptions.OperatorInterventionError, "it is stopping or starting"),
+    (exceptions.CannotConnectNowError, "it is starting"),
+    (exceptions.InsufficientResourcesError, "it lacks resources"),
+    (exceptions.PostgresSystemError, "its machine reports an error; look at its log"),
+    (exceptions.PostgresConnectionError, "the connection broke"),
+    ((asyncpg.InterfaceError, ConnectionError, OSError, TimeoutError), "the connection broke"),
+)
+_GONE: Final = (
+    exceptions.UndefinedTableError,
+    exceptions.UndefinedFunctionError,
+    exceptions.InvalidSchemaNameError,
+    exceptions.UndefinedColumnError,
+)
+_NOT_LET_IN: Final = (
+    exceptions.InvalidAuthorizationSpecificationError,
+    exceptions.InvalidCatalogNameError,
+    exceptions.InsufficientPrivilegeError,
+    exceptions.ClientConfigurationError,
+)
+ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, MemoryError)
+"""What is told in our words; other exceptions are defects."""
+
+
+def translate(error: BaseException, url: str, doing: str) -> StorageError:
+    """The error of ours that stands for one of the server's, or of the connection.
+
+    Args:
+        error: What was raised.
+        url: Of the store, without its password.
+        doing: What was being done: ``write to``.
+    """
+    what = f"cannot {doing} the store {url!r}"
+    told = f"(PostgreSQL: {_words(error)})"
+    if isinstance(error, StorageError):
+        return error
+    if getattr(error, "sqlstate", None) == FENCED:
+        return FencedError(
+            f"a commit to the store {url!r} was refused: another host has taken over, or the batch "
+            "was already written; nothing of it was written now"
+        )
+    if isinstance(error, _GONE):
+        return StorageLostError(
+            f"{what}: its tables are gone or of another form {told}; restore the database"
+        )
+    if isinstance(error, _NOT_LET_IN):
+        return StorageUnavailableError(
+            f"{what}: it does not let this user in, or do this; correct the URL or the rights "
+            f"{told}"
+        )
+    if isinstance(error, MemoryError):
+        return StorageUnavailableError(f"{what}: memory ran out", out_of_memory=True)
+    for classes, reason in _UNAVAILABLE:
+        if isinstance(error, classes):
+            return StorageUnavailableError(f"{what}: {reason} {told}")
+    return StorageError(f"{what}: PostgreSQL refused it, which is a defect in Tenuto {told}")
+
+
+def not_opened(error: BaseException, url: str) -> StorageError | SettingsError:
+    """The same for who opens a store: what a person must correct is an error of settings."""
+    if isinstance(error, _NOT_LET_IN):
+        return SettingsError(
+            f"the store {url!r} cannot be opened: PostgreSQL says {_words(error)!r}; correct the "
+            "user, password or database of its URL, or give the user its rights"
+        )
+    return translate(error, url, "open")
+
+
+def is_about_content(error: BaseException) -> bool:
+    """Whether an error may be the fault of single rows; a broken connection is not."""
+    if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError):
+        return False
+    return isinstance(error, CONTENT_ERRORS)
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,82 @@
+-- Statements for queues, in the form of queries.sql. A message in work has :in_work for the time
+-- when it is visible, which never comes.
+
+-- queue_list: how each queue stands
+SELECT name, sum(ready)::bigint AS ready, sum(waiting - ready)::bigint AS delayed,
+    sum(in_work)::bigint AS in_work, sum(failed)::bigint AS failed, min(oldest) AS oldest
+FROM (
+    SELECT queue AS name, count(*) FILTER (WHERE visible_at <= :now) AS ready,
+        count(*) FILTER (WHERE visible_at < :in_work) AS waiting,
+        count(*) FILTER (WHERE visible_at = :in_work) AS in_work, 0 AS failed,
+        min(visible_at) FILTER (WHERE visible_at <= :now) AS oldest
+    FROM hub.queued GROUP BY queue
+    UNION ALL
+    SELECT name, 0, 0, 0, count(*), NULL FROM hub.failed_delivery WHERE source = 'queue'
+    GROUP BY name) AS found
+GROUP BY name ORDER BY name;
+
+-- queue_messages: the next messages of a queue, as long as they fit, one at least
+SELECT message_id, queued_at, nullif(visible_at, :in_work) AS visible_at, attempts, cause, data
+FROM (
+    SELECT *, sum(octet_length(data)) OVER (
+            ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
+    FROM (SELECT * FROM hub.queued WHERE queue = :queue
+        ORDER BY visible_at, number LIMIT :limit) AS page) AS measured
+WHERE before < :most_bytes OR before = 0 ORDER BY measured.visible_at, number;
+
+-- queue_next: when the first message of a queue is ready, or was
+SELECT min(visible_at) FROM hub.queued WHERE queue = :queue AND visible_at < :in_work;
+
+-- queue_in_work: which messages of a queue are in work
+SELECT number, message_id, attempts FROM hub.queued
+WHERE queue = :queue AND visible_at = :in_work ORDER BY number;
+
+-- queue_done: messages are done with
+DELETE FROM hub.queued WHERE number = ANY (:numbers::bigint[]);
+
+-- queue_later: messages go back into their queue
+UPDATE hub.queued SET visible_at = one.visible_at, attempts = one.attempts
+FROM unnest(:numbers::bigint[], :visible::bigint[], :attempts::bigint[])
+    AS one (number, visible_at, attempts)
+WHERE queued.number = one.number;
+
+-- queue_fail: messages are put aside
+WITH gone AS (
+    DELETE FROM hub.queued USING unnest(:numbers::bigint[], :functions::text[], :times::bigint[],
+        :errors::text[]) WITH ORDINALITY AS one (number, function, failed_at, error, place)
+    WHERE queued.number = one.number
+    RETURNING place, queue, one.function, message_id, attempts, one.failed_at, one.error, cause,
+        data)
+INSERT INTO hub.failed_delivery (source, name, function, message_id, attempts, failed_at, error,
+    cause, content)
+SELECT 'queue', queue, function, message_id, attempts, failed_at, error, cause, data FROM gone
+ORDER BY place;
+
+-- queue_resumed: messages that were in work when their host ended, as they are taken again
+SELECT number, message_id, queued_at, attempts + 1 AS attempts, cause, data FROM hub.queued
+WHERE number = ANY (:numbers::bigint[]) AND visible_at = :in_work AND queue = :queue
+ORDER BY number;
+
+-- queue_page: messages that are ready, as they are taken, as long as they fit, one at least
+SELECT number, message_id, queued_at, attempts + 1 AS attempts, cause, data FROM (
+    SELECT *, sum(octet_length(data)) OVER (
+            ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
+    FROM (
+        SELECT * FROM hub.queued WHERE queue = :queue AND visible_at <= :now
+        ORDER BY visible_at, number LIMIT :limit) AS page) AS measured
+WHERE before < :most_bytes OR before = 0 ORDER BY visible_at, number;
+
+-- queue_take: messages are in work, and the attempt counts
+UPDATE hub.queued SET visible_at = :in_work, attempts = attempts + 1
+WHERE number = ANY (:numbers::bigint[]);
+
+-- queue_last: the newest message of a queue
+SELECT max(number) FROM hub.queued WHERE queue = :queue;
+
+-- queue_drop: delete messages of a queue by id
+DELETE FROM hub.queued WHERE queue = :queue AND message_id = ANY (:message_ids::text[]);
+
+-- queue_drop_all: delete messages of a queue up to one, some at a time
+DELETE FROM hub.queued WHERE number IN (
+    SELECT number FROM hub.queued WHERE queue = :queue AND number <= :last
+    ORDER BY visible_at, number LIMIT :limit);
