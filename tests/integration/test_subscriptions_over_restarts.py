@@ -331,3 +331,23 @@ async def test_one_death_makes_nothing_slow_and_after_a_second_only_what_ran_is_
         assert seen == set(range(40))
         assert most[0] == 4, "what did not run is run as always"
         assert await test.host.engine.storage.failed_deliveries() == []
+
+
+async def test_what_has_failed_and_waits_for_its_next_attempt_is_no_cause_of_deaths() -> None:
+    app, tried = App(), list[int]()
+
+    @app.subscribe("orders", retry=RetryPolicy(max_attempts=9, first_interval=timedelta(hours=1)))
+    async def note(event: Event) -> None:
+        tried.append(1)
+        if len(tried) < 6:
+            raise ValueError("not now")
+
+    async with TestHost(app) as test:
+        await test.client.publish("orders", 1)
+        for attempts in range(1, 6):
+            await test.idle()
+            assert len(tried) == attempts
+            await test.crash()
+            await test.advance(timedelta(hours=1))
+        assert len(tried) == 6
+        assert await test.host.engine.storage.failed_deliveries() == []

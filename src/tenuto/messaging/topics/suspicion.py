@@ -8,6 +8,7 @@ for ever (``one_never_takes_all``). One death alone slows nothing down.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -17,7 +18,7 @@ from tenuto.engine.program import Delivery, Trigger, TriggeredFunction
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import Place
 from tenuto.messaging.listening import ListenerMeans
-from tenuto.model.errors import TenutoError
+from tenuto.model.errors import StorageError, TenutoError
 
 _KEY: Final = "running/"
 
@@ -113,21 +114,34 @@ class Suspicion:
         try:
             await self._note(position)
             await function.run(delivery)
+        except Exception:
+            # It has failed, and its host lives: of a death in its pause it is not the cause.
+            self._left_alive(position)
+            with suppress(StorageError):
+                async with self._noting:
+                    await self._write()
+            raise
         finally:
-            self._running.discard(position)
-            self._suspects.discard(position)
+            self._left_alive(position)
+
+    def _left_alive(self, position: int) -> None:
+        self._running.discard(position)
+        self._suspects.discard(position)
+        self._deaths.pop(position, None)
 
     async def _note(self, position: int) -> None:
         """Note what runs, this one among it; those that begin at once share a note."""
         async with self._noting:
-            if position in self._noted:
-                return
-            running = set(self._running)
-            found = [Running(one, self._deaths.get(one, 0)) for one in sorted(running)]
-            text = msgspec.json.encode(found).decode()
-            self._noted = set()
-            await self._means.storage.write_note(self._lease, self._key, text)
-            self._noted = running
+            if position not in self._noted:
+                await self._write()
+
+    async def _write(self) -> None:
+        running = set(self._running)
+        found = [Running(one, self._deaths.get(one, 0)) for one in sorted(running)]
+        self._noted = set()
+        text = msgspec.json.encode(found).decode()
+        await self._means.storage.write_note(self._lease, self._key, text)
+        self._noted = running
 
 
 class Suspected(Struct, frozen=True):
