@@ -212,7 +212,7 @@ async def test_no_more_waits_than_may_and_what_an_orchestration_publishes_is_a_d
             await until_given(is_empty)
         assert engine.outside.waiting()["hub"].bytes == 0
         newest = (await engine.storage.dead_letters())[-1]
-        await upkeep_of(store).redrive(newest.message_id)
+        await upkeep_of(store).redrive_letters([newest.message_id])
         assert [one.data for one in await events(both.hub.host, "readings", 4)] == [0, 1, 2, 4]
         (left,) = await engine.storage.dead_letters()
         with pytest.raises(NoSuchLinkError, match=r"no link 'nowhere' here .there are: hub."):

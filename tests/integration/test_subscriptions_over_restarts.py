@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tenuto import App, Event, RetryPolicy, StorageUnavailableError
-from tenuto.engine.topic_ports import SubscriptionStanding
+from tenuto.engine.topic_ports import Redriven, SubscriptionStanding
 from tenuto.messaging.topics import listener
 from tenuto.testing import TestHost
 from tests.support.waiting import until
@@ -70,7 +70,9 @@ async def test_what_was_given_back_has_its_attempts_counted_over_restarts_too() 
         for rounds in (1, 2):
             assert len(tried) == 3 * rounds
             gateway = test.host.client.gateway
-            assert await gateway.redrive([(await gateway.failed_deliveries())[0].number]) == 1
+            assert await gateway.redrive(
+                [(await gateway.failed_deliveries())[0].number]
+            ) == Redriven(1)
             for _ in range(3):
                 await test.restart()
                 await test.advance(10 * SECOND)

@@ -14,6 +14,7 @@ from tenuto.engine.batch import Posted
 from tenuto.engine.engine import Engine
 from tenuto.engine.outside import not_over_links
 from tenuto.engine.partition import Partition
+from tenuto.engine.topic_ports import Redriven
 from tenuto.model.errors import (
     InstanceNotFoundError,
     StorageUnavailableError,
@@ -103,17 +104,17 @@ class Commands:
         self._engine.schedule_pump()
         await answer.future
 
-    async def redrive(self, numbers: Sequence[int]) -> int:
-        """Give failed deliveries back to their functions, with all attempts; how many there were.
+    async def redrive(self, numbers: Sequence[int]) -> Redriven:
+        """Give failed deliveries back to their functions, with all attempts.
 
         Raises:
             StorageUnavailableError: the store cannot write now.
         """
         self._check_open()
-        count = await self._engine.storage.redrive(numbers, self.now())
+        redriven = await self._engine.storage.redrive(numbers, self.now())
         for tell in self._engine.on_fed:
             tell()
-        return count
+        return redriven
 
     async def drop_failed(self, numbers: Sequence[int]) -> int:
         """Delete failed deliveries; how many there were.

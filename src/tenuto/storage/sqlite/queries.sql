@@ -423,6 +423,12 @@ FROM dead_letter WHERE number = :number;
 -- dead_letter_number: the number of the newest dead letter with this message id
 SELECT max(number) FROM dead_letter WHERE message_id = :message_id;
 
+-- all_dead_letters: the numbers of all dead letters, the oldest first
+SELECT json_group_array(number) FROM (SELECT number FROM dead_letter ORDER BY number);
+
+-- is_dead_letter: whether a dead letter is still there
+SELECT 1 FROM dead_letter WHERE number = :number;
+
 -- drop_dead_letters: delete dead letters by message id, or all of them
 DELETE FROM dead_letter
 WHERE :ids IS NULL OR message_id IN (SELECT value FROM json_each(:ids));
