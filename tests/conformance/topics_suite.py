@@ -19,6 +19,7 @@ from tenuto.engine.topic_ports import (
     SubscriptionStanding,
     TopicMatch,
     TopicNews,
+    Tried,
     WaitPage,
 )
 from tenuto.model.causes import message_cause
@@ -251,6 +252,7 @@ class TopicsSuite(StorageFixtures):
                 oldest=3_000,
                 failed=1,
                 updated_at=5,
+                is_served=True,
             ),
             SubscriptionStanding(
                 name="mail",
@@ -260,8 +262,84 @@ class TopicsSuite(StorageFixtures):
                 oldest=None,
                 failed=0,
                 updated_at=6,
+                is_served=True,
             ),
         ]
+
+    async def test_what_was_given_back_is_behind_until_it_is_done_with(self, owner: Owner) -> None:
+        storage, lease = owner.storage, owner.leases[0]
+        await owner.commit(published=[event("e1", published_at=1_000)])
+        place = Place("billing", "orders", await storage.last_position())
+        failed = [put_aside(1, message_id="e1"), put_aside(2, name="bills"), put_aside(3)]
+        await storage.write_progress(lease, [Progress(place=place, at=5, failed=failed)])
+        numbers = [one.number for one in await storage.failed_deliveries()]
+        assert await storage.redrive(numbers[:2], DAY) == Redriven(2)
+        (standing,) = await storage.subscriptions()
+        assert (standing.lag, standing.given_back, standing.failed) == (1, 1, 1)
+        assert standing.oldest == 1_000
+        positions = [one.position for one in await storage.redeliveries("billing", 0, 10, PLENTY)]
+        done = Progress(place=place, at=6, redelivered=positions)
+        await storage.write_progress(lease, [done])
+        (standing,) = await storage.subscriptions()
+        assert (standing.lag, standing.given_back, standing.oldest) == (0, 0, None)
+
+    async def test_a_subscription_has_a_place_in_each_topic(self, owner: Owner) -> None:
+        storage, lease = owner.storage, owner.leases[0]
+        await owner.commit(published=[event("a"), event("b", "bills")])
+        there, here = Place("billing", "orders", 0), Place("billing", "bills", 2)
+        other = Place("mail", "bills", 0)
+        await storage.write_progress(
+            lease, [Progress(place=one, at=5) for one in (there, here, other)]
+        )
+        found = {one.topic: one for one in await storage.places(["billing"])}
+        assert found == {"orders": there, "bills": here}
+        standings = await storage.subscriptions()
+        assert [(one.name, one.topic, one.lag) for one in standings] == [
+            ("billing", "bills", 0),
+            ("billing", "orders", 1),
+            ("mail", "bills", 1),
+        ]
+        failed = [
+            put_aside(1),
+            put_aside(2, name="bills"),
+            put_aside(3),
+            put_aside(4, name="bills"),
+        ]
+        await storage.write_progress(lease, [Progress(place=here, at=6, failed=failed)])
+        await storage.redrive([one.number for one in await storage.failed_deliveries()][:2], DAY)
+        assert await storage.remove_subscription("billing", "orders")
+        assert not await storage.remove_subscription("billing", "orders")
+        assert await storage.places(["billing"]) == [here]
+        assert [one.name for one in await storage.failed_deliveries()] == ["bills"]
+        assert [one.topic for one in await storage.redeliveries("billing", 0, 10, PLENTY)] == [
+            "bills"
+        ]
+        assert await storage.remove_subscription("billing")
+        assert [one.name for one in await storage.subscriptions()] == ["mail"]
+
+    async def test_who_has_written_a_place_last_serves_it(self, owner: Owner) -> None:
+        storage, lease = owner.storage, owner.leases[0]
+        for name in ("billing", "mail"):
+            place = Place(name, "orders", 0, tried=(Tried(1, 2, 3), Tried(-1, 1, 9)), is_full=True)
+            await storage.write_progress(lease, [Progress(place=place, at=5)])
+            assert await storage.places([name]) == [place]
+        standings = await storage.subscriptions()
+        assert {(one.is_served, one.retrying, one.is_full) for one in standings} == {
+            (True, 2, True)
+        }
+        second = await Owner.of(storage, "second")
+        assert not any(one.is_served for one in await storage.subscriptions())
+        again = Progress(place=Place("mail", "orders", 1), at=6)
+        await storage.write_progress(second.leases[0], [again])
+        assert {
+            one.name: (one.is_served, one.retrying, one.is_full)
+            for one in await storage.subscriptions()
+        } == {
+            "billing": (False, 2, True),
+            "mail": (True, 0, False),
+        }
+        await storage.release(second.leases)
+        assert not any(one.is_served for one in await storage.subscriptions())
 
     async def test_a_subscription_is_removed_with_what_was_put_aside_for_it(
         self, owner: Owner

@@ -210,7 +210,7 @@ async def test_correlation() -> None:
         await host.client.publish("flights", {"amount": 320}, key="lyon", event_id="flight-lyon-7")
         await host.client.publish("flights", {"amount": 320}, key="lyon", event_id="flight-lyon-7")
         await host.advance(timedelta(seconds=1))
-        handle = host.client.handle("expense_report-lyon")
+        handle = host.client.handle("expense_report:lyon")
         assert await handle.result() == 500
 
 

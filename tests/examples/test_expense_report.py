@@ -28,7 +28,7 @@ async def test_whatever_comes_first_each_trip_has_one_report(
     await test.advance(timedelta(seconds=1))
     for number in range(len(ORDERS)):
         handle = test.client.handle_of(
-            f"expense_report-trip-{number}", expense_report.expense_report
+            f"expense_report:trip-{number}", expense_report.expense_report
         )
         assert await handle.result() == Report(f"trip-{number}", 500, [])
     paid = capsys.readouterr().out.splitlines()
@@ -41,7 +41,7 @@ async def test_what_never_comes_is_missing(test: TestHost) -> None:
     await booked(test.client, HOTELS, "lyon", 180)
     await test.advance(timedelta(seconds=1))
     await test.advance(timedelta(days=29))
-    handle = test.client.handle_of("expense_report-lyon", expense_report.expense_report)
+    handle = test.client.handle_of("expense_report:lyon", expense_report.expense_report)
     assert not (await handle.status()).runtime_status.is_finished
     await test.advance(timedelta(days=2))
     assert await handle.result() == Report("lyon", 180, [FLIGHTS])

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -215,13 +216,13 @@ def test_a_flow_is_one_tree_from_any_place_in_it(
     assert lines[0] == "event orders/o-2"
     for words in (
         "PUT ASIDE by orders.bill after 1 attempt: ValueError: cannot be billed",
-        "instance orders.ship-o-2 (ship) Failed: ValueError: cannot be shipped",
+        "instance orders.ship:o-2 (ship) Failed: ValueError: cannot be shipped",
     ):
         assert any(words in one for one in lines)
     assert any("(box) Completed" in one and one.startswith(("│  ├─", "   ├─")) for one in lines)
     assert any("event mails/mail-2" in one for one in lines)
     assert len(lines) == 6
-    for other in ("mails/mail-2", "orders.ship-o-2"):
+    for other in ("mails/mail-2", "orders.ship:o-2"):
         found, _ = run(capsys, "flow", other)
         assert forms(found)[0] == "event orders/o-2"
         assert sum("<- asked for" in one for one in found.splitlines()) == 1
@@ -240,7 +241,7 @@ def test_a_flow_whose_beginning_is_gone_says_so(
     asyncio.run(_forget_orders())
     out, _ = run(capsys, "flow", "mails/mail-1")
     assert out.splitlines()[0].startswith("event orders/o-1 (gone: ")
-    assert "instance orders.ship-o-1 (ship) Completed" in out
+    assert "instance orders.ship:o-1 (ship) Completed" in out
 
 
 async def _forget_orders() -> None:
@@ -258,6 +259,12 @@ async def _forget_orders() -> None:
 @pytest.fixture
 def served(folder: Path) -> Iterator[str]:
     """A host on that store, in a thread of its own: commands of this one ask it."""
+    with serving(app) as url:
+        yield url
+
+
+@contextmanager
+def serving(app: App) -> Iterator[str]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -290,9 +297,12 @@ def test_a_host_answers_the_same(capsys: pytest.CaptureFixture[str], served: str
         assert time.monotonic() < deadline
     assert run(capsys, "topics", "drop", "--all", "--yes", *place)[0] == "deleted 2 deliveries\n"
     run(capsys, "topics", "remove", "nobody", "--yes", *place, code=2)
-    run(capsys, "topics", "remove", "shipped.tell", "--yes", *place)
+    _, said = run(capsys, "topics", "remove", "shipped.tell", "--yes", *place, code=2)
+    assert "a host serves subscription 'shipped.tell' of topic 'shipped'" in said
+    _, said = run(capsys, "topics", "remove", "shipped.tell", "--yes", code=2)
+    assert "a host serves subscription 'shipped.tell'" in said
     names = [one["name"] for one in document(capsys, "topics", "list", *place)["subscriptions"]]
-    assert names == ["orders.bill", "orders.ship"]
+    assert names == ["orders.bill", "orders.ship", "shipped.tell"]
     assert run(capsys, "topics", "publish", "x", "1", "--id", "x-1", *place)[0] == "x-1\n"
 
 
@@ -311,6 +321,37 @@ def test_what_is_drawn_keeps_to_a_narrow_terminal(folder: Path) -> None:
         lines = click.unstyle(text).splitlines()
         assert max(map(len, lines)) <= 50, text
         assert len(lines) > 6
+
+
+def test_no_silent_drop_what_is_given_back_to_nobody_is_told_of(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    renamed = App()
+
+    @renamed.subscribe("orders")
+    async def bill_customer(event: Event) -> None: ...
+
+    nobody = "no host that runs has orders.bill of topic orders"
+    with serving(renamed) as url:
+        for place in ((), ("--url", url)):
+            out, said = run(capsys, "topics", "redrive", "1" if place else "2", *place)
+            assert (out, nobody in said) == ("gave back 1 delivery\n", True)
+        out, said = run(capsys, "topics", "list")
+        assert ["orders.bill", "2"] in [line.split()[:2] for line in out.splitlines()]
+        assert nobody in said
+        assert "orders.ship" not in said, "it is not behind"
+        (finding,) = [text for level, text in findings(capsys) if level == "wrong"]
+        assert "orders.bill of topic orders: 2 events wait" in finding
+        assert "no host that runs has it" in finding
+        run(capsys, "topics", "remove", "orders.bill_customer", "--yes", code=2)
+        run(capsys, "topics", "remove", "orders.bill", "--topic", "mails", "--yes", code=2)
+        run(capsys, "topics", "remove", "orders.bill", "--topic", "orders", "--yes", *place)
+        found = document(capsys, "topics", "list")["subscriptions"]
+        assert [(one["name"], one["isServed"]) for one in found] == [
+            ("orders.bill_customer", True),
+            ("orders.ship", False),
+            ("shipped.tell", False),
+        ]
 
 
 def test_the_doctor_names_what_was_put_aside(

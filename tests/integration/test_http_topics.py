@@ -1,5 +1,7 @@
 """Topics, subscriptions and flows over HTTP: who may ask, and what is refused."""
 
+from pathlib import Path
+
 import httpx2
 import pytest
 
@@ -37,9 +39,30 @@ async def test_who_may_look_and_who_may_forget() -> None:
         assert [one["ref"] for one in flow.json()["items"]] == ["event:orders/o-1"]
         path = "/admin/subscriptions/note"
         assert (await http.delete(path, headers=keyed(OPERATE_KEY))).status_code == 403
-        assert (await http.delete(path, headers=keyed(ADMIN_KEY))).json() == {"count": 1}
+        refused = await http.delete(path, headers=keyed(ADMIN_KEY))
+        assert (refused.status_code, refused.json()["code"]) == (400, "TN-1100")
+        assert "a host serves subscription 'note' of topic 'orders'" in refused.json()["message"]
+        path = "/admin/subscriptions/nobody"
         assert (await http.delete(path, headers=keyed(ADMIN_KEY))).json() == {"count": 0}
         assert (await http.get("/admin/topics")).status_code == 401
+
+
+async def test_a_subscription_that_no_host_has_is_forgotten(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hub.db"
+    settings = Settings(storage=url, http=HttpSettings(port=0, keys=KEYS))
+    async with Server(app, settings=settings):
+        pass
+    async with (
+        Server(App(), settings=settings) as server,
+        httpx2.AsyncClient(base_url=server.url, headers=keyed(ADMIN_KEY)) as http,
+    ):
+        (standing,) = (await http.get("/admin/subscriptions")).json()
+        assert (standing["name"], standing["isServed"]) == ("note", False)
+        path = "/admin/subscriptions/note"
+        assert (await http.delete(path, params={"topic": "bills"})).json() == {"count": 0}
+        assert (await http.delete(path, params={"topic": "a#b"})).status_code == 400
+        assert (await http.delete(path, params={"topic": "orders"})).json() == {"count": 1}
+        assert (await http.get("/admin/subscriptions")).json() == []
 
 
 @pytest.mark.parametrize(

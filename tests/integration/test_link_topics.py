@@ -234,7 +234,7 @@ async def test_no_more_waits_than_may_and_what_an_orchestration_publishes_is_a_d
         assert [one.data for one in await events(both.hub.host, "readings", 4)] == [0, 1, 2, 4]
         (left,) = await engine.storage.dead_letters()
         with pytest.raises(NoSuchLinkError, match=r"no link 'nowhere' here .there are: hub."):
-            await upkeep_of(store).redrive(left.message_id)
+            await upkeep_of(store).redrive_letters([left.message_id])
 
 
 async def test_what_is_published_with_something_that_no_store_holds_counts_as_nothing() -> None:

@@ -31,6 +31,9 @@ from tenuto.engine.ports import Storage
 from tenuto.engine.rows import InboxRow
 from tenuto.model.events import SubOrchestrationInstanceCreated
 from tenuto.orchestration.session import Session
+from tenuto.storage.postgres import PostgresStorage
+from tenuto.storage.postgres.statements import quoted
+from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import CRASH_POINTS, CrashAt, TestHost
 from tests.support.held import holding
 from tests.support.histories import check_invariants, kinds
@@ -64,6 +67,17 @@ def functions(app: App) -> None:
 
 def storage_of(test: TestHost) -> Storage:
     return test.host.engine.storage
+
+
+async def run_sql(storage: Storage, statement: str) -> None:
+    """Change something behind the host's back; tables are named as in PostgreSQL's statements."""
+    if isinstance(storage, SqliteStorage):
+        plain = statement.replace("hub.", "")
+        await storage._write(lambda writer: writer.connection.execute(plain))
+    else:
+        assert isinstance(storage, PostgresStorage)
+        named = statement.replace("hub.", f"{quoted(storage._address.schema)}.")
+        await storage._write(lambda session: session.wire.execute(named))
 
 
 def commit_before_the_next_turn(test: TestHost) -> None:
@@ -529,11 +543,10 @@ async def test_an_instance_whose_history_is_damaged_keeps_nobody_else_from_work(
     sound = [await test.start("nap", 60, instance_id=f"sound-{n}") for n in range(3)]
     await test.idle()
     storage = storage_of(test)
-    await storage._write(
-        lambda writer: writer.connection.execute(
-            """UPDATE history SET events = '[{"type":"Nonsense"}]'
-            WHERE iid = (SELECT iid FROM instance WHERE instance_id = 'broken')"""
-        )
+    await run_sql(
+        storage,
+        """UPDATE hub.history SET events = '[{"type":"Nonsense"}]'
+        WHERE iid = (SELECT iid FROM hub.instance WHERE instance_id = 'broken')""",
     )
     await test.crash()
     assert [await one.result() for one in sound] == ["slept 60 s"] * 3
@@ -542,11 +555,7 @@ async def test_an_instance_whose_history_is_damaged_keeps_nobody_else_from_work(
         await broken.terminate()
     names = [one.instance_id async for one in test.client.query(InstanceFilter(id_prefix="b"))]
     assert names == ["broken"]
-    await storage._write(
-        lambda writer: writer.connection.execute(
-            "DELETE FROM instance WHERE instance_id = 'broken'"
-        )
-    )
+    await run_sql(storage, "DELETE FROM hub.instance WHERE instance_id = 'broken'")
     test.problems.clear()
 
 

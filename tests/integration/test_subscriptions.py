@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -21,7 +21,7 @@ from tenuto import (
     SyncClient,
 )
 from tenuto.engine.topic_ports import Redriven, SubscriptionStanding
-from tenuto.host.native_subscriptions import EventFilter
+from tenuto.host.event_filters import EventFilter
 from tenuto.model.topics import StoredEvent
 from tenuto.testing import TestHost
 from tests.support.waiting import until
@@ -378,8 +378,8 @@ async def test_each_event_starts_an_orchestration_once(app: App) -> None:
         await test.idle()
         await test.client.publish("orders", Order(8), event_id="o-7")  # the same event
         await test.idle()
-        assert await test.client.handle("orders.ship-o-7").result() == 7
-        assert await test.client.handle("whole-o-7").result() == "o-7"
+        assert await test.client.handle("orders.ship:o-7").result() == 7
+        assert await test.client.handle("whole:o-7").result() == "o-7"
         assert len(test.observer.ended) == 2
 
 
@@ -397,11 +397,71 @@ async def test_the_first_event_of_a_key_starts_one_and_the_others_find_it(app: A
         await test.idle()
         await test.client.publish("flights", "f", key="lyon", event_id="f")
         await test.client.publish("flights", "f", key="lyon", event_id="f")
-        assert await test.client.handle("trip-lyon").result() == ["lyon", "f", "h"]
+        assert await test.client.handle("trip:lyon").result() == ["lyon", "f", "h"]
         await test.client.publish("hotels", "never", key="rome")
         await test.idle()
         with pytest.raises(OrchestrationFailedError, match="TimeoutError"):
-            await test.client.handle("trip-rome").result()
+            await test.client.handle("trip:rome").result()
+
+
+async def test_instances_of_two_subscriptions_never_meet(app: App) -> None:
+    @app.subscribe("a", name="orders")
+    @app.orchestrator
+    async def one(ctx: Context, event: Event) -> str:
+        return f"one {event.id}"
+
+    @app.subscribe("b", name="orders-eu")
+    @app.orchestrator
+    async def two(ctx: Context, event: Event) -> str:
+        return f"two {event.id}"
+
+    @app.subscribe("c", name="orders:eu")
+    @app.orchestrator
+    async def three(ctx: Context, event: Event) -> str:
+        return f"three {event.id}"
+
+    async with TestHost(app) as test:
+        for topic, event_id in (("a", "eu-5"), ("b", "5"), ("a", "eu:5"), ("c", "5")):
+            await test.client.publish(topic, 1, event_id=event_id)
+        await test.idle()
+        assert await test.client.handle("orders:eu-5").result() == "one eu-5"
+        assert await test.client.handle("orders-eu:5").result() == "two 5"
+        assert await test.client.handle("orders:eu:5").result() == "one eu:5"
+        assert await test.client.handle("orders%3Aeu:5").result() == "three 5"
+
+
+async def test_no_silent_drop_an_event_whose_instance_id_something_else_has_is_put_aside(
+    app: App,
+) -> None:
+    once = RetryPolicy(max_attempts=1, first_interval=SECOND)
+
+    @app.orchestrator
+    async def mine(ctx: Context) -> None: ...
+
+    @app.subscribe("orders", retry=once)
+    @app.orchestrator
+    async def ship(ctx: Context, order: int) -> int:
+        return order
+
+    @app.subscribe("trips", instance_per="key", retry=once)
+    @app.orchestrator
+    async def trip(ctx: Context, key: str) -> str:
+        return key
+
+    async with TestHost(app) as test:
+        await test.client.start(mine, instance_id="orders.ship:1")
+        await test.client.start(ship, 7, instance_id="orders.ship:2")
+        await test.client.start(mine, instance_id="trip:rome")
+        await test.client.start(trip, "lyon", instance_id="trip:lyon")
+        for number in (1, 2, 3):
+            await test.client.publish("orders", number, event_id=str(number))
+        for key in ("rome", "lyon"):
+            await test.client.publish("trips", 1, event_id=key, key=key)
+        await test.idle()
+        failed = await test.host.engine.storage.failed_deliveries()
+        assert sorted(one.message_id for one in failed) == ["1", "2", "rome"]
+        assert all("is taken by another instance" in one.error for one in failed)
+        assert await test.client.handle("orders.ship:3").result() == 3
 
 
 async def test_an_event_without_a_key_that_needs_one_is_put_aside(app: App) -> None:
@@ -451,6 +511,66 @@ def test_what_is_refused_where_it_is_decorated() -> None:
     assert f"{__file__}:" in refused(plain, "a/b")
     whole = RetryPolicy(max_attempts=2, first_interval=SECOND, timeout=SECOND)
     assert "retry_if and timeout are for calls" in refused(plain, retry=whole)
+
+
+def test_an_orchestrator_that_cannot_be_started_as_it_is_written_is_refused() -> None:
+    async def of_a_number(ctx: Context, key: int) -> None: ...
+
+    async def of_an_event(ctx: Context, key: Event) -> None: ...
+
+    async def of_two(ctx: Context, key: str, other: int) -> None: ...
+
+    async def of_an_event_and_more(ctx: Context, event: Event, other: int) -> None: ...
+
+    async def of_more_and_an_event(ctx: Context, other: int, event: Event) -> None: ...
+
+    async def of_unknown(ctx: Context, key: "Unknown") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    def started(function: Callable[..., Any], **options: Any) -> str:
+        return refused(App().orchestrator(function), **options)
+
+    for function in (of_a_number, of_an_event):
+        assert "parameter 'key'; annotate it as str" in started(function, instance_per="key")
+    assert "the key alone, and parameter 'other'" in started(of_two, instance_per="key")
+    assert "the event alone, and parameter 'other'" in started(of_an_event_and_more)
+    assert "'event' must be the only one" in started(of_more_and_an_event)
+    assert f"{__file__}:" in started(of_unknown)
+
+
+async def test_what_an_orchestrator_can_be_started_with_is_taken(app: App, seen: list[Any]) -> None:
+    @app.subscribe("flights", instance_per="key")
+    @app.orchestrator
+    async def trip(ctx: Context, key: str | None, other: int = 3) -> None:
+        seen.append((key, other))
+
+    @app.subscribe("flights", instance_per="key")
+    @app.orchestrator
+    async def literal(ctx: Context, key: Literal["lyon"]) -> None:
+        seen.append(key)
+
+    @app.subscribe("flights")
+    @app.orchestrator
+    async def fields(ctx: Context, number: int, seats: list[int]) -> None:
+        seen.append((number, seats))
+
+    @app.subscribe("flights")
+    @app.orchestrator
+    async def whole(ctx: Context, event: Event | None) -> None:
+        assert event is not None
+        seen.append(event.id)
+
+    @app.subscribe("flights")
+    async def optional(event: Event | None = None, client: Client | None = None) -> None:
+        assert event is not None
+        seen.append((event.key, type(client)))
+
+    async with TestHost(app) as test:
+        data = {"number": 7, "seats": [1]}
+        await test.client.publish("flights", data, key="lyon", event_id="f-1")
+        await test.idle()
+        assert await test.host.engine.storage.failed_deliveries() == []
+    expected: list[Any] = [("lyon", 3), "lyon", (7, [1]), "f-1", ("lyon", Client)]
+    assert sorted(map(repr, seen)) == sorted(map(repr, expected))
 
 
 def test_a_name_is_given_once() -> None:

@@ -130,7 +130,7 @@ async def test_what_is_given_back_is_read_by_bytes_and_each_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(listener, "_PAGE_BYTES", 25_000)
-    monkeypatch.setattr(listener, "_MOST_BYTES_AHEAD", 25_000)
+    monkeypatch.setattr(listener, "_MOST_BYTES_LOADED", 25_000)
     app, read, seen = App(), list[list[int]](), list[int]()
     is_broken, go_on = True, asyncio.Event()
 
@@ -192,3 +192,40 @@ async def test_what_many_subscriptions_note_at_once_shares_transactions(
         assert {one.lag for one in await storage.subscriptions()} == {0}
         assert sum(sizes) == 100
         assert len(sizes) < 20
+
+
+async def test_no_silent_drop_what_is_given_back_is_delivered_whatever_the_filter_says_by_now() -> (
+    None
+):
+    app, seen, countries = App(), list[Any](), {"de"}
+
+    @app.subscribe("orders", retry=ONCE, filter=lambda event: event.data in countries)
+    async def note(event: Event) -> None:
+        if countries == {"de"}:
+            raise ValueError("broken")
+        seen.append(event.data)
+
+    async with TestHost(app) as test:
+        await test.client.publish("orders", "de")
+        await test.idle()
+        countries.clear()
+        assert await test.host.client.gateway.redrive([1]) == Redriven(1)
+        await test.idle()
+    assert seen == ["de"]
+
+
+async def test_a_filter_that_gives_a_coroutine_lets_the_event_through_and_is_told_of() -> None:
+    app, seen = App(), list[Any]()
+
+    async def later(_id: str) -> bool:
+        return False
+
+    @app.subscribe("orders", filter=lambda event: later(event.id))  # type: ignore[arg-type]
+    async def note(event: Event) -> None:
+        seen.append(event.data)
+
+    async with TestHost(app) as test:
+        await test.client.publish("orders", 1)
+        await test.idle()
+        assert "it gives a coroutine" in test.problems[0][1]
+    assert seen == [1]

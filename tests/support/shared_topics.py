@@ -60,7 +60,7 @@ class SharedTopics:
         self.last_position = 0
         self.events: dict[tuple[str, str], StoredEvent] = {}
         self.queues = SharedQueues()
-        self.places: dict[str, tuple[Place, int]] = {}
+        self.places: dict[tuple[str, str], tuple[Place, int, Lease]] = {}
         self.failed: dict[int, FailedDelivery] = {}
         self.last_failed = 0
         self.redeliveries: dict[int, Redelivery] = {}
@@ -150,22 +150,34 @@ class SharedTopics:
         """The events of all topics after a position, oldest first."""
         return sorted((one for one in self.events.values() if one.position > cursor), key=_position)
 
-    def subscription_standing(self, name: str) -> SubscriptionStanding:
-        place, updated_at = self.places[name]
+    def subscription_standing(
+        self, place: Place, updated_at: int, *, is_served: bool
+    ) -> SubscriptionStanding:
+        name = place.name
         behind = [
             one for one in self.of(place.topic, place.position) if one.position not in place.done
         ]
+        given_back = [
+            one.event
+            for one in self.redeliveries.values()
+            if (one.subscription, one.event.topic) == (name, place.topic)
+        ]
+        times = [one.published_at for one in (*behind[:1], *given_back)]
         return SubscriptionStanding(
             name=name,
             topic=place.topic,
             position=place.position,
-            lag=len(behind),
-            oldest=behind[0].published_at if behind else None,
+            lag=len(behind) + len(given_back),
+            oldest=min(times, default=None),
             failed=sum(
                 (one.source, one.name, one.function) == ("topic", place.topic, name)
                 for one in self.failed.values()
             ),
             updated_at=updated_at,
+            given_back=len(given_back),
+            retrying=len(place.tried),
+            is_full=place.is_full,
+            is_served=is_served,
         )
 
     def flow(self) -> list[FlowEvent]:
@@ -226,8 +238,11 @@ class SharedTopicStorage:
     # --- reading ----------------------------------------------------------------------------------
 
     async def subscriptions(self) -> list[SubscriptionStanding]:
-        kept = await self._topics()
-        return [kept.subscription_standing(name) for name in sorted(kept.places)]
+        hub = await self._turn()
+        return [
+            hub.topics.subscription_standing(place, at, is_served=hub.holds(lease))
+            for _, (place, at, lease) in sorted(hub.topics.places.items())
+        ]
 
     async def events(
         self, topic: str, after: int, limit: int, most_bytes: int
@@ -387,7 +402,7 @@ class SharedTopicStorage:
 
     async def places(self, names: Sequence[str]) -> list[Place]:
         kept = await self._topics()
-        return [kept.places[name][0] for name in names if name in kept.places]
+        return [place for place, _, _ in kept.places.values() if place.name in names]
 
     async def redeliveries(
         self, name: str, after: int, limit: int, most_bytes: int
@@ -402,7 +417,7 @@ class SharedTopicStorage:
         if not hub.holds(lease):
             raise FencedError("the partition is another host's", [lease.partition])
         for one in progress:
-            hub.topics.places[one.place.name] = one.place, one.at
+            hub.topics.places[one.place.name, one.place.topic] = one.place, one.at, lease
             hub.topics.put_aside(one.failed, one.redelivered)
 
     async def write_notes(
@@ -418,17 +433,22 @@ class SharedTopicStorage:
         hub.notes.update(notes)
         hub.topics.put_aside(failed, redelivered)
 
-    async def remove_subscription(self, name: str) -> bool:
+    async def remove_subscription(self, name: str, topic: str | None = None) -> bool:
         kept = await self._topics()
         kept.failed = {
             number: one
             for number, one in kept.failed.items()
-            if (one.source, one.function) != ("topic", name)
+            if (one.source, one.function) != ("topic", name) or topic not in {None, one.name}
         }
         kept.redeliveries = {
-            number: one for number, one in kept.redeliveries.items() if one.subscription != name
+            number: one
+            for number, one in kept.redeliveries.items()
+            if one.subscription != name or topic not in {None, one.event.topic}
         }
-        return kept.places.pop(name, None) is not None
+        gone = [key for key in kept.places if key[0] == name and topic in {None, key[1]}]
+        for key in gone:
+            del kept.places[key]
+        return bool(gone)
 
     async def trim(self, topic: str, point: TrimPoint, limit: int) -> Trimmed:
         kept = await self._topics()
@@ -439,7 +459,7 @@ class SharedTopicStorage:
         ]
         unread = {
             place.name: count
-            for place, _ in kept.places.values()
+            for place, _, _ in kept.places.values()
             if place.topic == topic
             and (
                 count := sum(

@@ -12,14 +12,16 @@ from tenuto.model.errors import InputError
 _SHOWN: Final = 10
 
 
-async def check_subscription(connection: Connection, name: str) -> None:
-    """See that there is such a subscription.
+async def check_subscription(connection: Connection, name: str, topic: str | None = None) -> None:
+    """See that there is such a subscription, of this topic if one is given.
 
     Raises:
         InputError: there is none.
     """
-    known = [one.name for one in await connection.gateway.topics.subscriptions()]
-    _check(name, known, f"there is no subscription {name!r}", "there are")
+    found = await connection.gateway.topics.subscriptions()
+    known = [one.name for one in found if topic in {None, one.topic}]
+    of = "" if topic is None else f" of topic {topic!r}"
+    _check(name, known, f"there is no subscription {name!r}{of}", "there are")
 
 
 async def check_topic(connection: Connection, name: str) -> None:

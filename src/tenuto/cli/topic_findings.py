@@ -13,6 +13,12 @@ from tenuto.model.timing import MICROSECONDS, Microseconds
 LATE: Final[Microseconds] = 10 * 60 * MICROSECONDS
 """An event that waits longer than this for a running host is told of."""
 
+FULL: Final = (
+    "has read as many events as it may beyond one that is tried again or still runs, and reads no "
+    "further before that is done with"
+)
+"""Of a subscription whose place is full."""
+
 
 def subscription_findings(
     found: Sequence[SubscriptionStanding], around: Surroundings
@@ -38,7 +44,8 @@ def subscription_findings(
 
 
 def _behind(one: SubscriptionStanding, around: Surroundings) -> Finding | None:
-    if one.oldest is None or around.now - one.oldest <= LATE:
+    is_lost = one.given_back > 0 and not one.is_served and around.has_host
+    if one.oldest is None or not (is_lost or one.is_full or around.now - one.oldest > LATE):
         return None
     events = "1 event waits" if one.lag == 1 else f"{one.lag:,} events wait"
     name = one_line(one.name)
@@ -48,18 +55,32 @@ def _behind(one: SubscriptionStanding, around: Surroundings) -> Finding | None:
     )
     if not around.has_host:
         return _topics(Level.NOTE, text, "they are delivered when a host runs that has it")
+    removing = command("topics remove", one.name, options=(f"--topic={one.topic}", *around.place))
+    if not one.is_served:
+        return _topics(
+            Level.WRONG,
+            f"{text}; no host that runs has it",
+            f"run an app that has it, under that name; if none has it any more: {removing}",
+        )
+    if one.is_full:
+        return _topics(
+            Level.WRONG,
+            f"{text}; it {FULL}",
+            "the host's log tells which; with fewer attempts or shorter pauses (retry= of the "
+            "subscription) it is put aside sooner",
+        )
     if around.now - one.updated_at <= LATE:
         advice = (
             "its place moves: it catches up, or its function is slow or fails; the host's log "
             "tells, and concurrency= of the subscription lets more run at once"
         )
         return _topics(Level.NOTE, text, advice)
-    removing = command("topics remove", one.name, options=around.place)
+    failing = f"; {_events(one.retrying)} failed, and tried again" if one.retrying else ""
     return _topics(
         Level.WRONG,
-        f"{text}; its place has not moved for {duration(around.now - one.updated_at)}: no host "
-        "serves it, or its function hangs or fails all the time",
-        f"run an app that has it; if none has it any more: {removing}",
+        f"{text}; its place has not moved for {duration(around.now - one.updated_at)}: its "
+        f"function hangs, or waits long for another attempt{failing}",
+        "the host's log tells what failed",
     )
 
 

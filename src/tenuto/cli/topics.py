@@ -19,6 +19,7 @@ from tenuto.cli.failed_deliveries import (
 from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.cli.known_names import check_subscription, check_topic
+from tenuto.cli.topic_findings import FULL
 from tenuto.client.gateway import present
 from tenuto.client.publishing import Stamp, event_of_text
 from tenuto.engine.topic_ports import SubscriptionStanding, TopicStanding
@@ -61,6 +62,12 @@ def _subscription(
     return None if value is None else checked_place(value, "a subscription")
 
 
+def _topic_or_all(
+    _context: click.Context, _argument: click.Parameter, value: str | None
+) -> str | None:
+    return None if value is None else checked_place(value, "a topic")
+
+
 _topic_argument = click.argument("topic", metavar="TOPIC", callback=_topic)
 _subscription_option = click.option(
     "--subscription", callback=_subscription, help="Only of this subscription."
@@ -75,11 +82,11 @@ def list_(*, place: Place, as_json: bool) -> None:
 
     async def read(
         connection: Connection,
-    ) -> tuple[list[TopicStanding], list[SubscriptionStanding]]:
+    ) -> tuple[list[TopicStanding], list[SubscriptionStanding], bool]:
         topics = connection.gateway.topics
-        return await topics.all(), await topics.subscriptions()
+        return await topics.all(), await topics.subscriptions(), connection.has_host()
 
-    topics, subscriptions = within(place, read)
+    topics, subscriptions, has_host = within(place, read)
     if as_json:
         terminal.say(encoded(_standings(topics, subscriptions)))
         return
@@ -101,6 +108,18 @@ def list_(*, place: Place, as_json: bool) -> None:
         for place, head in enumerate(heads)
     ]
     terminal.show(terminal.console(), Rows(columns=columns))
+    for one in subscriptions:
+        if one.is_full:
+            terminal.note(f"{one_line(one.name)} {FULL}")
+        elif one.lag and has_host and not one.is_served:
+            terminal.note(_unserved(one))
+
+
+def _unserved(one: SubscriptionStanding) -> str:
+    return (
+        f"no host that runs has {one_line(one.name)} of topic {one_line(one.topic)}; what is "
+        "behind waits until one has it"
+    )
 
 
 def _rows(
@@ -224,7 +243,20 @@ def redrive(*, chosen: Chosen, subscription: str | None, place: Place, as_json: 
 
     They have all attempts again; other subscriptions do not see them.
     """
-    return redrive_failed(place, _origin(subscription), chosen, as_json=as_json)
+    code = redrive_failed(place, _origin(subscription), chosen, as_json=as_json)
+    within(place, _say_who_waits)
+    return code
+
+
+async def _say_who_waits(connection: Connection) -> None:
+    """What was given back to a subscription that no host has stays where it is."""
+    if not connection.has_host():
+        return
+    subscriptions = await connection.gateway.topics.subscriptions()
+    served = {one.name for one in subscriptions if one.is_served}
+    for one in subscriptions:
+        if one.given_back and one.name not in served:
+            terminal.note(_unserved(one))
 
 
 @click.command()
@@ -245,23 +277,25 @@ def drop(
 
 @click.command()
 @click.argument("subscription", metavar="SUBSCRIPTION", callback=_subscription)
+@click.option("--topic", callback=_topic_or_all, help="Only its place in this topic.")
 @_yes_option
 @place_options
 @json_option
-def remove(subscription: str, *, yes: bool, place: Place, as_json: bool) -> int:
+def remove(subscription: str, topic: str | None, *, yes: bool, place: Place, as_json: bool) -> int:
     """Forget SUBSCRIPTION, its place and what it has put aside, when no app has it any more.
 
-    One that an app still has comes back: with the next event on a host that serves it, or as a new
-    one when its host starts.
+    One that a running host serves is refused. One that an app still has is a new one when its host
+    starts.
     """
-    what = f"subscription {subscription!r}, its place and what it has put aside"
+    of = "" if topic is None else f" of topic {topic!r}"
+    what = f"subscription {subscription!r}{of}, its place and what it has put aside"
     if not yes and not confirmed(what):
         terminal.note("nothing was deleted")
         return FAILED
 
     async def act(connection: Connection) -> None:
-        if not await connection.gateway.topics.remove_subscription(subscription):
-            await check_subscription(connection, subscription)
+        if not await connection.gateway.topics.remove_subscription(subscription, topic):
+            await check_subscription(connection, subscription, topic)
 
     within(place, act)
     terminal.say(encoded({"removed": subscription}) if as_json else f"removed {subscription}")
@@ -293,6 +327,10 @@ def _standings(topics: list[TopicStanding], subscriptions: list[SubscriptionStan
                 "oldestTime": None if one.oldest is None else iso(one.oldest),
                 "failed": one.failed,
                 "updatedTime": iso(one.updated_at),
+                "givenBack": one.given_back,
+                "retrying": one.retrying,
+                "isFull": one.is_full,
+                "isServed": one.is_served,
             }
             for one in subscriptions
         ],

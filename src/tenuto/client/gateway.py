@@ -172,7 +172,7 @@ class EngineGateway:
 
     def __init__(self, commands: Commands, storage: Storage) -> None:
         self._storage = storage
-        self.topics: TopicsGateway = StoreTopics(storage)
+        self.topics: TopicsGateway = StoreTopics(storage, lambda: True)
         self.now = commands.now
         self.start = commands.start
         self.tell = commands.tell
@@ -221,7 +221,7 @@ class StoreGateway:
         self.has_host = has_host
         self._partitions = partitions
         self.now = present
-        self.topics: TopicsGateway = StoreTopics(storage)
+        self.topics: TopicsGateway = StoreTopics(storage, has_host)
         self.drop_failed = storage.drop_failed
         self.drop_queued = storage.drop_queued
         self.queue_messages = storage.queue_messages

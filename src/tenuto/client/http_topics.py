@@ -48,10 +48,11 @@ class HttpTopics:
         """All subscriptions."""
         return await self._fetch(list[SubscriptionStanding], "/subscriptions")
 
-    async def remove_subscription(self, name: str) -> bool:
+    async def remove_subscription(self, name: str, topic: str | None = None) -> bool:
         """Forget a subscription."""
         path = f"/subscriptions/{quote(name, safe='')}"
-        return (await self._fetch(CountBody, path, method="DELETE")).count > 0
+        query = None if topic is None else {"topic": topic}
+        return (await self._fetch(CountBody, path, query, method="DELETE")).count > 0
 
     async def flow(self, of: str, limit: int) -> Flow:
         """A flow."""

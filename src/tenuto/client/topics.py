@@ -1,11 +1,12 @@
 """What people ask of topics and flows, beside publishing."""
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from tenuto.client.flows import read_flow
 from tenuto.engine.ports import Storage
 from tenuto.engine.topic_ports import SubscriptionStanding, TopicStanding
-from tenuto.model.errors import EventNotFoundError, InstanceNotFoundError
+from tenuto.model.errors import EventNotFoundError, InputError, InstanceNotFoundError
 from tenuto.model.flow import Flow
 from tenuto.model.topics import StoredEvent
 
@@ -28,8 +29,16 @@ class TopicsGateway(Protocol):
     async def subscriptions(self) -> list[SubscriptionStanding]:
         """All subscriptions."""
 
-    async def remove_subscription(self, name: str) -> bool:
-        """Forget a subscription and what was put aside for it; whether there was one."""
+    async def remove_subscription(self, name: str, topic: str | None = None) -> bool:
+        """Forget a subscription and what was put aside for it; whether there was one.
+
+        Args:
+            name: Its name.
+            topic: Only what it is and was in this topic; None for all that it has read.
+
+        Raises:
+            InputError: a host serves it: what it has not been delivered yet would be lost.
+        """
 
     async def flow(self, of: str, limit: int) -> Flow:
         """The flow that an instance, an event or a message belongs to.
@@ -44,12 +53,30 @@ class StoreTopics:
 
     Args:
         storage: The store.
+        has_host: Whether a host owns the store now.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, has_host: Callable[[], bool]) -> None:
         self._storage = storage
+        self._has_host = has_host
         self.subscriptions = storage.subscriptions
-        self.remove_subscription = storage.remove_subscription
+
+    async def remove_subscription(self, name: str, topic: str | None = None) -> bool:
+        """Forget a subscription that no host serves."""
+        found = [
+            one
+            for one in await self._storage.subscriptions()
+            if one.name == name and topic in {None, one.topic}
+        ]
+        served = next((one for one in found if one.is_served), None)
+        if served is not None and self._has_host():
+            others = [one.topic for one in found if not one.is_served]
+            advice = f"; its place in topic {others[0]!r} alone can be forgotten" if others else ""
+            raise InputError(
+                f"a host serves subscription {name!r} of topic {served.topic!r}, and would begin "
+                f"anew with it: start a host without it first{advice}"
+            )
+        return await self._storage.remove_subscription(name, topic)
 
     async def all(self) -> list[TopicStanding]:
         """All topics that have events; a page at a time, so that a host's other reads go on."""

@@ -265,6 +265,9 @@ class Delivery(Struct, frozen=True, kw_only=True):
             trigger's kind has.
         cause: What the event is that functions which this one sets off were caused by; None where
             it is no part of a flow.
+        occurrence: Tells it from what was delivered under the same id before, and was something
+            else, such as a message whose id was used again; the same for each attempt. Empty where
+            the id alone says what it is.
     """
 
     id: str
@@ -273,6 +276,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     data: object
     facts: Mapping[str, object]
     cause: str | None = None
+    occurrence: str = ""
 
 
 class Redelivery(Struct, frozen=True, kw_only=True):

@@ -20,20 +20,38 @@ FAILED_BYTES: Final = 16 * 1024 * 1024
 """How long the contents of a page of failed deliveries may be together."""
 
 
+class Tried(Struct, frozen=True, array_like=True, gc=False):
+    """An event whose function has failed, and that is to be tried again.
+
+    Attributes:
+        position: Of the event; below zero: of one that was given back.
+        attempts: How many it has had.
+        due: When it has the next.
+    """
+
+    position: int
+    attempts: int
+    due: Microseconds
+
+
 class Place(Struct, frozen=True, array_like=True, gc=False):
-    """How far a subscription is.
+    """How far a subscription is in a topic; it has one in each that it has read.
 
     Attributes:
         name: Of the subscription.
         topic: What it reads.
         position: Everything up to here is done with.
         done: Positions after it that are done with, too.
+        tried: What has failed and is tried again, by position.
+        is_full: Whether it reads no further before the first that is not done with is.
     """
 
     name: str
     topic: str
     position: int
     done: tuple[int, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    is_full: bool = False
 
 
 class FailedDelivery(Struct, frozen=True, array_like=True):
@@ -97,16 +115,21 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 
 class SubscriptionStanding(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How a subscription stands.
+    """How a subscription stands in a topic.
 
     Attributes:
         name: Its name.
-        topic: What it reads.
+        topic: What it reads, or has read.
         position: Everything up to here is done with.
-        lag: How many events of the topic come after it; counted up to 100,000.
+        lag: How many events of the topic come after it, counted up to 100,000, and were given back.
         oldest: When the oldest of them was published; None when there is none.
         failed: How many of its deliveries were put aside.
         updated_at: When its place was last written.
+        given_back: How many were given back to it and are not done with.
+        retrying: How many have failed and are to be tried again.
+        is_full: Whether it reads no further before the first that is not done with is.
+        is_served: Whether its place is that of a host that had its partition last: which serves it,
+            if it runs.
     """
 
     name: str
@@ -116,6 +139,10 @@ class SubscriptionStanding(Struct, frozen=True, kw_only=True, rename="camel"):
     oldest: Microseconds | None
     failed: int
     updated_at: Microseconds
+    given_back: int = 0
+    retrying: int = 0
+    is_full: bool = False
+    is_served: bool = False
 
 
 class TopicStanding(Struct, frozen=True, kw_only=True):
@@ -328,7 +355,7 @@ class TopicStorage(TopicReader, Protocol):
         """Waits of all partitions for events after a position, some thousand events at a time."""
 
     async def places(self, names: Sequence[str]) -> list[Place]:
-        """How far these subscriptions are; those that are not there are left out."""
+        """How far these subscriptions are, in each topic that they have read."""
 
     async def redeliveries(
         self, name: str, after: int, limit: int, most_bytes: int
@@ -363,8 +390,10 @@ class TopicStorage(TopicReader, Protocol):
             FencedError: the lease does not hold any more; nothing was written.
         """
 
-    async def remove_subscription(self, name: str) -> bool:
-        """Forget a subscription and what was put aside for it; whether there was one."""
+    async def remove_subscription(self, name: str, topic: str | None = None) -> bool:
+        """Forget a subscription and what was put aside for it, of one topic or all; whether there
+        was one.
+        """
 
     async def trim(self, topic: str, point: TrimPoint, limit: int) -> Trimmed:
         """Delete old ones of the oldest events of a topic; so many are looked at."""

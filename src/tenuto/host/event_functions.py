@@ -20,7 +20,8 @@ from tenuto.model.topics import checked_own_topic, checked_place, checked_topic
 from tenuto.orchestration.references import ActivityFunction, OrchestratorFunction
 
 if TYPE_CHECKING:
-    from tenuto.host.native_subscriptions import EventFilter, InstancePer
+    from tenuto.host.event_filters import EventFilter
+    from tenuto.host.native_subscriptions import InstancePer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -142,10 +143,8 @@ class EventFunctions(FunctionRegistry):
         self._refuse_bare(topic, '@app.subscribe("topic")')
 
         def register(function: F) -> F:
-            from tenuto.host.native_subscriptions import (  # noqa: PLC0415 - few apps have any
-                accepting,
-                subscription,
-            )
+            from tenuto.host.event_filters import accepting  # noqa: PLC0415 - few apps have any
+            from tenuto.host.native_subscriptions import subscription  # noqa: PLC0415 - the same
             from tenuto.host.native_triggered import (  # noqa: PLC0415 - the same
                 checked_concurrency,
                 redelivery_of,
@@ -238,13 +237,14 @@ class EventFunctions(FunctionRegistry):
     ) -> Callable[[F], F]:
         """Publish what a function returns, as the next event; written below what starts it.
 
-        None is not published. The event's id is made of the id of what the function was run for,
-        so that it is there once, however often the function runs.
+        None is not published. The event's id is made of what the function was run for
+        (``double:17:m-1``: function, number in the queue, message), so that it is there once,
+        however often the function runs.
 
         Args:
             topic: Where it is published; ``hub/orders`` is a topic of the linked hub ``hub``.
-            key: The field of the result that is the event's key; by default the key of the event
-                that the function was run for, if that has one.
+            key: The name of the field of the result that is the event's key; by default the key of
+                the event that the function was run for, if that has one.
             type: What kind of event it is.
 
         Returns:
@@ -273,6 +273,12 @@ class EventFunctions(FunctionRegistry):
             except TenutoError as error:
                 self.refuse("@app.publishes", function, str(error))
             self._check_publishing(function)
+            options: tuple[tuple[str, object], ...] = (("key", key), ("type", type))
+            for option, value in options:
+                if value is not None and (not isinstance(value, str) or not value):
+                    self.refuse(
+                        "@app.publishes", function, f"{option} must be a text, got {value!r}"
+                    )
             self._publishing.append(function)
             setattr(function, RESULTS, Results(name, key, type))
             return function

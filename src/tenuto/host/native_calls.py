@@ -7,6 +7,7 @@ loop, ``def`` in a thread of its own for each run, so that neither waits for act
 import asyncio
 import inspect
 import threading
+import types
 import typing
 from collections.abc import Callable
 from contextvars import copy_context
@@ -151,6 +152,7 @@ def _given(
 ) -> Given | None:
     """What fills a parameter; None for one that has a default of its own."""
     name = parameter.name
+    annotation = _named_by(annotation)
     if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
         raise InputError(f"parameter {name!r} cannot be given by name; remove the `/`")
     if parameter.kind in {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
@@ -181,6 +183,16 @@ def _given(
     raise InputError(
         f"parameter {name!r} is nothing that {offer.giver} can give; it takes {offer.words}"
     )
+
+
+def _named_by(annotation: object) -> object:
+    """What an annotation names, such as the Client of ``Client | None``."""
+    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+        members = [one for one in typing.get_args(annotation) if one is not types.NoneType]
+        named = (Client, SyncClient, Context, *_NO_PAYLOADS)
+        if len(members) == 1 and isinstance(members[0], type) and issubclass(members[0], named):
+            return members[0]
+    return annotation
 
 
 async def _in_own_thread(call: Callable[[], object], name: str) -> object:

@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 
 from tenuto.engine.program import Delivery, TopicTrigger
 from tenuto.functions.http_activity import http_of_host
-from tenuto.host.native_subscriptions import EventFilter, accepting
+from tenuto.host.event_filters import EventFilter, accepting
 from tenuto.host.native_triggered import redelivery_of
 from tenuto.model.cloud_events import STRUCTURED, cloud_event_of
 from tenuto.model.errors import InputError, RegistrationError

@@ -2,29 +2,31 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Final, Literal, TypeAlias, get_origin
 
 from msgspec import Struct
 
 from tenuto.client.causes import client_of_host
+from tenuto.client.client import Client
 from tenuto.engine.program import Delivery, TopicTrigger, TriggeredFunction
 from tenuto.host.native_calls import Offer
-from tenuto.host.native_triggered import native_triggered
+from tenuto.host.native_triggered import members_of, native_triggered
+from tenuto.model.causes import CAUSE_TAG
 from tenuto.model.errors import InputError, InstanceExistsError, InvalidInstanceIdError
 from tenuto.model.ids import check_instance_id
+from tenuto.model.joined_ids import joined
 from tenuto.model.payload import encode
 from tenuto.model.requests import IdReuse
 from tenuto.model.topics import Event
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
 
-EventFilter: TypeAlias = Callable[[Event], bool] | Mapping[str, object]
-"""Which events a subscription is for: a function of the event, or values that its type, key,
-source, subject, an attribute or a field of its data must have; a list of values for any of them."""
-
 InstancePer: TypeAlias = Literal["event", "key"]
 """Whether each event starts an orchestration, or the first of each key."""
 
+_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_ANYTHING: Final = (Any, object, inspect.Parameter.empty)
 _OFFER: Final = Offer(
     giver="a topic",
     info=Event,
@@ -32,7 +34,6 @@ _OFFER: Final = Offer(
     words="any of `event: Event`, the event's data as one parameter of its type, and "
     "`client: Client` (`SyncClient` in a `def`), by their annotations",
 )
-_OWN: Final = frozenset({"type", "key", "source", "subject", "id"})
 
 
 class StartsOrchestration(Struct, frozen=True, kw_only=True):
@@ -55,6 +56,9 @@ class StartsOrchestration(Struct, frozen=True, kw_only=True):
     async def run(self, delivery: Delivery) -> None:
         """Start it, unless it was started for this event or key before: an event comes at least
         once, and its orchestration runs once.
+
+        Raises:
+            InputError: the event cannot start it, or something else has the instance id.
         """
         event = delivery.facts["event"]
         assert isinstance(event, Event)
@@ -65,10 +69,10 @@ class StartsOrchestration(Struct, frozen=True, kw_only=True):
                     f"event {event.id!r} of topic {event.topic!r} has no key, and subscription "
                     f"{self.name!r} starts an orchestration for each key; publish it with key="
                 )
-            instance_id = _instance_id(self.orchestrator.name, event.key)
+            instance_id = instance_id_of(self.orchestrator.name, event.key)
             arguments = (event.key,)
         else:
-            instance_id = _instance_id(self.name, event.id)
+            instance_id = instance_id_of(self.name, event.id)
             arguments = (event,) if self.takes_event else self._input(event.data)
         if not self.orchestrator.signature.takes_input:
             arguments = ()
@@ -78,7 +82,26 @@ class StartsOrchestration(Struct, frozen=True, kw_only=True):
                 self.orchestrator, *arguments, instance_id=instance_id, reuse=IdReuse.NEVER
             )
         except InstanceExistsError:
-            return  # it is there: what waits in it finds the event in the topic
+            # It is there: what waits in it finds the event in the topic.
+            await self._check_ours(client, instance_id, delivery)
+
+    async def _check_ours(self, client: Client, instance_id: str, delivery: Delivery) -> None:
+        """See that the instance is the one that this event or key has started.
+
+        Raises:
+            InputError: it is another one: nothing runs for the event, which must not be lost.
+        """
+        found = await client.get_status(instance_id)
+        if found is None:
+            raise InputError(f"instance {instance_id!r} was purged at this moment")
+        is_ours = found.name == self.orchestrator.name
+        if self.per == "event":
+            is_ours = is_ours and found.tags.get(CAUSE_TAG) == delivery.cause
+        if not is_ours:
+            raise InputError(
+                f"the instance id {instance_id!r} is taken by another instance, of {found.name!r}: "
+                f"nothing was started for event {delivery.id!r} of subscription {self.name!r}"
+            )
 
     def _input(self, data: object) -> tuple[object, ...]:
         """The arguments that are in an event's data, each of its type."""
@@ -104,7 +127,7 @@ def subscription(
             trigger=trigger,
             orchestrator=function,
             per=per,
-            takes_event=_takes_event(function),
+            takes_event=_takes_event(function, per),
         )
     if per == "key":
         raise InputError("instance_per='key' is for orchestrators; this is a plain function")
@@ -115,48 +138,50 @@ def _told(delivery: Delivery) -> object:
     return delivery.facts["event"]
 
 
-def _takes_event(orchestrator: AnyOrchestrator) -> bool:
-    parameters = list(inspect.signature(orchestrator.function, eval_str=True).parameters.values())
-    return len(parameters) > 1 and parameters[1].annotation is Event
+def _takes_event(orchestrator: AnyOrchestrator, per: InstancePer) -> bool:
+    """Whether it takes the event itself.
 
-
-def _instance_id(first: str, second: str) -> str:
-    """An id of both; where it cannot be one, of what stands for them."""
-    text = f"{first}-{second}"
+    Raises:
+        InputError: it takes what it is not given.
+    """
     try:
-        return check_instance_id(text)
+        found = inspect.signature(orchestrator.function, eval_str=True).parameters.values()
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
+        raise InputError(
+            f"an annotation cannot be resolved: {error}; its classes must be there at run time, "
+            "defined before the function"
+        ) from None
+    inputs = [one for one in found if one.kind in _POSITIONAL][1:]  # the first is the context
+    if not inputs:
+        return False
+    first, *others = inputs
+    kinds = set(members_of(first.annotation))
+    takes_event = Event in kinds
+    if per == "key" and all(map(_is_never_text, kinds)):
+        raise InputError(
+            f"instance_per='key' gives the key, a text, to parameter {first.name!r}; annotate it "
+            "as str"
+        )
+    for one in others:
+        if Event in members_of(one.annotation):
+            raise InputError(f"parameter {one.name!r} must be the only one, to be given the event")
+        if one.default is one.empty and (per == "key" or takes_event):
+            what = "the key" if per == "key" else "the event"
+            raise InputError(f"it is given {what} alone, and parameter {one.name!r} gets nothing")
+    return takes_event
+
+
+def _is_never_text(kind: object) -> bool:
+    """Whether no text is of this type; what is not plain is left to the first event."""
+    if kind in _ANYTHING or get_origin(kind) is not None or not isinstance(kind, type):
+        return False
+    return not issubclass(kind, str | Enum)
+
+
+def instance_id_of(first: str, second: str) -> str:
+    """An id of both; where it cannot be one, of what stands for them."""
+    try:
+        return check_instance_id(joined(first, second))
     except InvalidInstanceIdError:
         digest = hashlib.sha256(second.encode()).hexdigest()[:32]
         return f"{hashlib.sha256(first.encode()).hexdigest()[:8]}-{digest}"
-
-
-def accepting(given: EventFilter | None) -> Callable[[Event], bool] | None:
-    """A filter as a function of the event; None for all events.
-
-    Raises:
-        InputError: it is neither a function nor a mapping.
-    """
-    if given is None or callable(given):
-        return given
-    if not isinstance(given, Mapping):
-        raise InputError(
-            f"filter must be a function of the event, or a dict of names and values; got {given!r}"
-        )
-    wanted = {name: _values(value) for name, value in given.items()}
-
-    def accepts(event: Event) -> bool:
-        return all(_value(event, name) in values for name, values in wanted.items())
-
-    return accepts
-
-
-def _values(value: object) -> Collection[object]:
-    return tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
-
-
-def _value(event: Event, name: str) -> object:
-    if name in _OWN:
-        return getattr(event, name)
-    if isinstance(event.data, dict) and name in event.data:
-        return event.data[name]
-    return event.attributes.get(name)

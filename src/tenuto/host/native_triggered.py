@@ -1,8 +1,13 @@
 """Functions of an app that events start: what `@app.queue`, `@app.subscribe` and others are."""
 
-from collections.abc import Callable
+import inspect
+import types
+import typing
+from collections.abc import Callable, Collection
+from dataclasses import fields as fields_of_dataclass
+from dataclasses import is_dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, is_typeddict
 
 import msgspec
 from msgspec import Struct
@@ -11,10 +16,11 @@ from tenuto.client.causes import client_of_host
 from tenuto.engine.program import Delivery, Redelivery, Trigger
 from tenuto.host.native_calls import NativeCall, Offer, native_call
 from tenuto.model.errors import InputError
+from tenuto.model.joined_ids import joined_event_id
 from tenuto.model.payload import encode
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.timing import span
-from tenuto.model.topics import Event, derived_id
+from tenuto.model.topics import Event
 
 _MOST_AT_ONCE = 1_000
 
@@ -62,17 +68,14 @@ class NativeTriggered(Struct, frozen=True, kw_only=True):
             await self._publish(self.results, delivery, result)
 
     async def _publish(self, results: Results, delivery: Delivery, result: object) -> None:
-        """Under an id made of the delivery's: once, however often that comes."""
+        """Under an id made of the delivery: once, however often that comes."""
         event = delivery.facts.get("event")
         key = event.key if isinstance(event, Event) else None
         if results.key is not None:
             key = _field(result, results.key, self.name)
+        parts = [one for one in (self.name, delivery.occurrence, delivery.id) if one]
         await client_of_host.get().publish(
-            results.topic,
-            result,
-            key=key,
-            type=results.type,
-            event_id=derived_id(self.name, delivery.id),
+            results.topic, result, key=key, type=results.type, event_id=joined_event_id(*parts)
         )
 
 
@@ -97,7 +100,51 @@ def native_triggered(
     """
     call = native_call(function, offer, f"tenuto-function-{name}")
     results = getattr(function, RESULTS, None)
+    if isinstance(results, Results) and results.key is not None:
+        check_field(function, results.key)
     return NativeTriggered(name=name, call=call, trigger=trigger, tell=tell, results=results)
+
+
+def check_field(function: Callable[..., Any], name: str) -> None:
+    """See that what a function says it returns may have a field that is the event's key.
+
+    Raises:
+        InputError: it has none of that name, or is no object.
+    """
+    try:
+        hints = typing.get_type_hints(inspect.unwrap(function))
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        return  # its parameters are looked at as well, and say so
+    kinds = [one for one in members_of(hints.get("return", Any)) if one is not type(None)]
+    known = [_fields_of(one) for one in kinds]
+    if not known or any(fields is None or name in fields for fields in known):
+        return
+    fields = sorted({field for one in known for field in one or ()})
+    has = f"it has {', '.join(map(repr, fields))}" if fields else "it is no object"
+    raise InputError(f"@app.publishes(key={name!r}) names no field of what it returns: {has}")
+
+
+def members_of(annotation: object) -> tuple[Any, ...]:
+    """The members of a union; of anything else, itself."""
+    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _fields_of(kind: object) -> Collection[str] | None:
+    """Under which names its fields are written; None where only its values tell."""
+    plain = typing.get_origin(kind) or kind
+    if not isinstance(plain, type):
+        return None
+    if issubclass(plain, Struct):
+        return plain.__struct_encode_fields__
+    if is_typeddict(plain):
+        return plain.__annotations__.keys()
+    if is_dataclass(plain):
+        return [one.name for one in fields_of_dataclass(plain)]
+    if issubclass(plain, str | bytes | int | float | list | tuple | set | frozenset):
+        return ()
+    return None
 
 
 def _field(result: object, name: str, function: str) -> str:

@@ -15,6 +15,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.partition import Partition
 from tenuto.engine.program import Delivery, Redelivery, TriggeredFunction
 from tenuto.engine.rows import Lease
+from tenuto.engine.topic_ports import Tried
 from tenuto.functions.http_activity import HttpActivity, http_of_host
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.functions.user_calls import flush_output, give_up, is_given_up
@@ -195,6 +196,8 @@ class ListenerMeans:
         function: TriggeredFunction,
         make: Callable[[int, bool], Delivery],
         redelivery: Redelivery,
+        tried: Tried,
+        note_failed: Callable[[int, Microseconds], None],
     ) -> BaseException | None:
         """Run a function until it succeeds, or its attempts are used up.
 
@@ -202,17 +205,25 @@ class ListenerMeans:
             function: The function.
             make: The delivery, given which attempt it is and whether it is the last.
             redelivery: How often, with which pauses.
+            tried: How often it was tried already, by hosts before this one.
+            note_failed: Told of each attempt that has failed and is not the last: how many it were,
+                and when the next is due.
 
         Returns:
             None when it has succeeded; else what the last attempt has raised.
         """
-        attempt = 1
+        # At least the last one: fewer may be wanted by now than there were.
+        attempt = min(tried.attempts + 1, redelivery.attempts)
+        rest = tried.due - self.clock.now()
+        if rest > 0:
+            await self._until_next_attempt(min(rest, redelivery.longest_pause))
         while True:
             pause = redelivery.pause_before(attempt + 1)
             delivery = make(attempt, pause is None)
             failure = await self.attempt_with_store(function, delivery)
             if failure is None or pause is None:
                 return failure
+            note_failed(attempt, self.clock.now() + pause)
             which = attempt_of(attempt, redelivery.attempts)
             self.tell_again(function, delivery.id, failure, pause, which)
             attempt += 1

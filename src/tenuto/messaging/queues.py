@@ -241,6 +241,7 @@ class QueueListener:
                 # A message is gone when it is done with: what it leads to is hung to what it was
                 # caused by, so that a flow keeps together.
                 cause=message.cause or message_cause(queue, message.message_id),
+                occurrence=str(message.number),
             )
             failure = await self._means.attempt(self._function, delivery)
         pause = self._work.end(message, failure)

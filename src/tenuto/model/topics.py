@@ -6,7 +6,6 @@ message to one worker. Both are kept by the store (``engine.topic_ports``).
 
 from collections.abc import Mapping
 from datetime import datetime
-from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -25,7 +24,6 @@ MOST_ATTRIBUTES: Final = 64
 MOST_AT_ONCE: Final = 10_000
 """So many events and messages one request brings, by whichever door."""
 MOST_ID: Final = 512
-_DIGEST: Final = 32
 _FORBIDDEN: Final = frozenset("/\\#?")
 _NULL: Final = Raw(b"null")
 
@@ -299,18 +297,6 @@ def checked_id(value: object, what: str) -> str:
             f"the id of {what} must be 1 to {MOST_ID} characters that print, got {value!r:.100}"
         )
     return text
-
-
-def derived_id(first: str, second: str) -> str:
-    """The id of an event or a message, made of two names: both with a dash between; where that is
-    no id, as much of it as there is room for, and a digest.
-    """
-    text = f"{first}-{second}"
-    if len(text) <= MOST_ID and text.isprintable():
-        return text
-    digest = sha256(f"{len(first)}:{text}".encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
-    head = text[: MOST_ID - _DIGEST - 1]
-    return f"{head}-{digest}" if head.isprintable() else digest
 
 
 def checked_key(value: object, what: str) -> str | None:

@@ -5,6 +5,7 @@ nothing, and a scrape never hangs on a store that does.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
@@ -84,10 +85,14 @@ class MessageGauges:
             "How long the oldest event has waited that a subscription has not been delivered.",
             labels=["subscription"],
         )
-        for one in known.subscriptions:
-            waits = 0 if one.oldest is None else max(0, known.at - one.oldest)
-            lag.add_metric([one.name], one.lag)
-            oldest.add_metric([one.name], waits / MICROSECONDS)
+        lags, waits = Counter[str](), Counter[str]()
+        for one in known.subscriptions:  # one has a place in each topic that it has read
+            lags[one.name] += one.lag
+            waited = 0 if one.oldest is None else max(0, known.at - one.oldest)
+            waits[one.name] = max(waits[one.name], waited)
+        for name, behind in lags.items():
+            lag.add_metric([name], behind)
+            oldest.add_metric([name], waits[name] / MICROSECONDS)
         failed = GaugeMetricFamily(
             "tenuto_failed_deliveries",
             "Deliveries that are put aside, after all attempts.",

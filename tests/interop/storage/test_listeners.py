@@ -272,7 +272,7 @@ async def test_a_blob_starts_functions_of_a_native_app(account: Account) -> None
         await until(lambda: len(clients) == 3 and len(events) == 1)
     (blob,) = came
     assert events[0].data == "7"
-    assert events[0].id == f"recognise-native/plates/7.jpg/{blob.etag}"
+    assert events[0].id == f"recognise:native/plates/7.jpg/{blob.etag}"
     assert (blob.container, blob.name, blob.data) == ("native", "plates/7.jpg", b"B-XY 1")
     assert blob.fields == {"kind": "plates", "name": "7"}
     assert blob.metadata == {"camera": "9"}

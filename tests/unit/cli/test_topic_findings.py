@@ -11,7 +11,14 @@ from tests.support.runs import at
 NOW = at(100_000)
 HERE = Surroundings(now=NOW, has_host=True, place=("--storage", "sqlite:///x.db"))
 WELL = SubscriptionStanding(
-    name="orders.ship", topic="orders", position=9, lag=0, oldest=None, failed=0, updated_at=at(0)
+    name="orders.ship",
+    topic="orders",
+    position=9,
+    lag=0,
+    oldest=None,
+    failed=0,
+    updated_at=at(0),
+    is_served=True,
 )
 BEHIND = structs.replace(WELL, lag=3, oldest=NOW - 2 * LATE, updated_at=NOW - 2 * LATE)
 
@@ -32,7 +39,28 @@ def test_one_whose_place_does_not_move_is_wrong() -> None:
     assert finding.level is Level.WRONG
     assert "orders.ship of topic orders: 3 events wait, the oldest for 20 min 00 s" in finding.text
     assert "its place has not moved for 20 min 00 s" in finding.text
-    assert "tenuto topics remove orders.ship --storage sqlite:///x.db" in finding.advice
+    assert "tried again" not in finding.text
+    failing = structs.replace(BEHIND, retrying=1)
+    assert "1 event failed, and tried again" in subscription_findings([failing], HERE)[0].text
+
+
+def test_no_silent_drop_one_that_no_host_has_is_wrong() -> None:
+    left = structs.replace(BEHIND, is_served=False)
+    (finding,) = subscription_findings([left, WELL], HERE)
+    assert (finding.level, "no host that runs has it" in finding.text) == (Level.WRONG, True)
+    removing = "tenuto topics remove orders.ship --topic=orders --storage sqlite:///x.db"
+    assert removing in finding.advice
+    given_back = structs.replace(left, lag=3, given_back=3, oldest=NOW)
+    (finding,) = subscription_findings([given_back], HERE)
+    assert finding.level is Level.WRONG, "at once: what is given back is meant to run now"
+    served = structs.replace(given_back, is_served=True)
+    assert subscription_findings([served], HERE)[0].level is Level.OK
+
+
+def test_one_that_reads_no_further_is_wrong() -> None:
+    full = structs.replace(WELL, lag=20_000, oldest=NOW, is_full=True)
+    (finding,) = subscription_findings([full], HERE)
+    assert (finding.level, "reads no further" in finding.text) == (Level.WRONG, True)
 
 
 def test_one_that_moves_or_has_no_host_is_a_note() -> None:

@@ -24,11 +24,9 @@ from tenuto.model.topics import (
     StoredEvent,
     check_data,
     checked_head,
-    checked_id,
     checked_key,
     checked_place,
     content_of,
-    derived_id,
     event_of,
     is_of_wait,
     wait_name,
@@ -164,22 +162,3 @@ def test_the_cause_of_a_file_is_a_tag_however_long_its_path_is() -> None:
     cause = file_cause("n" * MOST_NAME, path, "0123456789")
     check_together([CAUSE_TAG, cause], "the tags")
     assert cause.endswith("\u00fc/a.csv#01234567")
-
-
-@pytest.mark.parametrize(
-    ("second", "starts_with"),
-    [
-        ("m-1", "double-m-1"),
-        ("m" * 505, "double-mmm"),
-        ("m" * 506, "double-mmm"),
-        ("m" * 100_000, "double-mmm"),
-        ("m\n", ""),
-        ("m\ud800", ""),
-    ],
-)
-def test_an_id_that_is_made_of_others_is_an_id(second: str, starts_with: str) -> None:
-    made = derived_id("double", second)
-    assert checked_id(made, "an event") == made
-    assert made.startswith(starts_with)
-    assert made == derived_id("double", second)
-    assert made != derived_id("double", f"{second}1")

@@ -51,7 +51,9 @@ class TopicsApi:
 
     async def remove_subscription(self, call: Call) -> Response:
         name = checked_place(call.parameters["name"], "a subscription")
-        was_there = await self._gateway.topics.remove_subscription(name)
+        given = call.one("topic")
+        topic = checked_place(given, "a topic") if given else None
+        was_there = await self._gateway.topics.remove_subscription(name, topic)
         return json_answer(CountBody(count=int(was_there)))
 
     async def flow(self, call: Call) -> Response:
@@ -95,9 +97,16 @@ _SUBSCRIPTIONS: Final = Operation(
     answers={200: Answer(text="The subscriptions, by name.", kind=list[SubscriptionStanding])},
 )
 _REMOVE: Final = Operation(
-    summary="Forget a subscription, with what was put aside for it",
+    summary="Forget a subscription that no host serves, with what was put aside for it",
     tag="admin",
     path_schemas={"name": _PLACE},
+    parameters=(
+        Parameter(
+            name="topic",
+            text="Only of this topic; without it, of all that the subscription has read.",
+            schema=_PLACE,
+        ),
+    ),
     answers={
         200: Answer(text="It is not there any more; `count` is 0 if it never was.", kind=CountBody)
     },

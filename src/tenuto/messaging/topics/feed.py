@@ -6,10 +6,11 @@ the topics in question are woken.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 from tenuto.engine.engine import Engine
+from tenuto.engine.ports import Observer
 from tenuto.engine.program import TopicTrigger
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import Place, Progress
@@ -19,6 +20,17 @@ from tenuto.model.ids import InstanceId
 _AGAIN_SECONDS: Final = 0.5
 
 _Note: TypeAlias = "tuple[Progress, asyncio.Future[None]]"
+
+
+def say_kept(observer: Observer, place: Place, others: Iterable[str]) -> None:
+    """Say of a subscription that is new in a topic where else it has a place."""
+    for topic in others:
+        observer.problem(
+            None,
+            f"subscription {place.name!r} reads topic {place.topic!r} from now on; its place in "
+            f"topic {topic!r} is kept, for when it reads that again: `tenuto topics list` shows "
+            "both, `tenuto topics remove` with --topic forgets one",
+        )
 
 
 class TopicFeed:
@@ -60,11 +72,8 @@ class TopicFeed:
         if not wanted:
             return
         storage, engine = self._engine.storage, self._engine
-        known = {
-            place.name
-            for place in await storage.places(list(wanted))
-            if place.topic == wanted[place.name].topic
-        }
+        places = await storage.places(list(wanted))
+        known = {place.name for place in places if place.topic == wanted[place.name].topic}
         # Whatever was published before, each subscription reads anyway, and need not be told of.
         last = self._cursor = await storage.last_position()
         new: dict[Lease, list[Progress]] = {}
@@ -73,6 +82,8 @@ class TopicFeed:
             if name not in known and home is not None:
                 position = 0 if trigger.from_beginning else last
                 place = Place(name, trigger.topic, position)
+                others = [one.topic for one in places if one.name == name]
+                say_kept(engine.observer, place, others)
                 new.setdefault(home.lease, []).append(Progress(place=place, at=engine.clock.now()))
         for lease, progress in new.items():
             await storage.write_progress(lease, progress)

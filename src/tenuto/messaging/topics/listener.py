@@ -14,27 +14,34 @@ has succeeded, when the filter does not want it, or when it was put aside after 
 """
 
 import asyncio
-from collections import deque
+from collections.abc import Coroutine
 from typing import Final, cast
 
 from tenuto.engine.program import Delivery, TopicTrigger, TriggeredFunction
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import FailedDelivery, Place, Progress
 from tenuto.messaging.listening import ListenerMeans, Tasks, failure_text
+from tenuto.messaging.topics.feed import say_kept
+from tenuto.messaging.topics.lanes import Lanes, Waiting
 from tenuto.messaging.topics.progress import PlaceKeeper
 from tenuto.messaging.topics.suspicion import Suspected, Suspicion
 from tenuto.model.causes import event_cause
 from tenuto.model.errors import FencedError, StorageError, StorageUnavailableError
+from tenuto.model.timing import Microseconds
 from tenuto.model.topics import Event, StoredEvent, event_of
 
 _PAGE: Final = 500
 _PAGE_BYTES: Final = 4 * 1024 * 1024
-_MOST_AHEAD: Final = 2_000
+_MOST_AHEAD: Final = 20_000
 """So many events are read beyond the first that is not done with: they are listed in its place."""
-_MOST_BYTES_AHEAD: Final = 16 * 1024 * 1024
-"""As long may those be together that were read and are not done with: they are in memory."""
+_MOST_LOADED: Final = 2_000
+"""So many of those that are not done with are in memory."""
+_MOST_BYTES_LOADED: Final = 16 * 1024 * 1024
+"""As long may they be together."""
 _NOTE_SECONDS: Final = 0.02
 """Between two notes while more is done: each is a commit of its own."""
+_NOTE_SECONDS_AHEAD: Final = 10e-6
+"""And so much longer for each event that is listed."""
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 
@@ -130,11 +137,9 @@ class _Service:
         self._means = means
         self._lease = lease
         self._news = asyncio.Event()
-        self._lanes: dict[str, deque[StoredEvent]] = {}
-        self._ready: deque[tuple[str | None, StoredEvent]] = deque()
+        self._lanes = Lanes(_MOST_LOADED, _MOST_BYTES_LOADED)
         self._workers = Tasks()
         self._beginning = 0
-        self._bytes = 0
         self._is_draining = False
         self._is_stuck = False
         self._failed: list[FailedDelivery] = []
@@ -144,21 +149,25 @@ class _Service:
         self._wants_redeliveries = True
         self._noting: asyncio.Task[None] | None = None
         self._is_dirty = False
+        self._is_writing = False
         self._counted = False
         self._error: Exception | None = None
         self._suspicion: Suspicion | None = None
-        self._keeper = PlaceKeeper(Place(self._trigger.subscription, self._trigger.topic, 0))
+        self._is_told_full = False
+        place = Place(self._trigger.subscription, self._trigger.topic, 0)
+        self._keeper = PlaceKeeper(place, _MOST_AHEAD)
 
     # --- life --------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Serve until something is wrong with the store, or it is cancelled."""
         with self._means.busy():
-            self._keeper = PlaceKeeper(await self._place())
+            place = await self._place()
+            self._keeper = PlaceKeeper(place, _MOST_AHEAD)
             name = self._trigger.subscription
             if self._means.has_died(name):
-                self._suspicion = Suspicion(self._means, self._lease, name, _MOST_AHEAD)
-                await self._suspicion.look()
+                self._suspicion = Suspicion(self._means, self._lease, name, _MOST_LOADED)
+                await self._suspicion.look(place)
         pause = _FIRST_PAUSE
         while True:
             self._news.clear()
@@ -190,7 +199,6 @@ class _Service:
     async def drain(self, seconds: float) -> None:
         """Begin nothing more, wait for what runs at most this long, and note how far it is."""
         self._is_draining = True
-        self._ready.clear()
         self._lanes.clear()
         await self._workers.wait(seconds)
         while self._noting is not None:
@@ -204,7 +212,6 @@ class _Service:
         if self._noting is not None:
             self._noting.cancel()
             await asyncio.wait([self._noting])
-        self._ready.clear()
         self._lanes.clear()
         self._is_dirty = False
         if self._counted:
@@ -213,7 +220,7 @@ class _Service:
 
     def _count(self) -> None:
         """Tests let no time pass while something is about to be delivered or noted."""
-        wanted = self._is_dirty or bool(self._ready)
+        wanted = self._is_dirty or self._is_writing or bool(self._lanes.ready)
         if wanted and not self._counted:
             self._means.engine.deliveries_running += 1
         elif self._counted and not wanted:
@@ -223,21 +230,26 @@ class _Service:
     # --- reading -----------------------------------------------------------------------------
 
     async def _place(self) -> Place:
-        """Where it stands; a subscription that is new begins now, or at the beginning."""
+        """Where it stands; a subscription that is new begins now, or at the beginning.
+
+        It is written even when it is known: under our lease it says that we serve it.
+        """
         trigger, storage = self._trigger, self._means.storage
-        for place in await storage.places([trigger.subscription]):
-            if place.topic == trigger.topic:
-                return place
-        position = 0 if trigger.from_beginning else await storage.last_position()
-        place = Place(trigger.subscription, trigger.topic, position)
+        places = {one.topic: one for one in await storage.places([trigger.subscription])}
+        place = places.pop(trigger.topic, None)
+        if place is None:
+            position = 0 if trigger.from_beginning else await storage.last_position()
+            place = Place(trigger.subscription, trigger.topic, position)
+            say_kept(self._means.observer, place, places)
         await self._write(place)
         return place
 
     async def _read(self) -> bool:
         """Read the next events and what was given back; whether there may be more."""
         storage, keeper = self._means.storage, self._keeper
-        room = _MOST_AHEAD - keeper.ahead
-        if self._is_draining or room <= 0 or self._bytes >= _MOST_BYTES_AHEAD:
+        room = min(keeper.room, self._lanes.make_room())
+        if self._is_draining or room <= 0:
+            self._see_whether_full()
             return False
         given = False
         with self._means.busy():
@@ -247,13 +259,13 @@ class _Service:
             events = await storage.events(self._trigger.topic, keeper.read, limit, _PAGE_BYTES)
             for event in events:
                 if keeper.begin(event.position):
-                    self._offer(event)
+                    self._lanes.offer(event)
             self._start_workers()
         return given or bool(events)
 
     async def _read_redeliveries(self) -> bool:
         """Read the next of what was given back, as long as there is room; whether there was any."""
-        limit = min(_MOST_AHEAD - self._given_back, _PAGE)
+        limit = min(_MOST_AHEAD - self._given_back, self._lanes.make_room(), _PAGE)
         if limit <= 0:
             return False  # when some of it are done with
         self._wants_redeliveries = False
@@ -262,21 +274,47 @@ class _Service:
         for event in given:
             self._given_back += 1
             self._read_given_back = -event.position
-            self._offer(event)
+            self._lanes.offer(event)
         self._wants_redeliveries |= bool(given)
         return bool(given)
 
-    def _offer(self, event: StoredEvent) -> None:
-        """An event waits for a worker, behind those of its key that were not done with yet."""
-        key = event.key
-        self._bytes += _size(event)
-        if key is not None:
-            lane = self._lanes.get(key)
-            if lane is not None:
-                lane.append(event)
-                return
-            self._lanes[key] = deque()
-        self._ready.append((key, event))
+    def _see_whether_full(self) -> None:
+        """Say so, and note it, when nothing is read any more before the first is done with."""
+        if self._keeper.room or self._is_draining or self._is_told_full:
+            return
+        self._is_told_full = True
+        self._means.observer.problem(
+            None,
+            f"subscription {self._trigger.subscription!r} has read {_MOST_AHEAD:,} events beyond "
+            "one that is tried again or still runs, and reads no further before that is done with",
+        )
+        self._note_soon()
+
+    async def _loaded(self, waiting: Waiting) -> StoredEvent | None:
+        """An event that waited; None for one that the topic does not keep any more."""
+        if isinstance(waiting, StoredEvent):
+            return waiting
+        found = None
+        pause = _FIRST_PAUSE
+        while found is None:
+            try:
+                with self._means.busy():
+                    found = await self._read_again(waiting)
+            except StorageUnavailableError as error:
+                if pause == _FIRST_PAUSE:
+                    self._tell_waiting(error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        if not found or found[0].position != waiting:
+            return None
+        self._lanes.came(found[0])
+        return found[0]
+
+    async def _read_again(self, position: int) -> list[StoredEvent]:
+        storage, trigger = self._means.storage, self._trigger
+        if position > 0:
+            return await storage.events(trigger.topic, position - 1, 1, 1)
+        return await storage.redeliveries(trigger.subscription, -position - 1, 1, 1)
 
     # --- working -----------------------------------------------------------------------------
 
@@ -286,28 +324,33 @@ class _Service:
             return
         # A worker has an event, or is about to take one: those that have are busy, however many
         # events are ready.
-        while len(self._workers) < self._trigger.concurrency and self._beginning < len(self._ready):
+        while (
+            len(self._workers) < self._trigger.concurrency and self._beginning < self._lanes.ready
+        ):
             self._beginning += 1
             self._workers.add(self._means.begin(self._work(), f"function {self._function.name}"))
 
     async def _work(self) -> None:
         self._beginning -= 1
-        while self._ready and not self._is_draining and not self._is_stuck and self._is_ours:
-            key, event = self._ready.popleft()
-            self._count()  # a pause between attempts is no work: then time may pass
-            await self._deliver(event)
-            self._done(event)
-            self._next_of(key)
+        try:
+            while self._may_begin:
+                key, waiting = self._lanes.take()
+                self._count()  # a pause between attempts is no work: then time may pass
+                event = await self._loaded(waiting)
+                if event is not None:
+                    await self._deliver(event)
+                self._done(waiting if event is None else event)
+                if not self._is_draining and self._lanes.next_of(key):
+                    self._start_workers()
+        except Exception as error:  # noqa: BLE001 - raised by who serves
+            self._error = error
+            self._news.set()
 
-    def _next_of(self, key: str | None) -> None:
-        """The next event of a key has its turn."""
-        lane = None if key is None else self._lanes.get(key)
-        if lane:
-            self._ready.append((key, lane.popleft()))
-            self._start_workers()
-        elif lane is not None:
-            assert key is not None
-            del self._lanes[key]
+    @property
+    def _may_begin(self) -> bool:
+        if not self._lanes.ready or self._is_draining or self._is_stuck:
+            return False
+        return self._error is None and self._is_ours
 
     @property
     def _is_ours(self) -> bool:
@@ -320,7 +363,8 @@ class _Service:
         except Exception as error:  # noqa: BLE001 - put in by something else than Tenuto
             self._put_aside(stored, error)
             return
-        if trigger.accepts is not None and not self._accepts(event):
+        # What was given back is wanted, whatever the filter says by now.
+        if stored.position > 0 and trigger.accepts is not None and not self._accepts(event):
             return
         cause = event_cause(stored.topic, stored.event_id)
 
@@ -332,6 +376,7 @@ class _Service:
                 data=event.data,
                 facts={"event": event},
                 cause=cause,
+                occurrence=str(stored.published_at),
             )
 
         function: TriggeredFunction = self._function
@@ -342,7 +387,15 @@ class _Service:
                 self._put_aside(stored, verdict)
                 return
             function = Suspected(function, suspicion, stored.position)
-        failure = await self._means.deliver(function, make, trigger.redelivery)
+        position = stored.position
+
+        def note_failed(attempts: int, due: Microseconds) -> None:
+            self._keeper.failed(position, attempts, due)
+            self._note_soon()
+
+        failure = await self._means.deliver(
+            function, make, trigger.redelivery, self._keeper.tried(position), note_failed
+        )
         if failure is not None:
             self._put_aside(stored, failure)
 
@@ -350,7 +403,11 @@ class _Service:
         """Whether the filter wants an event; one that cannot say so gets it, and may fail there."""
         assert self._trigger.accepts is not None
         try:
-            return self._trigger.accepts(event)
+            wanted: object = self._trigger.accepts(event)
+            if isinstance(wanted, Coroutine):
+                wanted.close()
+                raise TypeError("it gives a coroutine, which nobody awaits")  # noqa: TRY301 - told
+            return bool(wanted)
         except Exception as error:  # noqa: BLE001 - code of users
             name, text = self._trigger.subscription, failure_text(error)
             self._means.observer.problem(
@@ -380,13 +437,21 @@ class _Service:
 
     # --- noting ------------------------------------------------------------------------------
 
-    def _done(self, event: StoredEvent) -> None:
-        self._bytes -= _size(event)
-        if event.position < 0:
+    def _done(self, event: Waiting) -> None:
+        position = event
+        if isinstance(event, StoredEvent):
+            self._lanes.went(event)
+            position = event.position
+        assert isinstance(position, int)
+        if position < 0:
             self._given_back -= 1
-            self._redelivered.append(event.position)
-        else:
-            self._keeper.end([event.position])
+            self._redelivered.append(position)
+        self._keeper.end([position])
+        if self._suspicion is not None:
+            self._suspicion.over(position)
+        self._note_soon()
+
+    def _note_soon(self) -> None:
         self._is_dirty = True
         self._count()
         if self._noting is None:
@@ -403,7 +468,7 @@ class _Service:
         redelivered: list[int] = []
         try:
             while self._is_dirty:
-                self._is_dirty = False
+                self._is_dirty, self._is_writing = False, True
                 failed, self._failed = [*failed, *self._failed], []
                 redelivered, self._redelivered = [*redelivered, *self._redelivered], []
                 try:
@@ -416,19 +481,23 @@ class _Service:
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
                     continue
+                self._is_writing = False
                 pause = _FIRST_PAUSE
                 failed, redelivered = [], []
                 self._go_on()
                 self._count()
-                if self._keeper.ahead < _MOST_AHEAD:
+                ahead = self._keeper.ahead
+                self._is_told_full = self._is_told_full and 2 * ahead > _MOST_AHEAD
+                if self._keeper.room:
                     self._news.set()
-                if self._ready or len(self._workers):
-                    await asyncio.sleep(_NOTE_SECONDS)
+                if self._lanes.ready or len(self._workers):
+                    await asyncio.sleep(_NOTE_SECONDS + ahead * _NOTE_SECONDS_AHEAD)
         except Exception as error:  # noqa: BLE001 - raised by who serves
             self._error = error
             self._news.set()
         finally:
             self._noting = None
+            self._is_writing = False
             self._count()
 
     def _tell_stuck(self, error: StorageError) -> None:
@@ -462,7 +531,3 @@ class _Service:
             at=self._means.clock.now(),
         )
         await self._means.topics.note(self._lease, progress)
-
-
-def _size(event: StoredEvent) -> int:
-    return memoryview(event.event).nbytes

@@ -1,14 +1,15 @@
 """How far a subscription is, while several of its events are worked on at once. Pure.
 
 Events are read in order, and end in any: what is noted is the position up to which all are done
-with, and which ones beyond it are. So a host that takes over delivers again what was under way, and
-nothing else.
+with, which ones beyond it are, and what has failed and is tried again. So a host that takes over
+delivers again what was under way, and nothing else, and counts attempts on.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from tenuto.engine.topic_ports import Place
+from tenuto.engine.topic_ports import Place, Tried
+from tenuto.model.timing import Microseconds
 
 
 class PlaceKeeper:
@@ -16,9 +17,11 @@ class PlaceKeeper:
 
     Args:
         place: As it was noted.
+        most_ahead: So many events may be read beyond the first that is not done with: they are
+            listed in what is noted.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, most_ahead: int) -> None:
         self.name = place.name
         self.topic = place.topic
         self._position = place.position
@@ -27,6 +30,8 @@ class PlaceKeeper:
         # By position, in the order of reading: whether it is done with.
         self._open: OrderedDict[int, bool] = OrderedDict()
         self._read = place.position
+        self._tried = {one.position: one for one in place.tried}
+        self._most_ahead = most_ahead
 
     @property
     def read(self) -> int:
@@ -37,6 +42,11 @@ class PlaceKeeper:
     def ahead(self) -> int:
         """How many events were read beyond the position."""
         return len(self._open)
+
+    @property
+    def room(self) -> int:
+        """How many more may be read."""
+        return max(0, self._most_ahead - len(self._open))
 
     def begin(self, position: int) -> bool:
         """An event was read, the next in order; whether it is to be delivered."""
@@ -49,10 +59,20 @@ class PlaceKeeper:
         return True
 
     def end(self, positions: Iterable[int]) -> None:
-        """Events are done with."""
+        """Events are done with; those that were given back have no place in the order."""
         for position in positions:
-            self._open[position] = True
+            self._tried.pop(position, None)
+            if position > 0:
+                self._open[position] = True
         self._advance()
+
+    def tried(self, position: int) -> Tried:
+        """How often an event was tried."""
+        return self._tried.get(position) or Tried(position, 0, 0)
+
+    def failed(self, position: int, attempts: int, due: Microseconds) -> None:
+        """An event has failed, and is tried again."""
+        self._tried[position] = Tried(position, attempts, due)
 
     def _advance(self) -> None:
         while self._open:
@@ -66,4 +86,6 @@ class PlaceKeeper:
         """What is to be noted now."""
         position = self._read if not self._open else self._position
         done = tuple(one for one, is_done in self._open.items() if is_done)
-        return Place(self.name, self.topic, max(position, self._position), done)
+        reached = max(position, self._position)
+        tried = tuple(one for one in self._tried.values() if not 0 < one.position <= reached)
+        return Place(self.name, self.topic, reached, done, tried, not self.room)

@@ -1,12 +1,14 @@
 """Which event ends its host: found out by running those one after another that may be it.
 
-Only when the owner before has died, and only for as many events as it can have begun. Before each
-attempt it is noted which event is about to be run; the note that a dead host has left names the one
-that it died with. An event that was run at too many deaths in a row is put aside, so that it does
-not take the host, and all that runs there, with it for ever (``one_never_takes_all``).
+When an owner has died, the next one notes which events run, before each begins, for as many as the
+dead one can have begun. When that one dies as well, its note names the few that it died with: they
+are run alone, one after another, and everything else after them. An event that was run at too many
+deaths in a row is put aside, so that it does not take the host, and all that runs there, with it
+for ever (``one_never_takes_all``). One death alone slows nothing down.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -14,14 +16,15 @@ from msgspec import Struct
 
 from tenuto.engine.program import Delivery, Trigger, TriggeredFunction
 from tenuto.engine.rows import Lease
+from tenuto.engine.topic_ports import Place
 from tenuto.messaging.listening import ListenerMeans
-from tenuto.model.errors import TenutoError
+from tenuto.model.errors import StorageError, TenutoError
 
-_KEY: Final = "begun/"
+_KEY: Final = "running/"
 
 
-class Begun(Struct, frozen=True):
-    """What is noted before an attempt.
+class Running(Struct, frozen=True, array_like=True):
+    """What is noted of an event that runs.
 
     Attributes:
         position: Of the event.
@@ -32,7 +35,7 @@ class Begun(Struct, frozen=True):
     deaths: int
 
 
-_decode: Final = msgspec.json.Decoder(Begun).decode
+_decode: Final = msgspec.json.Decoder(list[Running]).decode
 
 
 class Suspicion:
@@ -51,42 +54,94 @@ class Suspicion:
         self._key = _KEY + subscription
         self._left = most
         self._alone = asyncio.Lock()
-        self._found: Begun | None = None
+        self._noting = asyncio.Lock()
+        self._deaths: dict[int, int] = {}
+        self._suspects: set[int] = set()
+        self._running: set[int] = set()
+        self._noted: set[int] = set()
 
-    async def look(self) -> None:
-        """Read what the host before has left.
+    async def look(self, place: Place) -> None:
+        """Read what the host before has left; what is done with by now is no suspect.
 
         Raises:
             StorageError: the store cannot be read.
         """
         text = (await self._means.storage.notes([self._key])).get(self._key)
-        if text is not None:
-            left = _decode(text)
-            self._found = Begun(left.position, left.deaths + 1)
+        for one in () if text is None else _decode(text):
+            if await self._is_there(place, one.position):
+                self._deaths[one.position] = one.deaths + 1
+                self._suspects.add(one.position)
+
+    async def _is_there(self, place: Place, position: int) -> bool:
+        """Whether an event comes yet: those that do not would be waited for."""
+        storage = self._means.storage
+        if position < 0:
+            given_back = await storage.redeliveries(place.name, -position - 1, 1, 1)
+            return bool(given_back) and given_back[0].position == position
+        if position <= place.position or position in place.done:
+            return False
+        found = await storage.events(place.topic, position - 1, 1, 1)
+        return bool(found) and found[0].position == position
+
+    def over(self, position: int) -> None:
+        """An event is done with."""
+        self._suspects.discard(position)
 
     def takes(self) -> bool:
         """Whether another event may be the cause."""
         self._left -= 1
+        if self._left < 0:
+            self._suspects.clear()  # they have had their time
         return self._left >= 0
 
     def verdict(self, position: int) -> TenutoError | None:
         """Why an event is not run any more; None when it may be."""
-        deaths = self._deaths(position)
+        deaths = self._deaths.get(position, 0)
         if deaths < self._means.engine.options.max_deliveries:
             return None
         return TenutoError(f"the host has died {deaths} times while the function ran")
 
-    def _deaths(self, position: int) -> int:
-        found = self._found
-        return found.deaths if found is not None and found.position == position else 0
-
     async def run(self, function: TriggeredFunction, delivery: Delivery, position: int) -> None:
-        """Run a function beside no other that is suspected, once that is noted."""
-        async with self._alone:
-            begun = Begun(position, self._deaths(position))
-            text = msgspec.json.encode(begun).decode()
-            await self._means.storage.write_note(self._lease, self._key, text)
+        """Run a function once that is noted: beside no other while there are suspects."""
+        if self._suspects:
+            async with self._alone:
+                await self._run(function, delivery, position)
+        else:
+            await self._run(function, delivery, position)
+
+    async def _run(self, function: TriggeredFunction, delivery: Delivery, position: int) -> None:
+        self._running.add(position)
+        try:
+            await self._note(position)
             await function.run(delivery)
+        except Exception:
+            # It has failed, and its host lives: of a death in its pause it is not the cause.
+            self._left_alive(position)
+            with suppress(StorageError):
+                async with self._noting:
+                    await self._write()
+            raise
+        finally:
+            self._left_alive(position)
+
+    def _left_alive(self, position: int) -> None:
+        self._running.discard(position)
+        self._suspects.discard(position)
+        self._deaths.pop(position, None)
+
+    async def _note(self, position: int) -> None:
+        """Note what runs, this one among it; those that begin at once share a note."""
+        async with self._noting:
+            if position not in self._noted:
+                await self._write()
+
+    async def _write(self) -> None:
+        running = set(self._running)
+        found = [Running(one, self._deaths.get(one, 0)) for one in sorted(running)]
+        self._noted = set()
+        text = msgspec.json.encode(found).decode()
+        await self._means.storage.write_note(self._lease, self._key, text)
+        self._noted = running
 
 
 class Suspected(Struct, frozen=True):

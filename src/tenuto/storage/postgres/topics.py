@@ -20,6 +20,7 @@ from tenuto.engine.topic_ports import (
     TopicMatch,
     TopicNews,
     TopicPage,
+    Tried,
     Trimmed,
     TrimPoint,
     WaitPage,
@@ -177,9 +178,7 @@ class PostgresTopics(Access):
     async def places(self, names: Sequence[str]) -> list[Place]:
         """How far these subscriptions are."""
         found = await self._rows("places", names=list(names))
-        return [
-            Place(row["name"], row["topic"], row["position"], tuple(row["done"])) for row in found
-        ]
+        return [_place(row) for row in found]
 
     async def redeliveries(
         self, name: str, after: int, limit: int, most_bytes: int
@@ -205,6 +204,13 @@ class PostgresTopics(Access):
                     position=place.position,
                     done=list(place.done),
                     updated_at=one.at,
+                    tried=[tried.position for tried in place.tried],
+                    tries=[tried.attempts for tried in place.tried],
+                    due=[tried.due for tried in place.tried],
+                    is_full=place.is_full,
+                    partition=lease.partition,
+                    owner=lease.owner,
+                    epoch=lease.epoch,
                 )
                 await _put_aside(session, one.failed, one.redelivered)
 
@@ -239,13 +245,13 @@ class PostgresTopics(Access):
         # Crash points: before COMMIT the old notes stand, after it the new ones, with the rest.
         await self._write(write)
 
-    async def remove_subscription(self, name: str) -> bool:
+    async def remove_subscription(self, name: str, topic: str | None = None) -> bool:
         """Forget a subscription."""
 
         async def remove(session: Session) -> bool:
-            found = await session.run("remove_subscription", name=name)
-            await session.run("remove_failed_of", name=name)
-            await session.run("remove_redeliveries_of", name=name)
+            found = await session.run("remove_subscription", name=name, topic=topic)
+            await session.run("remove_failed_of", name=name, topic=topic)
+            await session.run("remove_redeliveries_of", name=name, topic=topic)
             return found > 0
 
         # Crash points: before COMMIT it is there, after it not.
@@ -300,6 +306,12 @@ async def _put_aside(
         await session.run("add_failed", **packing.failed(failed))
     if redelivered:
         await session.run("end_redeliveries", positions=list(redelivered))
+
+
+def _place(row: asyncpg.Record) -> Place:
+    tried = tuple(map(Tried, row["tried"], row["tries"], row["due"]))
+    done = tuple(row["done"])
+    return Place(row["name"], row["topic"], row["position"], done, tried, row["is_full"])
 
 
 def _event(row: asyncpg.Record) -> StoredEvent:

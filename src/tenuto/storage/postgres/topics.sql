@@ -1,19 +1,27 @@
 -- Statements for topics, in the form of queries.sql.
 
--- subscription_list: how each subscription stands
+-- subscription_list: how each subscription stands in each topic that it has read; what was given back
+-- to it and is not done with is behind as well
 SELECT one.name, one.topic, one.position,
     greatest(0, (SELECT count(*) FROM (SELECT 1 FROM hub.event
             WHERE event.topic = one.topic AND event.position > one.position LIMIT 100000) AS found)
-        - cardinality(one.done)) AS lag,
-    (SELECT published_at FROM hub.event
+        - cardinality(one.done)) + again.given_back AS lag,
+    least(again.oldest, (SELECT published_at FROM hub.event
         WHERE event.topic = one.topic AND event.position > one.position
             AND NOT event.position = ANY (one.done)
-        ORDER BY event.position LIMIT 1) AS oldest,
+        ORDER BY event.position LIMIT 1)) AS oldest,
     (SELECT count(*) FROM hub.failed_delivery
         WHERE source = 'topic' AND failed_delivery.name = one.topic
             AND function = one.name) AS failed,
-    one.updated_at
-FROM hub.subscription AS one ORDER BY one.name;
+    one.updated_at, again.given_back, cardinality(one.tried) AS retrying, one.is_full,
+    EXISTS (SELECT 1 FROM hub.partition WHERE partition.partition = one.partition
+        AND partition.owner = one.owner AND partition.epoch = one.epoch
+        AND partition.lease_until > clock_timestamp()) AS is_served
+FROM hub.subscription AS one
+CROSS JOIN LATERAL (
+    SELECT count(*) AS given_back, min(published_at) AS oldest FROM hub.redelivery
+    WHERE redelivery.subscription = one.name AND redelivery.topic = one.topic) AS again
+ORDER BY one.name, one.topic;
 
 -- topic_events: events after a position, oldest first, as long as they fit, one at least
 SELECT position, event_id, topic, event_key, published_at, cause, event FROM (
@@ -62,14 +70,19 @@ FROM (
     ) AS measured
 WHERE before < :most_bytes OR before = 0;
 
--- places: how far subscriptions are
-SELECT name, topic, position, done FROM hub.subscription WHERE name = ANY (:names::text[]);
+-- places: how far subscriptions are, in each topic that they have read
+SELECT name, topic, position, done, tried, tries, due, is_full FROM hub.subscription
+WHERE name = ANY (:names::text[]);
 
 -- write_place: how far a subscription is
-INSERT INTO hub.subscription (name, topic, position, done, updated_at)
-VALUES (:name, :topic, :position, :done, :updated_at)
-ON CONFLICT (name) DO UPDATE SET topic = excluded.topic, position = excluded.position,
-    done = excluded.done, updated_at = excluded.updated_at;
+INSERT INTO hub.subscription (name, topic, position, done, updated_at, tried, tries, due, is_full,
+    partition, owner, epoch)
+VALUES (:name, :topic, :position, :done, :updated_at, :tried, :tries, :due, :is_full, :partition,
+    :owner, :epoch)
+ON CONFLICT (name, topic) DO UPDATE SET position = excluded.position, done = excluded.done,
+    updated_at = excluded.updated_at, tried = excluded.tried, tries = excluded.tries,
+    due = excluded.due, is_full = excluded.is_full, partition = excluded.partition,
+    owner = excluded.owner, epoch = excluded.epoch;
 
 -- add_failed: deliveries that are put aside
 INSERT INTO hub.failed_delivery (source, name, function, message_id, attempts, failed_at, error,
@@ -78,14 +91,16 @@ SELECT * FROM unnest(:sources::text[], :names::text[], :functions::text[], :mess
     :attempts::bigint[], :times::bigint[], :errors::text[], :causes::text[], :keys::text[],
     :contents::text[], :came::bigint[]);
 
--- remove_subscription: forget a subscription
-DELETE FROM hub.subscription WHERE name = :name;
+-- remove_subscription: forget a subscription, of one topic or all
+DELETE FROM hub.subscription WHERE name = :name AND (:topic::text IS NULL OR topic = :topic);
 
 -- remove_failed_of: what was put aside for a subscription goes with it
-DELETE FROM hub.failed_delivery WHERE source = 'topic' AND function = :name;
+DELETE FROM hub.failed_delivery
+WHERE source = 'topic' AND function = :name AND (:topic::text IS NULL OR name = :topic);
 
 -- remove_redeliveries_of: nor is anything given to it again
-DELETE FROM hub.redelivery WHERE subscription = :name;
+DELETE FROM hub.redelivery
+WHERE subscription = :name AND (:topic::text IS NULL OR topic = :topic);
 
 -- failed_list: what was put aside, oldest first, as long as it fits, one at least
 SELECT number, source, name, function, message_id, attempts, failed_at, error, cause, event_key,

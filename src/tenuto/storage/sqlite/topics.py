@@ -186,9 +186,9 @@ class SqliteTopics:
         """Keep notes, with what is put aside and done with."""
         await self._write(lambda writer: writer.write_notes(lease, notes, failed, redelivered))
 
-    async def remove_subscription(self, name: str) -> bool:
+    async def remove_subscription(self, name: str, topic: str | None = None) -> bool:
         """Forget a subscription."""
-        return await self._write(lambda writer: writer.remove_subscription(name))
+        return await self._write(lambda writer: writer.remove_subscription(name, topic))
 
     async def trim(self, topic: str, point: TrimPoint, limit: int) -> Trimmed:
         """Delete old ones of the oldest events of a topic."""

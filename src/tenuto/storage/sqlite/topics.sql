@@ -1,19 +1,33 @@
 -- Statements for topics, in the form of queries.sql. An event is the JSON array of StoredEvent.
 
--- subscription_list: how each subscription stands
+-- subscription_list: how each subscription stands in each topic that it has read; what was given back
+-- to it and is not done with is behind as well
 SELECT json_group_array(json_object(
-    'name', one.name, 'topic', one.topic, 'position', one.position,
-    'lag', max(0, (SELECT count(*) FROM (SELECT 1 FROM event
-            WHERE topic = one.topic AND position > one.position LIMIT 100000))
-        - json_array_length(one.done)),
-    'oldest', (SELECT published_at FROM event
-        WHERE topic = one.topic AND position > one.position
-            AND position NOT IN (SELECT value FROM json_each(one.done))
-        ORDER BY position LIMIT 1),
-    'failed', (SELECT count(*) FROM failed_delivery
-        WHERE source = 'topic' AND failed_delivery.name = one.topic AND function = one.name),
-    'updatedAt', one.updated_at))
-FROM (SELECT * FROM subscription ORDER BY name) AS one;
+    'name', name, 'topic', topic, 'position', position, 'lag', behind + givenBack,
+    'oldest', (SELECT min(moment) FROM (
+        SELECT oldest AS moment UNION ALL SELECT givenBackOldest)),
+    'failed', failed, 'updatedAt', updated_at, 'givenBack', givenBack,
+    'retrying', json_array_length(tried), 'isFull', json(iif(is_full, 'true', 'false')),
+    'isServed', json(iif(isServed, 'true', 'false'))))
+FROM (
+    SELECT one.*,
+        max(0, (SELECT count(*) FROM (SELECT 1 FROM event
+                WHERE topic = one.topic AND position > one.position LIMIT 100000))
+            - json_array_length(one.done)) AS behind,
+        (SELECT published_at FROM event
+            WHERE topic = one.topic AND position > one.position
+                AND position NOT IN (SELECT value FROM json_each(one.done))
+            ORDER BY position LIMIT 1) AS oldest,
+        (SELECT count(*) FROM redelivery
+            WHERE subscription = one.name AND redelivery.topic = one.topic) AS givenBack,
+        (SELECT min(published_at) FROM redelivery
+            WHERE subscription = one.name AND redelivery.topic = one.topic) AS givenBackOldest,
+        (SELECT count(*) FROM failed_delivery
+            WHERE source = 'topic' AND failed_delivery.name = one.topic
+                AND function = one.name) AS failed,
+        EXISTS (SELECT 1 FROM partition WHERE partition.partition = one.partition
+            AND partition.owner = one.owner AND partition.epoch = one.epoch) AS isServed
+    FROM subscription AS one ORDER BY name, topic);
 
 -- topic_events: events after a position, oldest first, as long as they fit, one at least
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
@@ -62,16 +76,20 @@ FROM (
         WHERE topic = :topic AND position > :after ORDER BY position LIMIT :limit))
 WHERE before < :most_bytes;
 
--- places: how far subscriptions are
-SELECT json_group_array(json_array(name, topic, position, json(done))) FROM subscription
+-- places: how far subscriptions are, in each topic that they have read
+SELECT json_group_array(json_array(name, topic, position, json(done), json(tried),
+    json(iif(is_full, 'true', 'false')))) FROM subscription
 WHERE name IN (SELECT value FROM json_each(:names));
 
 -- write_place: how far a subscription is, for who owns its partition; no row when that is another
-INSERT INTO subscription (name, topic, position, done, updated_at)
-SELECT :name, :topic, :position, :done, :updated_at FROM partition
+INSERT INTO subscription (name, topic, position, done, updated_at, tried, is_full, partition, owner,
+    epoch)
+SELECT :name, :topic, :position, :done, :updated_at, :tried, :is_full, :partition, :owner, :epoch
+FROM partition
 WHERE partition = :partition AND owner = :owner AND epoch = :epoch
-ON CONFLICT (name) DO UPDATE SET topic = excluded.topic, position = excluded.position,
-    done = excluded.done, updated_at = excluded.updated_at
+ON CONFLICT (name, topic) DO UPDATE SET position = excluded.position, done = excluded.done,
+    updated_at = excluded.updated_at, tried = excluded.tried, is_full = excluded.is_full,
+    partition = excluded.partition, owner = excluded.owner, epoch = excluded.epoch
 RETURNING 1;
 
 -- add_failed: deliveries that are put aside
@@ -81,14 +99,15 @@ SELECT value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->
     value ->> 8, value ->> 9, value ->> 10, value ->> 11
 FROM json_each(:failed);
 
--- remove_subscription: forget a subscription; no row when there is none
-DELETE FROM subscription WHERE name = :name RETURNING 1;
+-- remove_subscription: forget a subscription, of one topic or all; no row when there is none
+DELETE FROM subscription WHERE name = :name AND (:topic IS NULL OR topic = :topic) RETURNING 1;
 
 -- remove_failed_of: what was put aside for a subscription goes with it
-DELETE FROM failed_delivery WHERE source = 'topic' AND function = :name;
+DELETE FROM failed_delivery
+WHERE source = 'topic' AND function = :name AND (:topic IS NULL OR name = :topic);
 
 -- remove_redeliveries_of: nor is anything given to it again
-DELETE FROM redelivery WHERE subscription = :name;
+DELETE FROM redelivery WHERE subscription = :name AND (:topic IS NULL OR topic = :topic);
 
 -- failed_list: what was put aside, oldest first
 SELECT json_group_array(json_array(number, source, name, function, message_id, attempts, failed_at,

@@ -366,6 +366,8 @@ class Writer:
                     "position": place.position,
                     "done": text(place.done) or "[]",
                     "updated_at": one.at,
+                    "tried": text(place.tried) or "[]",
+                    "is_full": place.is_full,
                 }
                 if value(self.connection, "write_place", fence | row) is None:
                     raise FencedError(
@@ -379,14 +381,15 @@ class Writer:
                     gone = {"positions": text(one.redelivered)}
                     self.connection.execute(SQL["end_redeliveries"], gone)
 
-    def remove_subscription(self, name: str) -> bool:
-        """Forget a subscription and what was put aside for it."""
+    def remove_subscription(self, name: str, topic: str | None) -> bool:
+        """Forget a subscription and what was put aside for it, of one topic or all."""
         # Crash points: before COMMIT it is there, after it not.
         with self._writing("write to"), transaction(self.connection):
-            found = value(self.connection, "remove_subscription", {"name": name})
-            self.connection.execute(SQL["remove_failed_of"], {"name": name})
-            self.connection.execute(SQL["remove_redeliveries_of"], {"name": name})
-        return found is not None
+            which = {"name": name, "topic": topic}
+            found = self.connection.execute(SQL["remove_subscription"], which).fetchall()
+            self.connection.execute(SQL["remove_failed_of"], which)
+            self.connection.execute(SQL["remove_redeliveries_of"], which)
+        return bool(found)
 
     def change_messages(self, statement: str, **arguments: str | int) -> int:
         """Run one statement that deletes; how many rows went."""
