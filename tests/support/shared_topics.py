@@ -288,7 +288,7 @@ class SharedTopicStorage:
             if left <= 0:
                 break
             fitting.append(one)
-            left -= len(one.content.encode())
+            left -= sum(len(text.encode()) for text in (one.content, one.error, one.cause or ""))
         return fitting
 
     async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
@@ -481,7 +481,7 @@ def _position(event: StoredEvent) -> int:
 
 
 def _length(event: StoredEvent) -> int:
-    return memoryview(event.event).nbytes
+    return memoryview(event.event).nbytes + len((event.cause or "").encode())
 
 
 def unstorable(row: object) -> str | None:

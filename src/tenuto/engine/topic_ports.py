@@ -17,7 +17,7 @@ from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
 
 FAILED_BYTES: Final = 16 * 1024 * 1024
-"""How long the contents of a page of failed deliveries may be together."""
+"""How long a page of failed deliveries may be."""
 
 
 class Place(Struct, frozen=True, array_like=True, gc=False):
@@ -264,8 +264,8 @@ class TopicReader(FlowReader, Protocol):
         most_bytes: int = FAILED_BYTES,
     ) -> list[FailedDelivery]:
         """What was put aside, oldest first, after this number: of topics or queues (``source``), of
-        one topic or queue (``name``), of one function; None for any. As long as contents fit, one
-        at least.
+        one topic or queue (``name``), of one function; None for any. As long as they fit, one at
+        least.
         """
 
     async def failed_counts(self) -> list[FailedCount]:

@@ -18,9 +18,10 @@ GROUP BY name ORDER BY name;
 -- queue_messages: the next messages of a queue, as long as they fit, one at least
 SELECT message_id, queued_at, nullif(visible_at, :in_work) AS visible_at, attempts, cause, data
 FROM (
-    SELECT *, sum(octet_length(data)) OVER (
-            ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
-    FROM (SELECT * FROM hub.queued WHERE queue = :queue
+    SELECT *, sum(size) OVER (
+            ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - size AS before
+    FROM (SELECT *, octet_length(data) + coalesce(octet_length(cause), 0) AS size
+        FROM hub.queued WHERE queue = :queue
         ORDER BY visible_at, number LIMIT :limit) AS page) AS measured
 WHERE before < :most_bytes OR before = 0 ORDER BY measured.visible_at, number;
 
@@ -59,10 +60,11 @@ ORDER BY number;
 
 -- queue_page: messages that are ready, as they are taken, as long as they fit, one at least
 SELECT number, message_id, queued_at, attempts + 1 AS attempts, cause, data FROM (
-    SELECT *, sum(octet_length(data)) OVER (
-            ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
+    SELECT *, sum(size) OVER (
+            ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - size AS before
     FROM (
-        SELECT * FROM hub.queued WHERE queue = :queue AND visible_at <= :now
+        SELECT *, octet_length(data) + coalesce(octet_length(cause), 0) AS size
+        FROM hub.queued WHERE queue = :queue AND visible_at <= :now
         ORDER BY visible_at, number LIMIT :limit) AS page) AS measured
 WHERE before < :most_bytes OR before = 0 ORDER BY visible_at, number;
 

@@ -17,17 +17,17 @@ FROM hub.subscription AS one ORDER BY one.name;
 
 -- topic_events: events after a position, oldest first, as long as they fit, one at least
 SELECT position, event_id, topic, event_key, published_at, cause, event FROM (
-    SELECT *, sum(octet_length(event)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING)
-        - octet_length(event) AS before
-    FROM (SELECT * FROM hub.event WHERE topic = :topic AND position > :after
+    SELECT *, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - size AS before
+    FROM (SELECT *, octet_length(event) + coalesce(octet_length(cause), 0) AS size
+        FROM hub.event WHERE topic = :topic AND position > :after
         ORDER BY position LIMIT :limit) AS page) AS measured
 WHERE before < :most_bytes OR before = 0 ORDER BY position;
 
 -- newest_topic_events: the newest events of a topic as long as they fit, one at least; newest first
 SELECT position, event_id, topic, event_key, published_at, cause, event FROM (
-    SELECT *, sum(octet_length(event)) OVER (ORDER BY position DESC ROWS UNBOUNDED PRECEDING)
-        - octet_length(event) AS before
-    FROM (SELECT * FROM hub.event WHERE topic = :topic
+    SELECT *, sum(size) OVER (ORDER BY position DESC ROWS UNBOUNDED PRECEDING) - size AS before
+    FROM (SELECT *, octet_length(event) + coalesce(octet_length(cause), 0) AS size
+        FROM hub.event WHERE topic = :topic
         ORDER BY position DESC LIMIT :limit) AS page) AS measured
 WHERE before < :most_bytes OR before = 0 ORDER BY position DESC;
 
@@ -57,7 +57,9 @@ SELECT coalesce(max(position), 0) AS last, count(*) AS events, coalesce(sum(size
 FROM (
     SELECT *, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - size AS before
     FROM (
-        SELECT position, published_at, octet_length(event) AS size FROM hub.event
+        SELECT position, published_at,
+            octet_length(event) + coalesce(octet_length(cause), 0) AS size
+        FROM hub.event
         WHERE topic = :topic AND position > :after ORDER BY position LIMIT :limit) AS page
     ) AS measured
 WHERE before < :most_bytes OR before = 0;
@@ -91,10 +93,11 @@ DELETE FROM hub.redelivery WHERE subscription = :name;
 SELECT number, source, name, function, message_id, attempts, failed_at, error, cause, event_key,
     content
 FROM (
-    SELECT *, sum(octet_length(content)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
-        - octet_length(content) AS before
+    SELECT *, sum(size) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) - size AS before
     FROM (
-        SELECT * FROM hub.failed_delivery
+        SELECT *, octet_length(content) + octet_length(error)
+            + coalesce(octet_length(cause), 0) AS size
+        FROM hub.failed_delivery
         WHERE number > :after AND (:function::text IS NULL OR function = :function)
             AND (:source::text IS NULL OR source = :source)
             AND (:name::text IS NULL OR name = :name)
@@ -169,12 +172,13 @@ FROM hub.topic_wait WHERE partition = ANY (:partitions::int[]);
 -- and one more; how long the others are is known without reading them
 WITH found AS MATERIALIZED (
     SELECT wanted.place, wait.iid, wait.task_id, wait.partition, event.position,
-        sum(octet_length(event.event)) OVER (ORDER BY wanted.place ROWS UNBOUNDED PRECEDING)
-            - octet_length(event.event) AS before
+        sum(event.size) OVER (ORDER BY wanted.place ROWS UNBOUNDED PRECEDING)
+            - event.size AS before
     FROM unnest(:iids::bigint[], :tasks::bigint[]) WITH ORDINALITY AS wanted (iid, task_id, place)
     JOIN hub.topic_wait AS wait ON wait.iid = wanted.iid AND wait.task_id = wanted.task_id
     CROSS JOIN LATERAL (
-        SELECT position, event FROM hub.event
+        SELECT position, octet_length(event) + coalesce(octet_length(cause), 0) AS size
+        FROM hub.event
         WHERE topic = wait.topic AND event_key = wait.event_key AND position > wait.after
         ORDER BY position LIMIT 1) AS event)
 SELECT found.iid, found.task_id, found.partition, instance.instance_id, instance.execution_id,
@@ -185,13 +189,17 @@ JOIN hub.instance ON instance.iid = found.iid
 JOIN hub.event ON event.position = found.position
 ORDER BY place;
 
--- topic_waits_since: waits that the events after a position are for, in the order of the events
-SELECT wait.iid, wait.task_id, min(event.position) AS position
-FROM (SELECT * FROM hub.event WHERE position > :cursor ORDER BY position LIMIT :limit) AS event
-JOIN hub.topic_wait AS wait ON wait.topic = event.topic
-    AND wait.event_key = event.event_key AND wait.after < event.position
-WHERE event.event_key IS NOT NULL
-GROUP BY wait.iid, wait.task_id ORDER BY position;
+-- topic_waits_since: waits that the events after a position are for, in the order of the events; a
+-- wait is looked at once, however many events of its key there are
+SELECT wait.iid, wait.task_id, news.first AS position
+FROM (
+    SELECT topic, event_key, min(position) AS first, max(position) AS last FROM (
+        SELECT position, topic, event_key FROM hub.event
+        WHERE position > :cursor ORDER BY position LIMIT :limit) AS event
+    WHERE event_key IS NOT NULL GROUP BY topic, event_key) AS news
+JOIN hub.topic_wait AS wait ON wait.topic = news.topic
+    AND wait.event_key = news.event_key AND wait.after < news.last
+ORDER BY position;
 
 -- events_since: how far the next events after a position go, and whether there are more
 SELECT coalesce(max(position) FILTER (WHERE place <= :limit), :cursor::bigint) AS cursor,

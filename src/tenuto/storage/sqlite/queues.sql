@@ -21,15 +21,24 @@ FROM (
     GROUP BY name ORDER BY name);
 
 -- queue_messages: the next messages of a queue, as long as they fit, one at least
+WITH fitting AS MATERIALIZED (
+    SELECT visible_at, number FROM (
+        SELECT visible_at, number, sum(size) OVER (
+            ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - size AS before
+        FROM (
+            SELECT visible_at, number,
+                octet_length(data) + coalesce(octet_length(cause), 0) AS size
+            FROM queued WHERE queue = :queue
+            ORDER BY visible_at, number LIMIT :limit))
+    WHERE before < :most_bytes OR before = 0)
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     SELECT json_object('id', message_id, 'queued_at', queued_at,
         'visible_at', nullif(visible_at, :in_work), 'attempts', attempts, 'cause', cause,
         'data', data) AS one
-    FROM (
-        SELECT *, sum(octet_length(data)) OVER (
-                ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
-        FROM (SELECT * FROM queued WHERE queue = :queue ORDER BY visible_at, number LIMIT :limit))
-    WHERE before < :most_bytes OR before = 0 ORDER BY visible_at, number);
+    FROM queued
+    WHERE queue = :queue AND (visible_at, number) <= (
+        SELECT visible_at, number FROM fitting ORDER BY visible_at DESC, number DESC LIMIT 1)
+    ORDER BY visible_at, number);
 
 -- queue_next: when the first message of a queue is ready, or was
 SELECT min(visible_at) FROM queued WHERE queue = :queue AND visible_at < :in_work;
@@ -65,15 +74,22 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     ORDER BY number);
 
 -- queue_page: messages that are ready, as they are taken, as long as they fit, one at least
+WITH fitting AS MATERIALIZED (
+    SELECT visible_at, number FROM (
+        SELECT visible_at, number, sum(size) OVER (
+            ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - size AS before
+        FROM (
+            SELECT visible_at, number,
+                octet_length(data) + coalesce(octet_length(cause), 0) AS size
+            FROM queued WHERE queue = :queue AND visible_at <= :now
+            ORDER BY visible_at, number LIMIT :limit))
+    WHERE before < :most_bytes OR before = 0)
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     SELECT json_array(number, message_id, queued_at, attempts + 1, cause, data) AS one
-    FROM (
-        SELECT *, sum(octet_length(data)) OVER (
-                ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
-        FROM (
-            SELECT * FROM queued WHERE queue = :queue AND visible_at <= :now
-            ORDER BY visible_at, number LIMIT :limit))
-    WHERE before < :most_bytes OR before = 0 ORDER BY visible_at, number);
+    FROM queued
+    WHERE queue = :queue AND (visible_at, number) <= (
+        SELECT visible_at, number FROM fitting ORDER BY visible_at DESC, number DESC LIMIT 1)
+    ORDER BY visible_at, number);
 
 -- queue_take: messages are in work, and the attempt counts
 UPDATE queued SET visible_at = :in_work, attempts = attempts + 1

@@ -16,25 +16,35 @@ SELECT json_group_array(json_object(
 FROM (SELECT * FROM subscription ORDER BY name) AS one;
 
 -- topic_events: events after a position, oldest first, as long as they fit, one at least
+WITH fitting AS MATERIALIZED (
+    SELECT position FROM (
+        SELECT position,
+            sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - size AS before
+        FROM (
+            SELECT position, octet_length(event) + coalesce(octet_length(cause), 0) AS size
+            FROM event WHERE topic = :topic AND position > :after ORDER BY position LIMIT :limit))
+    WHERE before < :most_bytes OR before = 0)
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     SELECT json_array(position, event_id, topic, event_key, published_at, cause, json(event))
         AS one
-    FROM (
-        SELECT *, sum(octet_length(event)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING)
-            - octet_length(event) AS before
-        FROM (SELECT * FROM event WHERE topic = :topic AND position > :after
-            ORDER BY position LIMIT :limit))
-    WHERE before < :most_bytes ORDER BY position);
+    FROM event
+    WHERE topic = :topic AND position > :after AND position <= (SELECT max(position) FROM fitting)
+    ORDER BY position);
 
 -- newest_topic_events: the newest events of a topic as long as they fit, one at least; newest first
+WITH fitting AS MATERIALIZED (
+    SELECT position FROM (
+        SELECT position,
+            sum(size) OVER (ORDER BY position DESC ROWS UNBOUNDED PRECEDING) - size AS before
+        FROM (
+            SELECT position, octet_length(event) + coalesce(octet_length(cause), 0) AS size
+            FROM event WHERE topic = :topic ORDER BY position DESC LIMIT :limit))
+    WHERE before < :most_bytes OR before = 0)
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     SELECT json_array(position, event_id, topic, event_key, published_at, cause, json(event))
         AS one
-    FROM (
-        SELECT *, sum(octet_length(event)) OVER (ORDER BY position DESC ROWS UNBOUNDED PRECEDING)
-            - octet_length(event) AS before
-        FROM (SELECT * FROM event WHERE topic = :topic ORDER BY position DESC LIMIT :limit))
-    WHERE before < :most_bytes ORDER BY position DESC);
+    FROM event WHERE topic = :topic AND position >= (SELECT min(position) FROM fitting)
+    ORDER BY position DESC);
 
 -- topic_news: which topics have events after a position, and who was given some back
 SELECT json_array(coalesce(max(position), :cursor), json_group_array(DISTINCT topic),
@@ -56,11 +66,13 @@ SELECT json_group_array(name) FROM found WHERE name IS NOT NULL;
 SELECT json_array(coalesce(max(position), 0), count(*), coalesce(sum(size), 0),
     coalesce(min(iif(before = 0, published_at, NULL)), 0))
 FROM (
-    SELECT *, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - size AS before
+    SELECT position, published_at, size,
+        sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - size AS before
     FROM (
-        SELECT position, published_at, octet_length(event) AS size FROM event
-        WHERE topic = :topic AND position > :after ORDER BY position LIMIT :limit))
-WHERE before < :most_bytes;
+        SELECT position, published_at,
+            octet_length(event) + coalesce(octet_length(cause), 0) AS size
+        FROM event WHERE topic = :topic AND position > :after ORDER BY position LIMIT :limit))
+WHERE before < :most_bytes OR before = 0;
 
 -- places: how far subscriptions are
 SELECT json_group_array(json_array(name, topic, position, json(done))) FROM subscription
@@ -90,18 +102,22 @@ DELETE FROM failed_delivery WHERE source = 'topic' AND function = :name;
 -- remove_redeliveries_of: nor is anything given to it again
 DELETE FROM redelivery WHERE subscription = :name;
 
--- failed_list: what was put aside, oldest first
-SELECT json_group_array(json_array(number, source, name, function, message_id, attempts, failed_at,
-    error, cause, event_key, content))
-FROM (
-    SELECT *, sum(octet_length(content)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
-        - octet_length(content) AS before
-    FROM (
-        SELECT * FROM failed_delivery
-        WHERE number > :after AND (:function IS NULL OR function = :function)
-            AND (:source IS NULL OR source = :source) AND (:name IS NULL OR name = :name)
-        ORDER BY number LIMIT :limit))
-WHERE before < :most_bytes OR before = 0;
+-- failed_list: what was put aside, oldest first, as long as it fits, one at least
+WITH fitting AS MATERIALIZED (
+    SELECT number FROM (
+        SELECT number, sum(size) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) - size AS before
+        FROM (
+            SELECT number, octet_length(content) + octet_length(error)
+                + coalesce(octet_length(cause), 0) AS size
+            FROM failed_delivery
+            WHERE number > :after AND (:function IS NULL OR function = :function)
+                AND (:source IS NULL OR source = :source) AND (:name IS NULL OR name = :name)
+            ORDER BY number LIMIT :limit))
+    WHERE before < :most_bytes OR before = 0)
+SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
+    SELECT json_array(number, source, name, function, message_id, attempts, failed_at, error, cause,
+        event_key, content) AS one
+    FROM failed_delivery WHERE number IN (SELECT number FROM fitting) ORDER BY number);
 
 -- failed_counts: how many were put aside, function by function
 SELECT json_group_array(json_array(source, name, function, count, newest)) FROM (
@@ -132,15 +148,19 @@ WHERE source = 'files' AND number IN (SELECT value FROM json_each(:numbers)) ORD
 
 -- redeliveries: events that were given back to a subscription, oldest first, as long as they fit, one
 -- at least; below zero, so that none has the position of an event
+WITH fitting AS MATERIALIZED (
+    SELECT number FROM (
+        SELECT number, sum(size) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) - size AS before
+        FROM (
+            SELECT number, octet_length(event) + coalesce(octet_length(cause), 0) AS size
+            FROM redelivery WHERE subscription = :name AND number > :after
+            ORDER BY number LIMIT :limit))
+    WHERE before < :most_bytes OR before = 0)
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     SELECT json_array(-number, event_id, topic, event_key, published_at, cause, json(event)) AS one
-    FROM (
-        SELECT *, sum(octet_length(event)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
-            - octet_length(event) AS before
-        FROM (
-            SELECT * FROM redelivery WHERE subscription = :name AND number > :after
-            ORDER BY number LIMIT :limit))
-    WHERE before < :most_bytes ORDER BY number);
+    FROM redelivery
+    WHERE subscription = :name AND number > :after AND number <= (SELECT max(number) FROM fitting)
+    ORDER BY number);
 
 -- end_redeliveries: they are done with
 DELETE FROM redelivery WHERE number IN (SELECT -value FROM json_each(:positions));
@@ -172,15 +192,17 @@ FROM topic_wait WHERE partition IN (SELECT value FROM json_each(:partitions));
 -- topic_matches_of: for these waits the first event that counts, as long as they fit, one at least;
 -- how long the others are is known without reading them
 WITH found AS MATERIALIZED (
-    SELECT wanted.key AS place, wait.iid, wait.task_id, wait.partition, event.position,
-        sum(octet_length(event.event)) OVER (ORDER BY wanted.key ROWS UNBOUNDED PRECEDING)
-            - octet_length(event.event) AS before
-    FROM json_each(:waits) AS wanted
-    CROSS JOIN topic_wait AS wait ON wait.iid = wanted.value ->> 0
-        AND wait.task_id = wanted.value ->> 1
-    CROSS JOIN event ON event.position = (
-        SELECT min(position) FROM event
-        WHERE topic = wait.topic AND event_key = wait.event_key AND position > wait.after))
+    SELECT place, iid, task_id, partition, position,
+        sum(size) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) - size AS before
+    FROM (
+        SELECT wanted.key AS place, wait.iid, wait.task_id, wait.partition, event.position,
+            octet_length(event.event) + coalesce(octet_length(event.cause), 0) AS size
+        FROM json_each(:waits) AS wanted
+        CROSS JOIN topic_wait AS wait ON wait.iid = wanted.value ->> 0
+            AND wait.task_id = wanted.value ->> 1
+        CROSS JOIN event ON event.position = (
+            SELECT min(position) FROM event
+            WHERE topic = wait.topic AND event_key = wait.event_key AND position > wait.after)))
 SELECT json_array(
     json(coalesce('[' || (SELECT group_concat(one, ',') FROM (
         SELECT json_array(found.iid, found.task_id, found.partition, instance.instance_id,
@@ -189,21 +211,25 @@ SELECT json_array(
         FROM found
         CROSS JOIN instance ON instance.iid = found.iid
         CROSS JOIN event ON event.position = found.position
-        WHERE before < :most_bytes ORDER BY place)) || ']', '[]')),
-    json(iif(EXISTS (SELECT 1 FROM found WHERE before >= :most_bytes), 'true', 'false')));
+        WHERE before < :most_bytes OR before = 0 ORDER BY place)) || ']', '[]')),
+    json(iif(EXISTS (SELECT 1 FROM found WHERE before >= :most_bytes AND before > 0), 'true',
+        'false')));
 
--- topic_waits_since: waits that the events after a position are for
+-- topic_waits_since: waits that the events after a position are for, in the order of the events; a
+-- wait is looked at once, however many events of its key there are
+WITH news AS MATERIALIZED (
+    SELECT position, topic, event_key FROM event WHERE position > :cursor
+    ORDER BY position LIMIT :limit),
+keys AS MATERIALIZED (
+    SELECT topic, event_key, min(position) AS first, max(position) AS last FROM news
+    WHERE event_key IS NOT NULL GROUP BY topic, event_key ORDER BY first)
 SELECT json_array(
     json(coalesce((SELECT json_group_array(json_array(iid, task_id)) FROM (
-        SELECT wait.iid, wait.task_id
-        FROM (SELECT * FROM event WHERE position > :cursor ORDER BY position LIMIT :limit) AS event
-        CROSS JOIN topic_wait AS wait ON wait.topic = event.topic
-            AND wait.event_key = event.event_key AND wait.after < event.position
-        WHERE event.event_key IS NOT NULL
-        GROUP BY wait.iid, wait.task_id ORDER BY min(event.position))), '[]')),
-    coalesce((SELECT max(position) FROM (
-        SELECT position FROM event WHERE position > :cursor ORDER BY position LIMIT :limit)),
-        :cursor),
+        SELECT wait.iid, wait.task_id FROM keys
+        CROSS JOIN topic_wait AS wait ON wait.topic = keys.topic
+            AND wait.event_key = keys.event_key AND wait.after < keys.last
+        ORDER BY keys.first)), '[]')),
+    coalesce((SELECT max(position) FROM news), :cursor),
     json(iif((SELECT count(*) FROM (
         SELECT 1 FROM event WHERE position > :cursor ORDER BY position LIMIT :limit + 1)) > :limit,
         'true', 'false')));
