@@ -1,10 +1,27 @@
 -- Statements for topics, in the form of queries.sql.
 
--- subscription_list: how each subscription stands
-SELECT one.name, one.topic, one.position,
-    greatest(0, (SELECT count(*) FROM (SELECT 1 FROM hub.event
-            WHERE event.topic = one.topic AND event.position > one.position LIMIT 100000) AS found)
-        - cardinality(one.done)) AS lag,
+-- subscription_list: how each subscription stands. Events are counted once for all of a topic's
+-- subscriptions, from each to the next one that is further on, and no further than is told.
+WITH RECURSIVE ordered AS MATERIALIZED (
+    SELECT name, topic, position,
+        row_number() OVER (PARTITION BY topic ORDER BY position DESC, name) AS place
+    FROM hub.subscription),
+counted (name, topic, position, place, behind) AS (
+    SELECT name, topic, position, place, (SELECT count(*) FROM (
+        SELECT 1 FROM hub.event
+        WHERE event.topic = ordered.topic AND event.position > ordered.position
+        LIMIT 100000) AS following)
+    FROM ordered WHERE place = 1
+    UNION ALL
+    SELECT ordered.name, ordered.topic, ordered.position, ordered.place,
+        least(100000, behind + CASE WHEN behind >= 100000 THEN 0 ELSE (SELECT count(*) FROM (
+            SELECT 1 FROM hub.event
+            WHERE event.topic = ordered.topic AND event.position > ordered.position
+                AND event.position <= counted.position
+            LIMIT 100000) AS between_them) END)
+    FROM counted
+    JOIN ordered ON ordered.topic = counted.topic AND ordered.place = counted.place + 1)
+SELECT one.name, one.topic, one.position, greatest(0, behind - cardinality(one.done)) AS lag,
     (SELECT published_at FROM hub.event
         WHERE event.topic = one.topic AND event.position > one.position
             AND NOT event.position = ANY (one.done)
@@ -13,7 +30,7 @@ SELECT one.name, one.topic, one.position,
         WHERE source = 'topic' AND failed_delivery.name = one.topic
             AND function = one.name) AS failed,
     one.updated_at
-FROM hub.subscription AS one ORDER BY one.name;
+FROM counted JOIN hub.subscription AS one ON one.name = counted.name ORDER BY one.name;
 
 -- topic_events: events after a position, oldest first, as long as they fit, one at least
 SELECT position, event_id, topic, event_key, published_at, cause, event FROM (

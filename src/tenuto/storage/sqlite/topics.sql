@@ -1,19 +1,38 @@
 -- Statements for topics, in the form of queries.sql. An event is the JSON array of StoredEvent.
 
--- subscription_list: how each subscription stands
+-- subscription_list: how each subscription stands. Events are counted once for all of a topic's
+-- subscriptions, from each to the next one that is further on, and no further than is told.
+WITH RECURSIVE ordered AS MATERIALIZED (
+    SELECT name, topic, position,
+        row_number() OVER (PARTITION BY topic ORDER BY position DESC, name) AS place
+    FROM subscription),
+counted (name, topic, position, place, behind) AS (
+    SELECT name, topic, position, place, (SELECT count(*) FROM (
+        SELECT 1 FROM event WHERE topic = ordered.topic AND position > ordered.position
+        LIMIT 100000))
+    FROM ordered WHERE place = 1
+    UNION ALL
+    SELECT ordered.name, ordered.topic, ordered.position, ordered.place,
+        min(100000, behind + iif(behind >= 100000, 0, (SELECT count(*) FROM (
+            SELECT 1 FROM event WHERE topic = ordered.topic
+                AND position > ordered.position AND position <= counted.position
+            LIMIT 100000))))
+    FROM counted CROSS JOIN ordered
+        ON ordered.topic = counted.topic AND ordered.place = counted.place + 1)
 SELECT json_group_array(json_object(
-    'name', one.name, 'topic', one.topic, 'position', one.position,
-    'lag', max(0, (SELECT count(*) FROM (SELECT 1 FROM event
-            WHERE topic = one.topic AND position > one.position LIMIT 100000))
-        - json_array_length(one.done)),
+    'name', name, 'topic', topic, 'position', position,
+    'lag', max(0, behind - json_array_length(done)),
     'oldest', (SELECT published_at FROM event
         WHERE topic = one.topic AND position > one.position
             AND position NOT IN (SELECT value FROM json_each(one.done))
         ORDER BY position LIMIT 1),
     'failed', (SELECT count(*) FROM failed_delivery
         WHERE source = 'topic' AND failed_delivery.name = one.topic AND function = one.name),
-    'updatedAt', one.updated_at))
-FROM (SELECT * FROM subscription ORDER BY name) AS one;
+    'updatedAt', updated_at))
+FROM (
+    SELECT subscription.*, counted.behind
+    FROM counted CROSS JOIN subscription ON subscription.name = counted.name
+    ORDER BY subscription.name) AS one;
 
 -- topic_events: events after a position, oldest first, as long as they fit, one at least
 WITH fitting AS MATERIALIZED (

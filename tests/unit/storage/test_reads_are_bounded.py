@@ -1,0 +1,65 @@
+"""What reads cost does not grow with the product of what there is: counted in SQLite's own steps."""
+
+from typing import Any, Final
+
+import apsw
+import pytest
+
+from tenuto.storage.sqlite.queries import MIGRATIONS, SQL
+
+_EVENTS: Final = """
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :events)
+INSERT INTO event (event_id, topic, event_key, published_at, event)
+    SELECT 'e' || i, 't', 'k', i, '1' FROM n"""
+_SUBSCRIPTIONS: Final = """
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
+INSERT INTO subscription (name, topic, position, done, updated_at)
+    SELECT 's' || i, 't', :furthest - i % 5, '[]', 0 FROM n"""
+_WAITS: Final = """
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
+INSERT INTO topic_wait (iid, task_id, partition, topic, event_key, after)
+    SELECT i, 0, 0, 't', 'k', 0 FROM n"""
+_STEPS: Final = 100
+
+
+def _store() -> apsw.Connection:
+    connection = apsw.Connection(":memory:")
+    for script in MIGRATIONS:
+        connection.execute(script)
+    return connection
+
+
+def _steps(connection: apsw.Connection, name: str, **arguments: Any) -> int:
+    steps = 0
+
+    def count() -> bool:
+        nonlocal steps
+        steps += _STEPS
+        return False
+
+    connection.set_progress_handler(count, _STEPS)
+    connection.execute(SQL[name], arguments).fetchall()
+    connection.set_progress_handler(None)
+    return steps
+
+
+@pytest.mark.parametrize("furthest", [5, 4_995])
+def test_many_subscriptions_count_the_events_of_a_topic_once(furthest: int) -> None:
+    def cost(count: int) -> int:
+        connection = _store()
+        connection.execute(_EVENTS, {"events": 5_000})
+        connection.execute(_SUBSCRIPTIONS, {"count": count, "furthest": furthest})
+        return _steps(connection, "subscription_list")
+
+    # Each has a row of its own to be told of.
+    assert cost(200) < cost(5) + 200 * 300
+
+
+def test_an_event_after_the_other_of_one_key_looks_once_at_who_waits_for_it() -> None:
+    def cost(events: int) -> int:
+        connection = _store()
+        connection.execute(_EVENTS, {"events": events})
+        connection.execute(_WAITS, {"count": 2_000})
+        return _steps(connection, "topic_waits_since", cursor=0, limit=2_000)
+
+    assert cost(500) < 2 * cost(1) + 500 * 100
