@@ -1,4 +1,4 @@
-"""What reads cost does not grow with the product of what there is: counted in SQLite's own steps."""
+"""What a read costs does not grow with the product of what there is, in steps of SQLite's own."""
 
 from typing import Any, Final
 
