@@ -24,8 +24,9 @@ T = TypeVar("T")
 Job = Callable[[apsw.Connection], T]
 
 _MOST_ROWS: Final = 1_000
+_BURIED_BYTES: Final = 16 * 1024 * 1024
+"""So much becomes dead letters at a time."""
 _LIFE_DIGITS: Final = 32
-_LAST: Final = 2**63 - 1
 _decode_hubs = msgspec.json.Decoder(list[LinkedHub]).decode
 _decode_outgoing = msgspec.json.Decoder(list[Outgoing]).decode
 _decode_sizes = msgspec.json.Decoder(list[tuple[int, int]]).decode
@@ -75,41 +76,41 @@ class SqliteLinks:
         """A link is no more; what waits for it is a dead letter."""
 
         def drop(connection: apsw.Connection) -> None:
-            connection.execute(SQL["bury_outgoing"], {"hub": name, "now": now})
-            span = {"hub": name, "first": 0, "last": _LAST}
-            connection.execute(SQL["drop_outgoing"], span)
             connection.execute(SQL["drop_linked_hub"], {"name": name})
             connection.execute(SQL["drop_pieces"], {"hub": name, "sequence": None})
 
-        # Crash points: before COMMIT the link is there as before.
+        # Crash points: before COMMIT the link is there as before; after it, it is not, and what
+        # waits still is buried by the next host.
         await self._write(drop)
+        await self._bury(name, now)
 
     async def bury(self, now: Microseconds) -> None:
         """What waits for hubs that are linked no more is a dead letter."""
+        for hub in await self._read(lambda reading: _decode_names(value(reading, "orphaned_hubs"))):
+            await self._bury(hub, now)
 
-        def bury(connection: apsw.Connection) -> None:
-            connection.execute(SQL["bury_orphans"], {"now": now})
-            connection.execute(SQL["drop_orphans"])
+    async def _bury(self, hub: str, now: Microseconds) -> None:
+        """Some at a time: there may be more than memory holds, and commits go on between them."""
 
-        # Crash points: before COMMIT it waits as before, and the next host buries it.
-        await self._write(bury)
+        def bury(connection: apsw.Connection) -> bool:
+            span = _page(connection, hub, 0, _BURIED_BYTES)
+            if span is None or value(connection, "place", {"hub": hub}) is not None:
+                return False  # nothing waits any more, or it has been linked anew
+            connection.execute(SQL["bury_outgoing"], span | {"now": now})
+            connection.execute(SQL["drop_outgoing"], span)
+            connection.execute(SQL["forget_dead_letters"])
+            return True
+
+        # Crash points: before COMMIT they wait as before, and the next host buries them.
+        while await self._write(bury):
+            pass
 
     async def outgoing(self, hub: str, after: int, most_bytes: int) -> list[Outgoing]:
         """The next messages for a hub."""
 
         def read(reading: apsw.Connection) -> list[Outgoing]:
-            arguments = {"hub": hub, "after": after, "rows": _MOST_ROWS}
-            sizes = _decode_sizes(value(reading, "outgoing_sizes", arguments))
-            if not sizes:
-                return []
-            total, last = 0, sizes[0][0]
-            for sequence, size in sizes:
-                total += size
-                if total > most_bytes and sequence != sizes[0][0]:
-                    break
-                last = sequence
-            span = {"hub": hub, "first": sizes[0][0], "last": last}
-            return _decode_outgoing(value(reading, "outgoing", span))
+            span = _page(reading, hub, after, most_bytes)
+            return [] if span is None else _decode_outgoing(value(reading, "outgoing", span))
 
         return await self._read(read)
 
@@ -206,6 +207,21 @@ class SqliteLinks:
         # Crash points: before COMMIT neither the messages are here nor the place, and they are sent
         # once more; after it both are, and what is sent once more is known by its number.
         await self._write(write)
+
+
+def _page(connection: apsw.Connection, hub: str, after: int, most_bytes: int) -> Arguments | None:
+    """The next messages for a hub, as long as they fit, one at least; None when there is none."""
+    arguments = {"hub": hub, "after": after, "rows": _MOST_ROWS}
+    sizes = _decode_sizes(value(connection, "outgoing_sizes", arguments))
+    if not sizes:
+        return None
+    total, last = 0, sizes[0][0]
+    for sequence, size in sizes:
+        total += size
+        if total > most_bytes and sequence != sizes[0][0]:
+            break
+        last = sequence
+    return {"hub": hub, "first": sizes[0][0], "last": last}
 
 
 def _run(statement: str, arguments: Arguments) -> Job[None]:

@@ -555,23 +555,22 @@ WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
 DELETE FROM outgoing WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
 
 -- bury_outgoing: what waits for a hub that is linked no more is a dead letter
-INSERT INTO add_dead_letters
-SELECT json_group_array(json_array(
-    message_id, hub || '/' || instance_id, 'TN-1801 the link ' || json_quote(hub) || ' was removed',
-    :now, json(message)))
-FROM (SELECT * FROM outgoing WHERE hub = :hub ORDER BY sequence) HAVING count(*) > 0;
+INSERT INTO dead_letter (message_id, instance_id, reason, created_at, message)
+SELECT message_id, hub || '/' || instance_id, 'TN-1801 the link ' || json_quote(hub) || ' was removed',
+    :now, json(message)
+FROM outgoing WHERE hub = :hub AND sequence >= :first AND sequence <= :last ORDER BY sequence;
 
--- bury_orphans: what waits for hubs that are not linked is a dead letter
-INSERT INTO add_dead_letters
-SELECT json_group_array(json_array(
-    message_id, hub || '/' || instance_id, 'TN-1801 the link ' || json_quote(hub) || ' was removed',
-    :now, json(message)))
-FROM (
-    SELECT * FROM outgoing WHERE hub NOT IN (SELECT name FROM linked_hub) ORDER BY sequence)
-HAVING count(*) > 0;
+-- forget_dead_letters: those that are too many or too old (the trigger of the view does that)
+INSERT INTO add_dead_letters VALUES ('[]');
 
--- drop_orphans: and waits no more
-DELETE FROM outgoing WHERE hub NOT IN (SELECT name FROM linked_hub);
+-- orphaned_hubs: which hubs something waits for that are not linked; the index is asked for the next
+WITH RECURSIVE found (hub) AS (
+    SELECT min(hub) FROM outgoing
+    UNION ALL
+    SELECT (SELECT min(hub) FROM outgoing WHERE outgoing.hub > found.hub) FROM found
+    WHERE hub IS NOT NULL)
+SELECT json_group_array(hub) FROM found
+WHERE hub IS NOT NULL AND hub NOT IN (SELECT name FROM linked_hub);
 
 -- note_delivered: how far the other hub has come
 UPDATE linked_hub SET delivered = max(delivered, :sequence), heard_at = :now, problem = NULL
