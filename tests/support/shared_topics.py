@@ -335,9 +335,16 @@ class SharedTopicStorage:
 
     # --- what waits -------------------------------------------------------------------------------
 
-    async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
+    async def topic_waits(
+        self, partitions: Collection[int], after: tuple[int, int], limit: int
+    ) -> list[TopicWaitRow]:
         kept = await self._topics()
-        return [one for one in kept.waits.values() if one.partition in partitions]
+        found = sorted(
+            (key, one)
+            for key, one in kept.waits.items()
+            if key > after and one.partition in partitions
+        )
+        return [one for _, one in found[:limit]]
 
     async def topic_matches_of(
         self, waits: Sequence[tuple[int, int]], most_bytes: int

@@ -16,6 +16,9 @@ from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
 
+FIRST_WAIT: Final = (-(2**63), -1)
+"""The iid and task that no wait comes before."""
+
 FAILED_BYTES: Final = 16 * 1024 * 1024
 """How long a page of failed deliveries may be."""
 
@@ -300,8 +303,12 @@ class TopicStorage(TopicReader, Protocol):
         With those ``sent`` to linked hubs: events for topics there.
         """
 
-    async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
-        """What instances of these partitions wait for."""
+    async def topic_waits(
+        self, partitions: Collection[int], after: tuple[int, int], limit: int
+    ) -> list[TopicWaitRow]:
+        """What instances of these partitions wait for, in the order of iid and task, the first of
+        those after these.
+        """
 
     async def topic_matches_of(
         self, waits: Sequence[tuple[int, int]], most_bytes: int

@@ -131,9 +131,17 @@ class PostgresTopics(Access):
         async with named(self._url, given):
             await self._write(publish, tells=True)
 
-    async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
+    async def topic_waits(
+        self, partitions: Collection[int], after: tuple[int, int], limit: int
+    ) -> list[TopicWaitRow]:
         """What instances of these partitions wait for."""
-        found = await self._rows("topic_waits", partitions=list(partitions))
+        found = await self._rows(
+            "topic_waits",
+            partitions=list(partitions),
+            iid=after[0],
+            task_id=after[1],
+            limit=limit,
+        )
         return [TopicWaitRow(*row) for row in found]
 
     async def topic_matches_of(
@@ -180,9 +188,13 @@ class PostgresTopics(Access):
             Place(row["name"], row["topic"], row["position"], tuple(row["done"])) for row in found
         ]
 
-    async def redeliveries(self, name: str, limit: int) -> list[StoredEvent]:
-        """Events that were given back to a subscription."""
-        found = await self._rows("redeliveries", name=name, limit=limit)
+    async def redeliveries(
+        self, name: str, after: int, limit: int, most_bytes: int
+    ) -> list[StoredEvent]:
+        """Events that were given back to a subscription, as long as they fit."""
+        found = await self._rows(
+            "redeliveries", name=name, after=after, limit=limit, most_bytes=most_bytes
+        )
         return [_event(row) for row in found]
 
     async def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:

@@ -149,10 +149,14 @@ SELECT 'files/' || function, message_id, name, event_key, failed_at, cause, cont
 FROM hub.failed_delivery
 WHERE source = 'files' AND number = ANY (:numbers::bigint[]) ORDER BY number;
 
--- redeliveries: events that were given back to a subscription, oldest first; below zero, so that
--- none has the position of an event
-SELECT -number AS position, event_id, topic, event_key, published_at, cause, event
-FROM hub.redelivery WHERE subscription = :name ORDER BY number LIMIT :limit;
+-- redeliveries: events that were given back to a subscription, oldest first, as long as they fit, one
+-- at least; below zero, so that none has the position of an event
+SELECT -number AS position, event_id, topic, event_key, published_at, cause, event FROM (
+    SELECT *, sum(size) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) - size AS before
+    FROM (SELECT *, octet_length(event) + coalesce(octet_length(cause), 0) AS size
+        FROM hub.redelivery WHERE subscription = :name AND number > :after
+        ORDER BY number LIMIT :limit) AS page) AS measured
+WHERE before < :most_bytes OR before = 0 ORDER BY number;
 
 -- end_redeliveries: they are done with
 DELETE FROM hub.redelivery WHERE -number = ANY (:positions::bigint[]);
@@ -181,9 +185,11 @@ DELETE FROM hub.event WHERE position IN (
 -- note_trimmed: positions up to here have been, though no event shows it
 UPDATE hub.hub SET trimmed_to = greatest(trimmed_to, (SELECT coalesce(max(position), 0) FROM hub.event));
 
--- topic_waits: what instances of these partitions wait for
-SELECT iid, task_id, partition, topic, event_key, after
-FROM hub.topic_wait WHERE partition = ANY (:partitions::int[]);
+-- topic_waits: what instances of these partitions wait for, in the order of their key
+SELECT iid, task_id, partition, topic, event_key, after FROM hub.topic_wait
+WHERE (iid, task_id) > (:iid::bigint, :task_id::bigint)
+    AND partition = ANY (:partitions::int[])
+ORDER BY iid, task_id LIMIT :limit;
 
 -- topic_matches_of: for these waits the first event that counts, as long as they fit, one at least,
 -- and one more; how long the others are is known without reading them

@@ -138,9 +138,18 @@ class SqliteTopics:
         """Add events and messages from outside, all or none."""
         await self._write(lambda writer: writer.publish(events, messages, sent))
 
-    async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
+    async def topic_waits(
+        self, partitions: Collection[int], after: tuple[int, int], limit: int
+    ) -> list[TopicWaitRow]:
         """What instances of these partitions wait for."""
-        return _waits(await self._value("topic_waits", partitions=_text(list(partitions))))
+        found = await self._value(
+            "topic_waits",
+            partitions=_text(list(partitions)),
+            iid=after[0],
+            task_id=after[1],
+            limit=limit,
+        )
+        return _waits(found)
 
     async def topic_matches_of(
         self, waits: Sequence[tuple[int, int]], most_bytes: int

@@ -30,9 +30,9 @@ SELECT json_group_array(json_object(
         WHERE source = 'topic' AND failed_delivery.name = one.topic AND function = one.name),
     'updatedAt', updated_at))
 FROM (
-    SELECT subscription.*, counted.behind
-    FROM counted CROSS JOIN subscription ON subscription.name = counted.name
-    ORDER BY subscription.name) AS one;
+    SELECT name, topic, position, behind, done, updated_at
+    FROM counted CROSS JOIN subscription USING (name, topic, position)
+    ORDER BY name) AS one;
 
 -- topic_events: events after a position, oldest first, as long as they fit, one at least
 WITH fitting AS MATERIALIZED (
@@ -204,9 +204,13 @@ DELETE FROM event WHERE position IN (
         ORDER BY position LIMIT :limit)
     WHERE position <= :position OR published_at < :before);
 
--- topic_waits: what instances of these partitions wait for
-SELECT json_group_array(json_array(iid, task_id, partition, topic, event_key, after))
-FROM topic_wait WHERE partition IN (SELECT value FROM json_each(:partitions));
+-- topic_waits: what instances of these partitions wait for, in the order of their key; the plus keeps
+-- it on that
+SELECT json_group_array(json_array(iid, task_id, partition, topic, event_key, after)) FROM (
+    SELECT iid, task_id, partition, topic, event_key, after FROM topic_wait
+    WHERE (iid, task_id) > (:iid, :task_id)
+        AND +partition IN (SELECT value FROM json_each(:partitions))
+    ORDER BY iid, task_id LIMIT :limit);
 
 -- topic_matches_of: for these waits the first event that counts, as long as they fit, one at least;
 -- how long the others are is known without reading them
