@@ -142,6 +142,7 @@ class _Service:
         self._given_back = 0
         self._read_given_back = 0
         self._wants_redeliveries = True
+        self._is_held_back = False
         self._noting: asyncio.Task[None] | None = None
         self._is_dirty = False
         self._counted = False
@@ -237,7 +238,8 @@ class _Service:
         """Read the next events and what was given back; whether there may be more."""
         storage, keeper = self._means.storage, self._keeper
         room = _MOST_AHEAD - keeper.ahead
-        if self._is_draining or room <= 0 or self._bytes >= _MOST_BYTES_AHEAD:
+        self._is_held_back = room <= 0 or self._bytes >= _MOST_BYTES_AHEAD
+        if self._is_draining or self._is_held_back:
             return False
         given = False
         with self._means.busy():
@@ -249,13 +251,16 @@ class _Service:
                 if keeper.begin(event.position):
                     self._offer(event)
             self._start_workers()
-        return given or bool(events)
+        # A short page was the last: of what comes later there is news. How long a page is the store
+        # counts in its own way; half of it is far from both.
+        return given or len(events) == limit or 2 * sum(map(_size, events)) >= _PAGE_BYTES
 
     async def _read_redeliveries(self) -> bool:
         """Read the next of what was given back, as long as there is room; whether there was any."""
         limit = min(_MOST_AHEAD - self._given_back, _PAGE)
         if limit <= 0:
-            return False  # when some of it are done with
+            self._is_held_back = True  # until some of it are done with
+            return False
         self._wants_redeliveries = False
         name, after = self._trigger.subscription, self._read_given_back
         given = await self._means.storage.redeliveries(name, after, limit, _PAGE_BYTES)
@@ -419,7 +424,7 @@ class _Service:
                 failed, redelivered = [], []
                 self._go_on()
                 self._count()
-                if self._keeper.ahead < _MOST_AHEAD:
+                if self._is_held_back and self._keeper.ahead < _MOST_AHEAD:
                     self._news.set()
                 if self._ready or len(self._workers):
                     await asyncio.sleep(_NOTE_SECONDS)
@@ -464,4 +469,4 @@ class _Service:
 
 
 def _size(event: StoredEvent) -> int:
-    return memoryview(event.event).nbytes
+    return memoryview(event.event).nbytes + len(event.cause or "")
