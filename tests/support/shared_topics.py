@@ -255,7 +255,8 @@ class SharedTopicStorage:
         if not page:
             return None
         size = sum(map(_length, page))
-        return TopicPage(page[-1].position, len(page), size, page[0].published_at)
+        first_at = min(one.published_at for one in page)
+        return TopicPage(page[-1].position, len(page), size, first_at)
 
     async def failed_counts(self) -> list[FailedCount]:
         found: dict[tuple[str, str, str], list[int]] = {}

@@ -150,7 +150,7 @@ class TopicPage(Struct, frozen=True, array_like=True):
         last: The position of the last of them.
         events: How many they are.
         bytes: How long they are together.
-        first_at: When the first of them was published.
+        first_at: When the first of them was published, by the clocks of who did.
     """
 
     last: int

@@ -11,8 +11,8 @@ import pytest
 
 from tenuto.storage.sqlite.queries import MIGRATIONS, SQL
 
-_ROWS: Final = 60
-_LONG: Final = 400_000
+_ROWS: Final = 30
+_LONG: Final = 200_000
 
 _PAGES: Final = sorted(name for name, text in SQL.items() if ":most_bytes" in text)
 
@@ -55,6 +55,7 @@ def _arguments(name: str, most_bytes: int) -> dict[str, Any]:
         "in_work": 1 << 62,
         "causes": '["event:t/first"]',
         "waits": msgspec.json.encode([[iid, 0] for iid in range(1, _ROWS + 1)]).decode(),
+        "last": 1_000,
         "position": 1_000,
         "before": 0,
     }
@@ -93,7 +94,7 @@ def counting() -> Iterator[str]:
 
 
 def _bytes_read(path: Path, vfs: str, name: str, most_bytes: int) -> int:
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+    connection = apsw.Connection(str(path), vfs=vfs)
     connection.pragma("temp_store", "memory")
     _CountingFile.read = 0
     connection.execute(SQL[name], _arguments(name, most_bytes)).fetchall()

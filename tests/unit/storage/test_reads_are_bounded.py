@@ -63,3 +63,13 @@ def test_an_event_after_the_other_of_one_key_looks_once_at_who_waits_for_it() ->
         return _steps(connection, "topic_waits_since", cursor=0, limit=2_000)
 
     assert cost(500) < 2 * cost(1) + 500 * 100
+
+
+def test_who_has_read_nothing_of_what_goes_costs_no_more_than_a_row() -> None:
+    def cost(count: int) -> int:
+        connection = _store()
+        connection.execute(_EVENTS, {"events": 1_000})
+        connection.execute(_SUBSCRIPTIONS, {"count": count, "furthest": 0})
+        return _steps(connection, "trim_unread", topic="t", position=500, before=0, limit=500)
+
+    assert cost(200) < cost(5) + 200 * 300

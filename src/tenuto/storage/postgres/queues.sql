@@ -72,13 +72,20 @@ WHERE before < :most_bytes OR before = 0 ORDER BY visible_at, number;
 UPDATE hub.queued SET visible_at = :in_work, attempts = attempts + 1
 WHERE number = ANY (:numbers::bigint[]);
 
--- queue_last: the newest message of a queue
-SELECT max(number) FROM hub.queued WHERE queue = :queue;
+-- queue_last: the newest message of all queues
+SELECT max(number) FROM hub.queued;
 
 -- queue_drop: delete messages of a queue by id
 DELETE FROM hub.queued WHERE queue = :queue AND message_id = ANY (:message_ids::text[]);
 
--- queue_drop_all: delete messages of a queue up to one, some at a time
+-- queue_drop_all: delete messages of a queue up to one, some at a time, as long as they fit, one at
+-- least
 DELETE FROM hub.queued WHERE number IN (
-    SELECT number FROM hub.queued WHERE queue = :queue AND number <= :last
-    ORDER BY visible_at, number LIMIT :limit);
+    SELECT number FROM (
+        SELECT number, sum(size) OVER (
+            ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - size AS before
+        FROM (
+            SELECT visible_at, number, octet_length(data) AS size FROM hub.queued
+            WHERE queue = :queue AND number <= :last
+            ORDER BY visible_at, number LIMIT :limit) AS page) AS measured
+    WHERE before < :most_bytes OR before = 0);

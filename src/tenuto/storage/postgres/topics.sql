@@ -70,7 +70,7 @@ SELECT name FROM found WHERE name IS NOT NULL;
 
 -- topic_page: some events of a topic in a row, as long as they fit, one at least
 SELECT coalesce(max(position), 0) AS last, count(*) AS events, coalesce(sum(size), 0)::bigint AS bytes,
-    coalesce(min(published_at) FILTER (WHERE before = 0), 0) AS first_at
+    coalesce(min(published_at), 0) AS first_at
 FROM (
     SELECT *, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - size AS before
     FROM (
@@ -161,18 +161,21 @@ WHERE before < :most_bytes OR before = 0 ORDER BY number;
 -- end_redeliveries: they are done with
 DELETE FROM hub.redelivery WHERE -number = ANY (:positions::bigint[]);
 
--- trim_unread: of what trim deletes, how much each subscription has not read
+-- trim_unread: of what trim deletes, how much each subscription has not read; who has read none of it
+-- is told by arithmetic
 WITH old AS MATERIALIZED (
     SELECT position FROM (
         SELECT position, published_at FROM hub.event WHERE topic = :topic
         ORDER BY position LIMIT :limit) AS oldest
-    WHERE position <= :position OR published_at < :before)
+    WHERE position <= :position OR published_at < :before),
+span AS MATERIALIZED (
+    SELECT count(*) AS events, min(position) AS first, max(position) AS last FROM old)
 SELECT name, unread FROM (
-    SELECT name, (SELECT count(*) FROM old WHERE old.position > subscription.position)
+    SELECT name, CASE WHEN position < first THEN events ELSE (
+            SELECT count(*) FROM old WHERE old.position > subscription.position) END
         - (SELECT count(*) FROM unnest(done) AS one WHERE one IN (SELECT position FROM old))
         AS unread
-    FROM hub.subscription
-    WHERE topic = :topic AND position < (SELECT max(position) FROM old)) AS found
+    FROM span CROSS JOIN hub.subscription WHERE topic = :topic AND position < last) AS found
 WHERE unread > 0;
 
 -- trim: delete the oldest events of a topic up to a position, or from before a moment

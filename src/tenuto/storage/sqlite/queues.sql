@@ -95,14 +95,20 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
 UPDATE queued SET visible_at = :in_work, attempts = attempts + 1
 WHERE number IN (SELECT value FROM json_each(:numbers));
 
--- queue_last: the newest message of a queue
-SELECT max(number) FROM queued WHERE queue = :queue;
+-- queue_last: the newest message of all queues
+SELECT max(number) FROM queued;
 
 -- queue_drop: delete messages of a queue by id
 DELETE FROM queued WHERE queue = :queue
     AND message_id IN (SELECT value FROM json_each(:message_ids));
 
--- queue_drop_all: delete messages of a queue up to one, some at a time
+-- queue_drop_all: delete messages of a queue up to one, some at a time, as long as they fit, one at
+-- least
 DELETE FROM queued WHERE number IN (
-    SELECT number FROM queued WHERE queue = :queue AND number <= :last
-    ORDER BY visible_at, number LIMIT :limit);
+    SELECT number FROM (
+        SELECT number, sum(size) OVER (
+            ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - size AS before
+        FROM (
+            SELECT visible_at, number, octet_length(data) AS size FROM queued
+            WHERE queue = :queue AND number <= :last ORDER BY visible_at, number LIMIT :limit))
+    WHERE before < :most_bytes OR before = 0);

@@ -83,7 +83,7 @@ SELECT json_group_array(name) FROM found WHERE name IS NOT NULL;
 
 -- topic_page: some events of a topic in a row, as long as they fit, one at least
 SELECT json_array(coalesce(max(position), 0), count(*), coalesce(sum(size), 0),
-    coalesce(min(iif(before = 0, published_at, NULL)), 0))
+    coalesce(min(published_at), 0))
 FROM (
     SELECT position, published_at, size,
         sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - size AS before
@@ -184,17 +184,20 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
 -- end_redeliveries: they are done with
 DELETE FROM redelivery WHERE number IN (SELECT -value FROM json_each(:positions));
 
--- trim_unread: of what trim deletes, how much each subscription has not read
+-- trim_unread: of what trim deletes, how much each subscription has not read; who has read none of it
+-- is told by arithmetic
 WITH old AS MATERIALIZED (
     SELECT position FROM (
         SELECT position, published_at FROM event WHERE topic = :topic
         ORDER BY position LIMIT :limit)
-    WHERE position <= :position OR published_at < :before)
+    WHERE position <= :position OR published_at < :before),
+span AS MATERIALIZED (
+    SELECT count(*) AS events, min(position) AS first, max(position) AS last FROM old)
 SELECT json_group_object(name, unread) FROM (
-    SELECT name, (SELECT count(*) FROM old WHERE old.position > subscription.position)
+    SELECT name, iif(position < first, events, (
+            SELECT count(*) FROM old WHERE old.position > subscription.position))
         - (SELECT count(*) FROM json_each(done) WHERE value IN old) AS unread
-    FROM subscription
-    WHERE topic = :topic AND position < (SELECT max(position) FROM old))
+    FROM span CROSS JOIN subscription WHERE topic = :topic AND position < last)
 WHERE unread > 0;
 
 -- trim: delete the oldest events of a topic up to a position, or from before a moment
