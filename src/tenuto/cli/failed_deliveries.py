@@ -4,6 +4,7 @@ What ``failed``, ``redrive`` and ``drop`` of ``tenuto queues``, ``topics`` and `
 common.
 """
 
+import re
 import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, Literal
@@ -25,6 +26,7 @@ from tenuto.model.payload.opaque import as_json
 _PAGE: Final = 500
 _SHOWN: Final = 100
 _FEW: Final = 3
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class Origin(Struct, frozen=True, kw_only=True):
@@ -160,21 +162,32 @@ async def _pages(
         after = page[-1].number
 
 
+async def _numbered(connection: Connection, origin: Origin, ids: Sequence[str]) -> list[int]:
+    """Those of the ids that are numbers: looked at alone, however much was put aside."""
+    found = []
+    for number in {int(one) for one in ids if _NUMBER.fullmatch(one)}:
+        page = await connection.gateway.failed_deliveries(
+            origin.source, origin.name, origin.function, number - 1, 1
+        )
+        found += [one.number for one in page if one.number == number]
+    return sorted(found)
+
+
 async def _numbers(connection: Connection, origin: Origin, ids: Sequence[str] | None) -> list[int]:
     """The numbers of those that are meant; all when no ids are given.
 
     Raises:
         InputError: some are not there; nothing was done.
     """
-    wanted = None if ids is None else set(ids)
-    seen: set[str] = set()
-    numbers: list[int] = []
-    async for page in _pages(connection, origin, _PAGE):
-        for one in page:
-            names = {str(one.number), one.message_id}
-            if wanted is None or names & wanted:
-                numbers.append(one.number)
-                seen |= names
+    numbers = [] if ids is None else await _numbered(connection, origin, ids)
+    seen = set(map(str, numbers))
+    wanted = None if ids is None else set(ids) - seen
+    if wanted is None or wanted:
+        async for page in _pages(connection, origin, _PAGE):
+            for one in page:
+                if wanted is None or one.message_id in wanted:
+                    numbers.append(one.number)
+                    seen.add(one.message_id)
     missing = sorted((wanted or set()) - seen)
     if missing:
         named = ", ".join(map(repr, missing[:_FEW]))
@@ -184,7 +197,7 @@ async def _numbers(connection: Connection, origin: Origin, ids: Sequence[str] | 
         )
     if not numbers:
         await _check_origin(connection, origin)
-    return numbers
+    return list(dict.fromkeys(numbers))
 
 
 async def _check_origin(connection: Connection, origin: Origin) -> None:

@@ -107,8 +107,9 @@ def test_a_page_of_long_rows_reads_those_that_fit(tmp_path: Path, counting: str,
     path = tmp_path / "hub.db"
     _store(path, "x" * _LONG)
     # One row at least; beside them the first page of each row is looked at.
-    assert _bytes_read(path, counting, name, 1) < 2 * _LONG
-    assert _bytes_read(path, counting, name, 3 * _LONG) < 6 * _LONG
+    heads = 2 * _ROWS * 4_096
+    assert _bytes_read(path, counting, name, 1) < 2 * _LONG + heads
+    assert _bytes_read(path, counting, name, 3 * _LONG) < 6 * _LONG + heads
 
 
 @pytest.mark.parametrize("name", sorted(SQL))

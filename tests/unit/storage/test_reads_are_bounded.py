@@ -19,6 +19,15 @@ _WAITS: Final = """
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
 INSERT INTO topic_wait (iid, task_id, partition, topic, event_key, after)
     SELECT i, 0, 0, 't', 'k', 0 FROM n"""
+_GIVEN_BACK: Final = """
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
+INSERT INTO redelivery (subscription, event_id, topic, published_at, event)
+    SELECT 's' || i % 2, 'e' || i, 't', 0, '1' FROM n"""
+_PUT_ASIDE: Final = """
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
+INSERT INTO failed_delivery (source, name, function, message_id, attempts, failed_at, error,
+    content)
+    SELECT 'topic', 't', 's', 'e' || i, 1, 0, '', '{}' FROM n"""
 _STEPS: Final = 100
 
 
@@ -73,3 +82,35 @@ def test_who_has_read_nothing_of_what_goes_costs_no_more_than_a_row() -> None:
         return _steps(connection, "trim_unread", topic="t", position=500, before=0, limit=500)
 
     assert cost(200) < cost(5) + 200 * 300
+
+
+def test_many_events_that_were_given_back_cost_publishers_nothing() -> None:
+    def cost(count: int) -> int:
+        connection = _store()
+        connection.execute(_GIVEN_BACK, {"count": count})
+        return _steps(connection, "topic_news", cursor=0)
+
+    assert cost(2_000) == cost(20)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("flow_failures", {"causes": '["event:t/e7"]', "limit": 10}),
+        ("flow_event", {"place": "t", "id": "e7"}),
+    ],
+)
+def test_what_was_put_aside_is_found_by_what_it_was(name: str, arguments: dict[str, Any]) -> None:
+    def cost(count: int) -> int:
+        connection = _store()
+        connection.execute(_PUT_ASIDE, {"count": count})
+        return _steps(connection, name, **arguments)
+
+    assert cost(2_000) == cost(20)
+
+
+def test_what_was_put_aside_is_counted_in_its_index() -> None:
+    connection = _store()
+    rows = connection.execute(f"EXPLAIN QUERY PLAN {SQL['failed_counts']}")
+    scans = [row[3] for row in rows if "SCAN failed_delivery" in str(row[3])]
+    assert scans == ["SCAN failed_delivery USING COVERING INDEX failed_delivery_of"]

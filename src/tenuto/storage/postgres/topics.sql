@@ -48,10 +48,16 @@ SELECT position, event_id, topic, event_key, published_at, cause, event FROM (
         ORDER BY position DESC LIMIT :limit) AS page) AS measured
 WHERE before < :most_bytes OR before = 0 ORDER BY position DESC;
 
--- topic_news: which topics have events after a position, up to which one, and who was given some back
+-- topic_news: which topics have events after a position, up to which one, and who was given some
+-- back; the index of those is asked for the next name, not gone through
+WITH RECURSIVE given_back (name) AS (
+    SELECT min(subscription) FROM hub.redelivery
+    UNION ALL
+    SELECT (SELECT min(subscription) FROM hub.redelivery WHERE subscription > name)
+    FROM given_back WHERE name IS NOT NULL)
 SELECT coalesce(max(position), :cursor::bigint) AS cursor,
     coalesce(array_agg(DISTINCT topic) FILTER (WHERE topic IS NOT NULL), '{}') AS topics,
-    (SELECT coalesce(array_agg(DISTINCT subscription), '{}') FROM hub.redelivery) AS given_back
+    (SELECT coalesce(array_agg(name), '{}') FROM given_back WHERE name IS NOT NULL) AS given_back
 FROM hub.event WHERE position > :cursor::bigint;
 
 -- last_position: that of the newest event there ever was, and is committed
@@ -121,9 +127,13 @@ FROM (
         ORDER BY number LIMIT :limit) AS page) AS measured
 WHERE before < :most_bytes OR before = 0 ORDER BY number;
 
--- failed_counts: how many were put aside, function by function
-SELECT source, name, function, count(*) AS count, max(failed_at) AS newest
-FROM hub.failed_delivery GROUP BY source, name, function ORDER BY source, name, function;
+-- failed_counts: how many were put aside, function by function; counted in the index alone
+SELECT source, name, function, count,
+    (SELECT failed_at FROM hub.failed_delivery WHERE number = last) AS newest
+FROM (
+    SELECT source, name, function, count(*) AS count, max(number) AS last
+    FROM hub.failed_delivery GROUP BY source, name, function) AS found
+ORDER BY source, name, function;
 
 -- take_failed: it is put aside no more
 DELETE FROM hub.failed_delivery WHERE number = ANY (:numbers::bigint[]);

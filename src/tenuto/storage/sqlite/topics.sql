@@ -65,10 +65,15 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     FROM event WHERE topic = :topic AND position >= (SELECT min(position) FROM fitting)
     ORDER BY position DESC);
 
--- topic_news: which topics have events after a position, and who was given some back
+-- topic_news: which topics have events after a position, and who was given some back; the index of
+-- those is asked for the next name, not gone through
+WITH RECURSIVE given_back (name) AS (
+    SELECT min(subscription) FROM redelivery
+    UNION ALL
+    SELECT (SELECT min(subscription) FROM redelivery WHERE subscription > name) FROM given_back
+    WHERE name IS NOT NULL)
 SELECT json_array(coalesce(max(position), :cursor), json_group_array(DISTINCT topic),
-    json((SELECT json_group_array(subscription)
-        FROM (SELECT DISTINCT subscription FROM redelivery))))
+    json((SELECT json_group_array(name) FROM given_back WHERE name IS NOT NULL)))
 FROM event WHERE position > :cursor;
 
 -- last_position: that of the newest event there ever was
@@ -138,10 +143,14 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
         event_key, content) AS one
     FROM failed_delivery WHERE number IN (SELECT number FROM fitting) ORDER BY number);
 
--- failed_counts: how many were put aside, function by function
+-- failed_counts: how many were put aside, function by function; counted in the index alone
 SELECT json_group_array(json_array(source, name, function, count, newest)) FROM (
-    SELECT source, name, function, count(*) AS count, max(failed_at) AS newest
-    FROM failed_delivery GROUP BY source, name, function ORDER BY source, name, function);
+    SELECT source, name, function, count,
+        (SELECT failed_at FROM failed_delivery WHERE number = last) AS newest
+    FROM (
+        SELECT source, name, function, count(*) AS count, max(number) AS last
+        FROM failed_delivery GROUP BY source, name, function)
+    ORDER BY source, name, function);
 
 -- take_failed: it is put aside no more
 DELETE FROM failed_delivery WHERE number IN (SELECT value FROM json_each(:numbers));
