@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 import apsw
+import msgspec
 import pytest
 
 from tenuto.storage.sqlite.queries import MIGRATIONS, SQL
@@ -28,6 +29,10 @@ WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count
 INSERT INTO failed_delivery (source, name, function, message_id, attempts, failed_at, error,
     content)
     SELECT 'topic', 't', 's', 'e' || i, 1, 0, '', '{}' FROM n"""
+_WAITING: Final = """
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
+INSERT INTO outgoing (hub, message_id, instance_id, message) SELECT 'hub', 'm' || i, 'x', '{}'
+    FROM n"""
 _STEPS: Final = 100
 
 
@@ -114,3 +119,35 @@ def test_what_was_put_aside_is_counted_in_its_index() -> None:
     rows = connection.execute(f"EXPLAIN QUERY PLAN {SQL['failed_counts']}")
     scans = [row[3] for row in rows if "SCAN failed_delivery" in str(row[3])]
     assert scans == ["SCAN failed_delivery USING COVERING INDEX failed_delivery_of"]
+
+
+def test_what_waits_for_a_hub_is_not_counted_each_time() -> None:
+    def cost(count: int) -> int:
+        connection = _store()
+        connection.execute("INSERT INTO linked_hub (name, called, key) VALUES ('hub', 'me', 'k')")
+        connection.execute(_WAITING, {"count": count})
+        return _steps(connection, "linked_hubs")
+
+    assert cost(2_000) == cost(20)
+
+
+def test_what_waits_is_known_when_a_store_becomes_one_of_this_version() -> None:
+    connection = apsw.Connection(":memory:")
+    script = next(number for number, one in enumerate(MIGRATIONS) if "outgoing_total" in one)
+    for one in MIGRATIONS[:script]:
+        connection.execute(one)
+    connection.execute("INSERT INTO linked_hub (name, called, key) VALUES ('hub', 'me', 'k')")
+    connection.execute(_WAITING, {"count": 3})
+    for one in MIGRATIONS[script:]:
+        connection.execute(one)
+
+    def waits() -> tuple[int, int]:
+        ((hubs,),) = connection.execute(SQL["linked_hubs"])
+        (hub,) = msgspec.json.decode(hubs)
+        return hub["waiting"], hub["waitingBytes"]
+
+    assert waits() == (3, 6)
+    connection.execute("INSERT OR IGNORE INTO outgoing SELECT * FROM outgoing")
+    assert waits() == (3, 6)
+    connection.execute("DELETE FROM outgoing WHERE sequence < 3")
+    assert waits() == (1, 2)

@@ -527,10 +527,8 @@ SELECT CAST(json_group_array(json_object(
     'name', name, 'url', url, 'called', called, 'key', key, 'life', life, 'received', received,
     'delivered', delivered, 'heardAt', heard_at, 'problem', problem,
     'mostMessages', most_messages, 'mostBytes', most_bytes,
-    'waiting', (SELECT count(*) FROM outgoing WHERE hub = name),
-    'waitingBytes', (
-        SELECT coalesce(sum(octet_length(message)), 0) FROM outgoing WHERE hub = name))) AS BLOB)
-FROM (SELECT * FROM linked_hub ORDER BY name);
+    'waiting', coalesce(messages, 0), 'waitingBytes', coalesce(bytes, 0))) AS BLOB)
+FROM (SELECT * FROM linked_hub LEFT JOIN outgoing_total ON hub = name ORDER BY name);
 
 -- outgoing_sizes: numbers and lengths of the next messages for a hub
 SELECT json_group_array(json_array(sequence, bytes)) FROM (
