@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -30,6 +31,8 @@ from tenuto.storage.sqlite.writer import Writer
 T = TypeVar("T")
 
 _MATCH_EVENTS: Final = 2_000
+_REMOVED_ROWS: Final = 5_000
+_REMOVED_BYTES: Final = 4 * 1024 * 1024
 
 _subscriptions: Final = msgspec.json.Decoder(list[SubscriptionStanding]).decode
 _events: Final = msgspec.json.Decoder(list[StoredEvent]).decode
@@ -46,6 +49,10 @@ _topic_page: Final = msgspec.json.Decoder(TopicPage).decode
 
 def _text(rows: object) -> str:
     return msgspec.json.encode(rows).decode()
+
+
+def _remove_failed(name: str, span: dict[str, int], writer: Writer) -> None:
+    writer.change_messages("remove_failed_of", name=name, **span)
 
 
 class SqliteTopics:
@@ -196,7 +203,15 @@ class SqliteTopics:
 
     async def remove_subscription(self, name: str) -> bool:
         """Forget a subscription."""
-        return await self._write(lambda writer: writer.remove_subscription(name))
+        page = {"limit": _REMOVED_ROWS, "most_bytes": _REMOVED_BYTES}
+        after = 0
+        # What was put aside goes first, some at a time, so that commits get their turn. A process
+        # that dies has left the subscription: it can be removed again.
+        while last := await self._value("failed_span", name=name, after=after, **page):
+            span = {"after": after, "last": last}
+            await self._write(partial(_remove_failed, name, span))
+            after = last
+        return await self._write(lambda writer: writer.remove_subscription(name, after))
 
     async def trim(self, topic: str, point: TrimPoint, limit: int) -> Trimmed:
         """Delete old ones of the oldest events of a topic."""

@@ -120,8 +120,19 @@ FROM json_each(:failed);
 -- remove_subscription: forget a subscription; no row when there is none
 DELETE FROM subscription WHERE name = :name RETURNING 1;
 
+-- failed_span: up to which number what was put aside for a subscription fits, one at least; no value
+-- when there is nothing after a number
+SELECT max(number) FROM (
+    SELECT number, sum(size) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) - size AS before
+    FROM (
+        SELECT number, octet_length(content) AS size FROM failed_delivery
+        WHERE number > :after AND source = 'topic' AND function = :name
+        ORDER BY number LIMIT :limit))
+WHERE before < :most_bytes OR before = 0;
+
 -- remove_failed_of: what was put aside for a subscription goes with it
-DELETE FROM failed_delivery WHERE source = 'topic' AND function = :name;
+DELETE FROM failed_delivery
+WHERE number > :after AND number <= :last AND source = 'topic' AND function = :name;
 
 -- remove_redeliveries_of: nor is anything given to it again
 DELETE FROM redelivery WHERE subscription = :name;

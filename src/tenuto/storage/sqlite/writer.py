@@ -49,6 +49,7 @@ _PAGES_KEPT = 4096  # 16 MiB
 _CHECKPOINT_SECONDS = 0.3
 _TRUNCATE_SECONDS = 2.0
 _BUSY_MILLISECONDS = 5_000
+_LAST = 2**63 - 1
 _COMMIT = SQL["commit"]
 _NONE_REFUSED = CommitResult()
 _unread = msgspec.json.Decoder(dict[str, int]).decode
@@ -378,12 +379,13 @@ class Writer:
                     gone = {"positions": text(one.redelivered)}
                     self.connection.execute(SQL["end_redeliveries"], gone)
 
-    def remove_subscription(self, name: str) -> bool:
-        """Forget a subscription and what was put aside for it."""
+    def remove_subscription(self, name: str, after: int) -> bool:
+        """Forget a subscription and what was put aside for it after a number."""
         # Crash points: before COMMIT it is there, after it not.
         with self._writing("write to"), transaction(self.connection):
             found = value(self.connection, "remove_subscription", {"name": name})
-            self.connection.execute(SQL["remove_failed_of"], {"name": name})
+            rest = {"name": name, "after": after, "last": _LAST}
+            self.connection.execute(SQL["remove_failed_of"], rest)
             self.connection.execute(SQL["remove_redeliveries_of"], {"name": name})
         return found is not None
 
