@@ -10,10 +10,12 @@ from tests.support.leftovers import (
     pytest_runtest_makereport,
 )
 from tests.support.measuring import unmeasured_children
+from tests.support.postgres import postgres
 
 __all__ = [
     "azurite",
     "nothing_is_left_running",
+    "postgres",
     "pytest_configure",
     "pytest_runtest_makereport",
     "unmeasured_children",

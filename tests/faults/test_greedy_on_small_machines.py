@@ -1,7 +1,6 @@
 """One that asks for more memory than there is, on a server that has little.
 
-Not among the tests of each build: beside other work requests were seen to wait for minutes at that
-moment, and nobody knows why yet.
+Not among the tests of each build: where even asyncio finds no memory, nobody can promise an answer.
 """
 
 import asyncio

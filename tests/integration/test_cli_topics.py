@@ -166,7 +166,7 @@ def test_wrong_input_is_refused_clearly(capsys: pytest.CaptureFixture[str], fold
         (("topics", "publish", "a", "x"), "is not JSON"),
         (("topics", "show", "a#b"), "cannot be the name of a topic"),
         (("topics", "redrive"), "give --all"),
-        (("topics", "redrive", "9"), "there is no failed delivery '9'"),
+        (("topics", "redrive", "9"), "there is no failed delivery 9 of"),
         (("topics", "remove", "nobody", "--yes"), SUBSCRIPTIONS),
         (("topics", "redrive", "--all", "--subscription", "nobody"), SUBSCRIPTIONS),
         (("topics", "drop", "--all", "--yes", "--subscription", "nobody"), SUBSCRIPTIONS),

@@ -19,7 +19,7 @@ import pytest
 from tenuto import App, ArrivedFile, Client, Context, RegistrationError, RetryPolicy, Settings
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import Lease
-from tenuto.engine.topic_ports import FailedDelivery
+from tenuto.engine.topic_ports import FailedDelivery, Redriven
 from tenuto.host.host import Host
 from tenuto.model.arrived_files import note_key, note_of
 from tenuto.model.errors import StorageUnavailableError
@@ -458,7 +458,7 @@ async def test_a_file_that_was_put_aside_is_given_back(inbox: Path) -> None:
         (failed,) = await failed_of(host)
         noting.then = lambda _file: None
         storage = host.host.engine.storage
-        assert await storage.redrive([failed.number], host.clock.now()) == 1
+        assert await storage.redrive([failed.number], host.clock.now()) == Redriven(1)
         await host.advance(HOUR)
         assert noting.names == ["a", "a"]
         assert await failed_of(host) == []

@@ -9,6 +9,7 @@ import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ from tenuto.engine.turns import orchestration
 from tenuto.model import codec
 from tenuto.model.hold import Hold
 from tenuto.model.ids import InstanceId
+from tenuto.model.messages import TaskResult
 from tenuto.orchestration.session import Session
 from tests.support.waiting import until
 
@@ -158,6 +160,90 @@ async def test_who_is_light_is_not_held_but_who_takes_it_all(
     await host.client.resume("heavy")
     assert await host.client.handle("heavy").result() == 20 * MEBI
     assert runs["text"] == 22
+
+
+async def test_a_result_for_which_there_is_no_memory_comes_later_and_nobody_waits_for_ever(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turns were never run again by a host that had noted that they would be."""
+    failed: list[int] = []
+
+    def result(**facts: Any) -> Any:  # noqa: ANN401 - passed on
+        if not failed:
+            failed.append(1)
+            raise MemoryError
+        return TaskResult(**facts)
+
+    monkeypatch.setattr("tenuto.engine.engine.TaskResult", result)
+    async with asyncio.timeout(20):
+        await host.client.start(light, instance_id="light")
+        await goes_on(host, "light", 7)
+    assert (failed, host.engine.running) == ([1], 0)
+
+
+async def test_who_is_held_in_memory_only_and_fills_it_keeps_nobody_waiting(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store finds no memory to write its hold as long as all that it has is there."""
+    await both_wait(host)
+    engine = host.engine
+    full = next(one for one in engine.residents if one.state.instance_id == "heavy")
+    full.state.hold = Hold(HoldReason.MEMORY, "no memory for its turn", engine.clock.now())
+    whole = engine.storage.commit
+
+    async def commit(batch: CommitBatch) -> CommitResult:
+        if full in list(engine.residents):
+            raise no_memory()
+        return await whole(batch)
+
+    monkeypatch.setattr(engine.storage, "commit", commit)
+    async with asyncio.timeout(20):
+        await goes_on(host, "light", 7)
+    await held(host, "heavy")
+
+
+async def test_what_is_kept_for_a_shortage_is_let_go_in_one_and_kept_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not from the last memory: nobody could start a thread beside it."""
+    pipeline = host.engine.pipeline
+
+    def has_reserve() -> bool:
+        return pipeline._reserve is not None
+
+    monkeypatch.setattr("tenuto.engine.shortage._REST_SECONDS", 0.01)
+    assert has_reserve()
+    host.engine.shortage.note()
+    assert not has_reserve()
+    with monkeypatch.context() as patch:
+        patch.setattr("tenuto.engine.pipeline._LEFT_BYTES", 1 << 46)
+        pipeline.keep_reserve()
+        assert not has_reserve()
+    await until(has_reserve)
+
+
+async def test_a_callback_for_which_there_is_no_memory_is_asked_for_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pump's, and the one that looks for garbage: each notes that it is under way."""
+    engine = host.engine
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "loop", SimpleNamespace(call_soon=fail))
+        patch.setattr(engine.shortage, "_loop", SimpleNamespace(call_later=fail))
+        for ask in (engine.schedule_pump, engine.shortage.note):
+            with pytest.raises(MemoryError):
+                ask()
+    collected: list[int] = []
+    monkeypatch.setattr(gc, "collect", lambda: collected.append(1))
+    engine.shortage.note()
+    async with asyncio.timeout(20):
+        await host.client.start(light, instance_id="light")
+        await goes_on(host, "light", 7)
+    await until(lambda: bool(collected))
 
 
 async def test_who_finds_no_memory_when_nobody_takes_it_is_held_itself(

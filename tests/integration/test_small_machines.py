@@ -120,6 +120,8 @@ async def start(http: httpx2.AsyncClient, name: str, instance_id: str, body: obj
             answer = await http.post(
                 f"/orchestrators/{name}/{instance_id}", content=json.dumps(body)
             )
+        except httpx2.ConnectError:  # nobody listens: it has died, and never answers
+            raise
         except httpx2.TransportError:  # a connection for whose bytes there was no memory
             answer = None
         if answer is None or answer.status_code == 503:  # nothing can be written now
@@ -134,6 +136,8 @@ async def standing(http: httpx2.AsyncClient, instance_id: str) -> dict[str, Any]
     while True:
         try:
             status: dict[str, Any] = (await http.get(f"/instances/{instance_id}")).json()
+        except httpx2.ConnectError:
+            raise
         except httpx2.TransportError:
             status = {}
         if status.get("hold") or status.get("runtimeStatus") in {"Completed", "Failed"}:

@@ -21,7 +21,7 @@ from tenuto import (
     RetryPolicy,
     SyncClient,
 )
-from tenuto.engine.topic_ports import SubscriptionStanding
+from tenuto.engine.topic_ports import Redriven, SubscriptionStanding
 from tenuto.host.native_subscriptions import EventFilter
 from tenuto.messaging.topics import listener
 from tenuto.model.topics import StoredEvent
@@ -270,7 +270,7 @@ async def test_after_its_last_attempt_an_event_is_put_aside_and_can_be_given_bac
         assert (await standing(test, "orders.note")).failed == 1
         is_mended = True
         seen.clear()
-        assert await test.host.client.gateway.redrive([failed.number]) == 1
+        assert await test.host.client.gateway.redrive([failed.number]) == Redriven(1)
         await test.idle()
         (again,) = seen  # and no other subscription sees it
         assert (again.data, again.id, again.type, again.key) == ("bad", "o-1", "placed", "a")

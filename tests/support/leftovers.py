@@ -28,6 +28,9 @@ _PATIENCE_SECONDS: Final = 10.0
 """How long a process may take to end by itself once its test has passed."""
 _POLL_SECONDS: Final = 0.005
 
+SERVERS: Final[set[int]] = set()
+"""Servers that outlive a test: what is below them comes and goes as they like."""
+
 _HAS_FAILED: Final = pytest.StashKey[bool]()
 
 
@@ -88,7 +91,7 @@ def descendants() -> list[Process]:
     while parents:
         below = children.pop(parents.pop(), [])
         found += below
-        parents += [one.pid for one in below]
+        parents += [one.pid for one in below if one.pid not in SERVERS]
     return found
 
 

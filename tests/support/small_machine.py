@@ -20,6 +20,7 @@ if limit:
     resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     os.environ["MALLOC_ARENA_MAX"] = "2"
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = "131072"
 for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
     os.environ.pop(name, None)
 os.execv(sys.executable, [sys.executable, *sys.argv[2:]])

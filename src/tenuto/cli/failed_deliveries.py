@@ -1,13 +1,15 @@
 """Deliveries that were put aside, of queues, topics and folders: shown, given back, deleted.
 
 What ``failed``, ``redrive`` and ``drop`` of ``tenuto queues``, ``topics`` and ``files`` have in
-common.
+common. A delivery is named by its number, which no other ever has, or behind ``--id`` by that of
+its event, message or file; a word never means both.
 """
 
+import functools
 import re
 import sys
-from collections.abc import AsyncIterator, Sequence
-from typing import Final, Literal
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, Literal
 
 import click
 import msgspec
@@ -18,15 +20,16 @@ from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, within
 from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.known_names import check_function, check_queue, check_subscription
-from tenuto.engine.topic_ports import FailedDelivery
+from tenuto.engine.topic_ports import FailedDelivery, Redriven
 from tenuto.insight.wording import iso, moment, one_line
 from tenuto.model.errors import InputError
 from tenuto.model.payload.opaque import as_json
 
+AnyFunction = Callable[..., Any]
+
 _PAGE: Final = 500
 _SHOWN: Final = 100
 _FEW: Final = 3
-_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class Origin(Struct, frozen=True, kw_only=True):
@@ -49,6 +52,63 @@ class Origin(Struct, frozen=True, kw_only=True):
         place = f"any {source}" if self.name is None else f"{source} {self.name!r}"
         kind = "subscription" if self.source == "topic" else "function"
         return place if self.function is None else f"{place}, {kind} {self.function!r}"
+
+
+class Chosen(Struct, frozen=True, kw_only=True):
+    """Which deliveries are meant.
+
+    Attributes:
+        numbers: Theirs.
+        ids: Those of their messages, events or files, each of one delivery.
+        everything: Or all that there are now.
+    """
+
+    numbers: frozenset[int]
+    ids: frozenset[str]
+    everything: bool
+
+    def has(self, one: FailedDelivery) -> bool:
+        """Whether a delivery is meant."""
+        return self.everything or one.number in self.numbers or one.message_id in self.ids
+
+
+def which_options(function: AnyFunction) -> AnyFunction:
+    """Give a command numbers, ``--id`` and ``--all``, as one argument ``chosen``."""
+
+    @click.argument("numbers", metavar="[NUMBER]...", nargs=-1, callback=_numbers)
+    @click.option(
+        "--id",
+        "ids",
+        multiple=True,
+        help="That of a message, event or file, instead of a number; may be given several times.",
+    )
+    @click.option("--all", "everything", is_flag=True, help="All that there are now.")
+    @functools.wraps(function)
+    def command(
+        *arguments: Any,
+        numbers: frozenset[int],
+        ids: tuple[str, ...],
+        everything: bool,
+        **options: Any,
+    ) -> Any:  # noqa: ANN401 - what it returns
+        if bool(numbers or ids) == everything:
+            raise click.UsageError("name deliveries by NUMBER or --id, or give --all")
+        chosen = Chosen(numbers=numbers, ids=frozenset(ids), everything=everything)
+        return function(*arguments, chosen=chosen, **options)
+
+    return command
+
+
+def _numbers(
+    _context: click.Context, _argument: click.Parameter, words: tuple[str, ...]
+) -> frozenset[int]:
+    for word in words:
+        if not re.fullmatch("[0-9]{1,18}", word):
+            raise click.BadParameter(
+                f"{word!r} is not the number of a delivery, as `failed` lists it; an id is given "
+                f"behind --id"
+            )
+    return frozenset(map(int, words))
 
 
 class _Content(Struct):
@@ -90,46 +150,50 @@ def show_failed(place: Place, origin: Origin, limit: int, *, as_json: bool) -> N
         terminal.note(f"no failed deliveries{f' of {origin.words}' if limited else ''}")
 
 
-def redrive_failed(
-    place: Place, origin: Origin, ids: Sequence[str], *, everything: bool, as_json: bool
-) -> None:
+def redrive_failed(place: Place, origin: Origin, chosen: Chosen, *, as_json: bool) -> int:
     """Give deliveries back to their function: those named, or all."""
-    _check(ids, everything=everything)
 
-    async def act(connection: Connection) -> int:
-        numbers = await _numbers(connection, origin, None if everything else ids)
-        count = 0
-        for bite in _bites(numbers):
-            count += await connection.gateway.redrive(bite)
+    async def act(connection: Connection) -> Redriven:
+        meant = await _meant(connection, origin, chosen)
+        count, left = 0, list[int]()
+        for bite in _bites(meant):
+            redriven = await connection.gateway.redrive(bite)
+            count += redriven.count
+            left += redriven.left
         if not as_json:
             terminal.say(f"gave back {_counted(count)}")
+            _tell_left(left, meant)
             if count:
                 connection.say_kept("it" if count == 1 else "all of it")
-        return count
+        return Redriven(count, tuple(left))
 
-    count = within(place, act)
+    redriven = within(place, act)
     if as_json:
-        terminal.say(encoded({"redriven": count}))
+        terminal.say(encoded({"redriven": redriven.count, "left": redriven.left}))
+    return FAILED if redriven.left else 0
 
 
-def drop_failed(
-    place: Place,
-    origin: Origin,
-    ids: Sequence[str],
-    *,
-    everything: bool,
-    yes: bool,
-    as_json: bool,
-) -> int:
+def _tell_left(left: Sequence[int], meant: dict[int, str]) -> None:
+    if not left:
+        return
+    named = ", ".join(f"{one} ({meant[one]!r})" for one in left[:_FEW])
+    terminal.note(
+        f"{_counted(len(left))} stay{'s' if len(left) == 1 else ''} put aside, because a message "
+        f"of the same id is in the queue: {named}{', …' if left[_FEW:] else ''}; give them back "
+        "when it is done, or drop them"
+    )
+
+
+def drop_failed(place: Place, origin: Origin, chosen: Chosen, *, yes: bool, as_json: bool) -> int:
     """Delete deliveries that were put aside: those named, or all, which asks first."""
-    _check(ids, everything=everything)
-    if everything and not yes and not confirmed(f"all failed deliveries of {origin.words}"):
+    is_sure = yes or not chosen.everything
+    if not is_sure and not confirmed(f"all failed deliveries of {origin.words}"):
         terminal.note("nothing was deleted")
         return FAILED
 
     async def act(connection: Connection) -> int:
-        numbers = await _numbers(connection, origin, None if everything else ids)
-        return sum([await connection.gateway.drop_failed(bite) for bite in _bites(numbers)])
+        meant = await _meant(connection, origin, chosen)
+        return sum([await connection.gateway.drop_failed(bite) for bite in _bites(meant)])
 
     count = within(place, act)
     terminal.say(encoded({"dropped": count}) if as_json else f"deleted {_counted(count)}")
@@ -141,11 +205,6 @@ def confirmed(what: str) -> bool:
     if not sys.stdin.isatty():
         raise click.UsageError(f"{what} would be deleted; give --yes to do so")
     return click.confirm(f"Delete {what}?", err=True)
-
-
-def _check(ids: Sequence[str], *, everything: bool) -> None:
-    if bool(ids) == everything:
-        raise click.UsageError("name deliveries by ID or number, or give --all")
 
 
 async def _pages(
@@ -162,42 +221,52 @@ async def _pages(
         after = page[-1].number
 
 
-async def _numbered(connection: Connection, origin: Origin, ids: Sequence[str]) -> list[int]:
-    """Those of the ids that are numbers: looked at alone, however much was put aside."""
-    found = []
-    for number in {int(one) for one in ids if _NUMBER.fullmatch(one)}:
+async def _numbered(
+    connection: Connection, origin: Origin, numbers: frozenset[int]
+) -> dict[int, str]:
+    """Those of these numbers: looked at alone, however much was put aside."""
+    found: dict[int, str] = {}
+    for number in sorted(numbers - {0}):
         page = await connection.gateway.failed_deliveries(
             origin.source, origin.name, origin.function, number - 1, 1
         )
-        found += [one.number for one in page if one.number == number]
-    return sorted(found)
+        found |= {one.number: one.message_id for one in page if one.number == number}
+    return found
 
 
-async def _numbers(connection: Connection, origin: Origin, ids: Sequence[str] | None) -> list[int]:
-    """The numbers of those that are meant; all when no ids are given.
+async def _meant(connection: Connection, origin: Origin, chosen: Chosen) -> dict[int, str]:
+    """Those that are meant: numbers, with their ids.
 
     Raises:
-        InputError: some are not there; nothing was done.
+        InputError: some are not there, or an id is that of several; nothing was done.
     """
-    numbers = [] if ids is None else await _numbered(connection, origin, ids)
-    seen = set(map(str, numbers))
-    wanted = None if ids is None else set(ids) - seen
-    if wanted is None or wanted:
+    meant = await _numbered(connection, origin, chosen.numbers)
+    of_id: dict[str, list[int]] = {one: [] for one in sorted(chosen.ids)}
+    if chosen.ids or chosen.everything:
         async for page in _pages(connection, origin, _PAGE):
             for one in page:
-                if wanted is None or one.message_id in wanted:
-                    numbers.append(one.number)
-                    seen.add(one.message_id)
-    missing = sorted((wanted or set()) - seen)
+                if chosen.has(one):
+                    meant[one.number] = one.message_id
+                if one.message_id in of_id:
+                    of_id[one.message_id].append(one.number)
+    for message_id, numbers in of_id.items():
+        if len(numbers) > 1:
+            named = ", ".join(map(str, numbers[:_FEW]))
+            raise InputError(
+                f"id {message_id!r} is that of {len(numbers)} failed deliveries of {origin.words}; "
+                f"nothing was done; name them by number: {named}{', …' if numbers[_FEW:] else ''}"
+            )
+    missing = [str(one) for one in sorted(chosen.numbers - set(meant))]
+    missing += [f"--id {one!r}" for one, numbers in of_id.items() if not numbers]
     if missing:
-        named = ", ".join(map(repr, missing[:_FEW]))
+        named = ", ".join(missing[:_FEW])
         raise InputError(
             f"there is no failed delivery {named}{', …' if missing[_FEW:] else ''} of "
             f"{origin.words}; nothing was done"
         )
-    if not numbers:
+    if not meant:
         await _check_origin(connection, origin)
-    return list(dict.fromkeys(numbers))
+    return meant
 
 
 async def _check_origin(connection: Connection, origin: Origin) -> None:
@@ -215,7 +284,8 @@ async def _check_origin(connection: Connection, origin: Origin) -> None:
         check_function(origin.function, {one.function async for page in pages for one in page})
 
 
-def _bites(numbers: Sequence[int]) -> list[Sequence[int]]:
+def _bites(meant: dict[int, str]) -> list[list[int]]:
+    numbers = sorted(meant)
     return [numbers[start : start + _PAGE] for start in range(0, len(numbers), _PAGE)]
 
 
@@ -243,4 +313,5 @@ def _document(one: FailedDelivery) -> Document:
         "cause": one.cause,
         "key": one.key,
         "content": as_json(one.content),
+        "cameTime": None if one.came_at is None else iso(one.came_at),
     }

@@ -158,6 +158,8 @@ def _soundness(found: Examination, *, full: bool) -> Finding:
 
 
 def _room(found: Examination) -> Finding:
+    if found.free_bytes is None:
+        return _store(Level.OK, f"{size(found.size)} in the database")
     text = (
         f"{size(found.size)}, log {size(found.log_size)}, {size(found.free_bytes)} free on its disk"
     )

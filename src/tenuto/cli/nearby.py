@@ -20,7 +20,7 @@ from tenuto.cli import terminal
 from tenuto.client.connection import is_loopback
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.model.errors import TenutoError
-from tenuto.storage import owner_of, path_of
+from tenuto.storage import is_postgres, owner_of, path_of
 
 _FOLDER: Final = Path(".tenuto")
 _MEMORY: Final = "sqlite://"
@@ -63,6 +63,8 @@ def noted(
 
 def _seen_from(path: Path, storage: str) -> str:
     """A store's URL for those who read it in another folder than the current one."""
+    if is_postgres(storage):
+        return path_of(storage)  # without its password
     if path.parent == _FOLDER or storage == _MEMORY:
         return storage
     return f"sqlite:///{Path(path_of(storage)).as_posix()}"
@@ -104,7 +106,7 @@ def host_on(storage: str) -> str | None:
     owner = owner_of(storage) or ""
     found = {
         note.url
-        for path in {*_notes(), *_notes(Path(path_of(storage)).parent)}
+        for path in {*_notes(), *_beside(storage)}
         # A key may be sent there: it has to be the very process that owns the store.
         if f"pid {path.stem}," in owner
         and (note := _read(path)) is not None
@@ -113,6 +115,11 @@ def host_on(storage: str) -> str | None:
         and path_of(note.storage) == path_of(storage)
     }
     return found.pop() if len(found) == 1 else None
+
+
+def _beside(storage: str) -> list[Path]:
+    """The notes in the folder of a store's file."""
+    return [] if is_postgres(storage) else _notes(Path(path_of(storage)).parent)
 
 
 def storage_of(chosen: str | None) -> LoadedSettings:

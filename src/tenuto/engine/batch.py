@@ -135,6 +135,11 @@ class Batch(Struct):
         """It is not to be written: there is not enough memory for what this instance adds."""
         self.refusal = _out_of_memory(iid)
 
+    @staticmethod
+    def refusal_for_memory(iid: int) -> RowsRefusedError:
+        """Why nothing is written before what this instance has in memory is let go of."""
+        return _out_of_memory(iid)
+
     def too_heavy(self) -> RowsRefusedError | None:
         """The refusal of the heaviest instance, where there is too little memory.
 

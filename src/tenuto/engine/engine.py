@@ -9,6 +9,7 @@ import asyncio
 import gc
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from tenuto.engine.arrivals import Arrivals
 from tenuto.engine.batch import Batch
@@ -55,6 +56,8 @@ _CONGESTED = 1_000
 _BATCH_BYTES = 8 * 1024 * 1024
 """A batch with more history than this takes no further turn: the next one does."""
 _FULL_SECONDS = 0.001
+_MEMORY_PAUSE_SECONDS = 0.2
+"""Real time: memory comes back when somebody lets go of it."""
 
 
 class Engine:
@@ -80,7 +83,6 @@ class Engine:
         self.partitions: dict[int, Partition] = {}
         self.hub_partitions: int = 1
         self.residents: AllResidents = AllResidents(self.partitions)
-        self.shortage: Shortage = Shortage(self.loop)
         self.callers: Callers = Callers()
         self.arrivals: Arrivals = Arrivals(self)
         self.booking: Booking = Booking(self)
@@ -102,8 +104,12 @@ class Engine:
             self.takeback.fenced,
             on_lost,
         )
+        self.shortage: Shortage = Shortage(
+            self.loop, self.pipeline.let_reserve_go, self.pipeline.keep_reserve
+        )
         self.pipeline.on_no_memory = self.shortage.note
         self.pipeline.on_starving = self.holding.charge_heaviest
+        self.pipeline.heaviest_held = self.holding.heaviest_held
         self.is_draining = False
         self.gone: TenutoError | None = None
         self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
@@ -295,8 +301,8 @@ class Engine:
             if not resident.in_flight:
                 resident.home.loader.want(state.iid)
             return
+        self._ready.append(resident)  # first: it may find no memory, and would never be queued then
         resident.is_queued = True
-        self._ready.append(resident)
         if not self._pump_scheduled:
             self.schedule_pump()
 
@@ -309,8 +315,8 @@ class Engine:
     def schedule_pump(self) -> None:
         """Run turns, or commit what other callers put into the batch, in a callback of its own."""
         if not self._pump_scheduled:
+            self.loop.call_soon(self._pump)  # first, for the same reason
             self._pump_scheduled = True
-            self.loop.call_soon(self._pump)
 
     def admit(self, state: InstanceState, home: Home, row: RowState) -> Resident:
         """Take an instance into memory; ``row`` says whether its row must be written."""
@@ -344,16 +350,20 @@ class Engine:
         finally:
             if collecting:
                 gc.enable()
-        self.busy_with = None
+            self.busy_with = None
+            self._pumped(taken, now)  # whatever a turn has raised: the others wait
+        self.retention.bound_sessions()
+
+    def _pumped(self, taken: int, now: Microseconds) -> None:
+        ready = self._ready
         self.pipeline.kick()
         self._ready_age.round(taken, len(ready), now)
         if ready and self.pipeline.batch.bytes > _BATCH_BYTES:
             # Not before the commit that is under way is over.
-            self._pump_scheduled = True
             self.loop.call_later(_FULL_SECONDS, self._pump)
+            self._pump_scheduled = True
         elif ready:
             self.schedule_pump()
-        self.retention.bound_sessions()
 
     # Each partition counts its own unfinished instances below a root, wherever that stands. What
     # stands below it in partitions of other hosts is not known here: over hosts the limit is that
@@ -424,28 +434,47 @@ class Engine:
         # callback of their own (ENGINE rule 3).
         takes_turns = not self._pump_scheduled and asyncio.current_task() is None
         self._pump_scheduled = self._pump_scheduled or takes_turns
-        self.observer.activities_ended(works, self.clock.now())
-        for work in works:
-            assert work.answer is not None, "a runner delivers what has ended"
-            self.running -= 1
-            home = self.partitions.get(work.partition)
-            if home is None:  # another host's by now, which runs it again
-                continue
-            resident = home.residents.by_iid.get(work.iid)
-            result = TaskResult(
-                execution_id=work.execution_id, sequence=work.sequence, event=work.answer
-            )
-            if resident is None:
-                if work.iid in self.takeback.left:
-                    self.takeback.left[work.iid].arrived(work, result)
-                continue
-            if resident.works.get(work.task_id) is not work:
-                continue
-            del resident.works[work.task_id]
+        try:
+            with suppress(MemoryError):
+                self.observer.activities_ended(works, self.clock.now())
+            self._take_results(works)
+        finally:
+            if takes_turns:  # also when it was raised out of here: nobody else would pump
+                self._pump()
+
+    def _take_results(self, works: list[ActivityWork]) -> None:
+        """Give instances what their activities have come to; what finds no memory comes later."""
+        heard = 0
+        try:
+            for work in works:
+                self._take_result(work)
+                heard += 1
+        except MemoryError:
+            self.holding.charge_heaviest()
+            self.loop.call_later(_MEMORY_PAUSE_SECONDS, self._ended_before, works[heard:])
+
+    def _ended_before(self, works: list[ActivityWork]) -> None:
+        self._take_results(works)
+        self.schedule_pump()
+
+    def _take_result(self, work: ActivityWork) -> None:
+        assert work.answer is not None, "a runner delivers what has ended"
+        home = self.partitions.get(work.partition)
+        resident = None if home is None else home.residents.by_iid.get(work.iid)
+        # Before anything is changed: there may be no memory for it.
+        result = TaskResult(
+            execution_id=work.execution_id, sequence=work.sequence, event=work.answer
+        )
+        if home is None:  # another host's by now, which runs it again
+            pass
+        elif resident is None:
+            if work.iid in self.takeback.left:
+                self.takeback.left[work.iid].arrived(work, result)
+        elif resident.works.get(work.task_id) is work:
             resident.inbox.append(result)
+            del resident.works[work.task_id]
             self.make_ready(resident)
-        if takes_turns:
-            self._pump()
+        self.running -= 1
 
     def is_congested(self, home: Home) -> bool:
         """Whether there is enough to do for a while: who loads instances of this one waits."""

@@ -202,6 +202,16 @@ class Holding:
         if heaviest is not None:
             self._hold_for_memory(heaviest)
 
+    def heaviest_held(self) -> int | None:
+        """Who is held here already, and has a lot in memory that it was sent before: its hold may
+        be what there is no memory to write, so that nobody would ever get on.
+        """
+        held = [one for one in self._engine.residents if one.state.hold is not None]
+        heaviest = max(held, key=_weight_of_all, default=None)
+        if heaviest is None or _weight_of_all(heaviest) < HEAVY_BYTES:
+            return None
+        return heaviest.state.iid
+
     def _heaviest(self) -> Resident | None:
         """Who takes most memory here, if that is a lot."""
         heaviest = max(self._engine.residents, key=_weight, default=None)
@@ -271,6 +281,10 @@ def _weight(resident: Resident) -> int:
     if resident.state.hold is not None or resident.state.is_finished:
         return 0
     return resident.size + sum(map(payload_length, resident.inbox))
+
+
+def _weight_of_all(resident: Resident) -> int:
+    return resident.size + sum(map(payload_length, (*resident.held, *resident.inbox)))
 
 
 def hold_of(error: Exception, now: Microseconds) -> Hold:

@@ -36,6 +36,10 @@ _RESERVE_BYTES = 33 * 1024 * 1024
 enough to ask the store and to take the batch back. So long that the C library gives it pages of its
 own (over 32 MiB)."""
 
+_LEFT_BYTES = 12 * 1024 * 1024
+"""What the reserve leaves to others, or is not taken: a process that has all of its memory in
+reserve starts no thread for activities, so that nobody gets on."""
+
 
 class CommitPipeline:
     """Owns the batch in the making, the leases and their commit number; writes batch after batch.
@@ -94,6 +98,7 @@ class CommitPipeline:
         self._reserve: bytes | None = None
         self.on_no_memory: Callable[[], None] = _nobody_hears
         self.on_starving: Callable[[], None] = _nobody_hears
+        self.heaviest_held: Callable[[], int | None] = _nobody_hears
 
     @property
     def is_idle(self) -> bool:
@@ -103,8 +108,8 @@ class CommitPipeline:
     def start(self, owner: str) -> None:
         """Begin to commit, as this owner."""
         self.begin_as(owner)
-        self._keep_reserve()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="tenuto-commits")
+        self.keep_reserve()
 
     def begin_as(self, owner: str) -> None:
         """The commits that follow are this owner's, from its first on."""
@@ -313,18 +318,27 @@ class CommitPipeline:
     def recovered(self) -> None:
         """The store answers again."""
         if self.unavailable is not None:
-            self._keep_reserve()
+            self.keep_reserve()
             self.unavailable = self.unavailable_since = None
             self._observer.storage_recovered(self._failed_tries)
 
-    def _keep_reserve(self) -> None:
-        if self._reserve is None:
+    def let_reserve_go(self) -> None:
+        """Memory has run out: what is left of it shall do for getting on."""
+        self._reserve = None
+
+    def keep_reserve(self) -> None:
+        """Keep some memory for when it runs out, if there is enough; not once it has ended."""
+        if self._reserve is None and self._task is not None:
             with suppress(MemoryError):
+                bytes(_RESERVE_BYTES + _LEFT_BYTES)  # not kept: it shows that so much is there
                 self._reserve = bytes(_RESERVE_BYTES)
 
     def _too_heavy(self, batch: Batch) -> RowsRefusedError | None:
         """Who takes the memory that there is too little of, also in the batch in the making."""
-        return batch.too_heavy() or self.batch.too_heavy()
+        found = batch.too_heavy() or self.batch.too_heavy()
+        if found is None and (iid := self.heaviest_held()) is not None:
+            found = Batch.refusal_for_memory(iid)
+        return found
 
     async def _pause(self, seconds: float) -> None:
         self.is_pausing = True

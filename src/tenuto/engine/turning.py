@@ -74,14 +74,14 @@ class Turning:
         engine.busy_with = resident
         state = resident.state
         inbox, resident.inbox = resident.inbox, []
-        if resident.held:
-            inbox = resident.held + inbox
-            resident.held = []
-        if state.hold is not None or state.status is _SUSPENDED:
-            inbox = engine.holding.with_derived(resident, inbox, now)
-        if len(inbox) > 1:
-            inbox, resident.inbox = cut_inbox(state, inbox)
-        try:
+        try:  # from here on what is taken out is put back, also when memory runs out
+            if resident.held:
+                inbox = resident.held + inbox
+                resident.held = []
+            if state.hold is not None or state.status is _SUSPENDED:
+                inbox = engine.holding.with_derived(resident, inbox, now)
+            if len(inbox) > 1:
+                inbox, resident.inbox = cut_inbox(state, inbox)
             prepared = prepare(state, inbox, now)
             answer = prepared.answer
             if prepared.wants_session:

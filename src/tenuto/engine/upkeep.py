@@ -15,17 +15,29 @@ from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 
 
+class RedrivenLetters(Struct, frozen=True, kw_only=True):
+    """What has become of dead letters that were to be sent again.
+
+    Attributes:
+        sent: Those that were, the oldest first: letter, and whom it is for.
+        left: Those that stay, and why.
+    """
+
+    sent: list[tuple[MessageId, InstanceId]]
+    left: list[tuple[MessageId, str]]
+
+
 class Examination(Struct, frozen=True, kw_only=True):
     """A store as it was found. Times are microseconds since 1970 UTC, sizes bytes.
 
     Attributes:
-        path: The file.
+        path: The file, or the URL without its password.
         schema: Its schema.
         known_schema: The newest that this Tenuto knows.
         faults: What its own check found; empty when it is sound.
         size: Of the file.
         log_size: Of the write-ahead log beside it.
-        free_bytes: Room on its disk.
+        free_bytes: Room on its disk; None where that is not seen from here.
         owner: The host that owns it now, in words.
         was_left: A host has owned it and not given it back: it was killed, or still runs.
         partitions: In how many parts its instances are divided.
@@ -50,7 +62,7 @@ class Examination(Struct, frozen=True, kw_only=True):
     faults: list[str]
     size: int
     log_size: int
-    free_bytes: int
+    free_bytes: int | None
     owner: str | None
     was_left: bool = False
     partitions: int = 1
@@ -146,12 +158,15 @@ class StorageUpkeep(Protocol):
     async def waiting(self) -> list[tuple[int, InstanceId]]:
         """The oldest messages that nobody has taken in: arrival number and instance."""
 
-    async def redrive(self, message_id: MessageId) -> InstanceId:
-        """Send a dead letter to its instance again; the instance's id.
+    async def redrive_letters(self, message_ids: Sequence[MessageId] | None) -> RedrivenLetters:
+        """Send dead letters to their instances again, the oldest first: as they came.
+
+        Those that are named all or none. With None all that there are; those that still nobody can
+        take stay.
 
         Raises:
             InputError: there is no such letter, or it is no event.
-            InstanceNotFoundError, InstanceFinishedError: still nobody can take it.
+            InstanceNotFoundError, InstanceFinishedError: still nobody can take one that is named.
         """
 
     async def acknowledge_letters(

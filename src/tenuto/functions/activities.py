@@ -470,10 +470,12 @@ class ActivityExecutor:
 
     def _on_jobs_done(self, attempts: list[Attempt]) -> None:
         self._is_flush_due = True
-        for attempt in attempts:
-            self._end(attempt)
-        self._dispatch()
-        self._flush()
+        try:
+            for attempt in attempts:
+                self._end(attempt)
+            self._dispatch()
+        finally:  # whatever is raised there, such as for want of memory: nobody else would flush
+            self._flush()
 
     def _end(self, attempt: Attempt) -> None:
         """Free what the attempt held and answer, unless it never began or has timed out."""
@@ -504,8 +506,9 @@ class ActivityExecutor:
         work.begun_at = begun_at
         self._ended.append(work)
         if not self._is_flush_due:
-            self._is_flush_due = True
+            # First: should there be no memory for it, the next outcome takes this one along.
             asyncio.get_running_loop().call_soon(self._flush)
+            self._is_flush_due = True
 
     def _flush(self) -> None:
         self._is_flush_due = False

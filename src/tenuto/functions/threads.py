@@ -33,6 +33,7 @@ from time import perf_counter  # lengths of jobs, which decide nothing but wake-
 from typing import Final, Generic, Protocol, TypeVar
 
 from tenuto.engine.giving_way import is_of_pool
+from tenuto.engine.waking import call_from_thread
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -211,12 +212,19 @@ class WorkerThreads(Generic[J]):
 
     def _supervise(self) -> None:
         if not self._ticking and not self._closed:
-            self._ticking = True
             self._tick_seconds = _TICK_SECONDS
-            self._loop.call_later(_TICK_SECONDS, self._tick)
+            self._loop.call_later(_TICK_SECONDS, self._tick)  # first: there may be no memory for it
+            self._ticking = True
 
     def _tick(self) -> None:
         """Every 1.5 ms while jobs are queued: fetch results, go round threads that are stuck."""
+        try:
+            self._tick_once()
+        except BaseException:  # memory ran out: whoever comes next has it begin again
+            self._ticking = False
+            raise
+
+    def _tick_once(self) -> None:
         self._collect()
         try:
             head = self._queue[0]
@@ -407,7 +415,7 @@ class WorkerThreads(Generic[J]):
         if self._done and not self._announced:
             self._announced = True
             try:
-                self._loop.call_soon_threadsafe(self._collect)
+                call_from_thread(self._loop, self._collect)
             except RuntimeError:  # the loop is closed: nobody waits for results any more
                 self._closed = True
 

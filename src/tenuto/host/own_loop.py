@@ -6,6 +6,7 @@ end when it is cancelled does not keep the process: it is named, and left.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -178,6 +179,13 @@ def _run(runner: asyncio.Runner, work: "asyncio.Task[T]") -> T:
     while True:
         try:
             return runner.run(_outcome(work))
+        except MemoryError:
+            # Asyncio found none to say that a callback had found none. The others go on.
+            if work.done():
+                raise
+            with suppress(MemoryError):
+                gc.collect()
+                _LOGGER.warning("memory ran out in the host's loop; it goes on")
         except (SystemExit, KeyboardInterrupt) as error:
             if work.done() or _is_asked_for(error):
                 raise

@@ -24,10 +24,11 @@ from tenuto.link.options import LinkSettings
 from tenuto.messaging.options import TopicSettings
 from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits
+from tenuto.storage import is_postgres
 
 DEFAULT_STORAGE: Final = "sqlite:///tenuto.db"
 DEFAULT_PARTITIONS: int = 1
-"""Of a store that is made while the setting is left out."""
+"""Of a store in a file that is made while the setting is left out."""
 
 DEFAULT: Final = "default"
 """The source of values that nobody set."""
@@ -55,7 +56,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         storage: Storage URL.
         partitions: In how many parts the instances of a store are divided that this host makes;
-            None for 1. A store keeps the number that it was made with.
+            None for 1, in PostgreSQL 32. A store keeps the number that it was made with.
         limits: What one orchestration may use up.
         max_deliveries: After so many deaths of the host's process while it ran alone, an instance
             is held.
@@ -107,10 +108,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @property
-    def new_partitions(self) -> int:
-        """How many partitions a store gets that is made now."""
-        return self.partitions or DEFAULT_PARTITIONS
+    def partitions_of(self, storage: str) -> int | None:
+        """How many partitions a store gets that is made now; None for as many as its kind has.
+
+        Args:
+            storage: Its URL.
+        """
+        return self.partitions or (None if is_postgres(storage) else DEFAULT_PARTITIONS)
 
     def __post_init__(self) -> None:
         for section, kind in _SECTIONS.items():

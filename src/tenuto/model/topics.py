@@ -91,7 +91,7 @@ class QueuedMessage(Struct, frozen=True, array_like=True, gc=False):
     Attributes:
         message_id: Unique in its queue; one that is there already is left alone.
         queue: Its name.
-        visible_at: Not handed out before.
+        visible_at: Not handed out before; 0 when nothing holds it back, so that no clock does.
         queued_at: When.
         cause: What it was caused by; None when nobody knows.
         iid: Of the instance whose turn has queued it; 0 for a client.

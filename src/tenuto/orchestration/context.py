@@ -694,12 +694,10 @@ class Context:
         of_child = child_execution_id(execution_id, task_id, self._session.loop.now)
         instance_id = call.instance_id
         if instance_id is None:
-            instance_id = child_instance_id(execution_id, task_id)
-            if call.on is not None and detached:
-                # Ids of that form are for who has a parent; this one is the top of a tree there.
-                instance_id = InstanceId(of_child)
-            if call.on is not None:
-                instance_id = address_of(call.on, instance_id)
+            if call.on is None:
+                instance_id = child_instance_id(execution_id, task_id)
+            else:  # ids of that form are for children of executions there
+                instance_id = address_of(call.on, of_child)
         return ChildCreated(
             task_id,
             call.name,

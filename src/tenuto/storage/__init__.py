@@ -4,7 +4,7 @@ Each backend is a folder; SQL stands in ``.sql`` files. Never decides anything a
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tenuto.engine.ports import Storage
 from tenuto.model.errors import SettingsError
@@ -13,32 +13,70 @@ from tenuto.storage.sqlite.database import MEMORY
 from tenuto.storage.sqlite.lock import holder
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from tenuto.engine.upkeep import StorageUpkeep
 
-__all__ = ["open_storage", "owner_of", "path_of", "upkeep_of"]
+__all__ = ["is_postgres", "open_storage", "owner_of", "path_of", "upkeep_of"]
+
+_POSTGRES: Final = frozenset({"postgres", "postgresql"})
+_POSTGRES_PARTITIONS: Final = 32
 
 
-def open_storage(url: str, *, partitions: int = 1, create: bool = True) -> Storage:
+def open_storage(url: str, *, partitions: int | None = None, create: bool = True) -> Storage:
     """The store behind a URL; ``await storage.open()`` opens it.
 
     Args:
         url: ``sqlite:///orders.db`` (relative), ``sqlite:////var/lib/orders.db`` (absolute),
-            ``sqlite://`` (in memory, gone at the end, only for tests).
-        partitions: Number of partitions of a hub that is created.
+            ``sqlite://`` (in memory, gone at the end, only for tests), or
+            ``postgresql://user:password@host/database``, with ``?schema=NAME`` for another hub.
+        partitions: Number of partitions of a hub that is created; None for 1 in a file, 32 in
+            PostgreSQL.
         create: Whether a store that does not exist is made; otherwise opening it is refused.
 
     Raises:
-        SettingsError: for any other URL.
+        SettingsError: for any other URL, or the extra ``postgres`` is not installed.
     """
-    return SqliteStorage(_place_of(url), partitions=partitions, create=create)
+    if is_postgres(url):
+        postgres = _postgres()
+        store: Storage = postgres.PostgresStorage(
+            postgres.address_of(url),
+            partitions=_POSTGRES_PARTITIONS if partitions is None else partitions,
+            create=create,
+        )
+        return store
+    return SqliteStorage(
+        _place_of(url), partitions=1 if partitions is None else partitions, create=create
+    )
+
+
+def is_postgres(url: str) -> bool:
+    """Whether a URL names a store in PostgreSQL."""
+    return url.partition("://")[0] in _POSTGRES
+
+
+def _postgres() -> "ModuleType":
+    try:
+        from tenuto.storage import postgres  # noqa: PLC0415 - an extra, imported late
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise SettingsError(
+            "a store in PostgreSQL needs the package asyncpg: pip install 'tenuto[postgres]'"
+        ) from None
+    return postgres
 
 
 def path_of(url: str) -> str:
-    """The real path of the file behind a storage URL; ``:memory:`` for a store in memory.
+    """The real path of the file behind a storage URL; ``:memory:`` for a store in memory; for one
+    in PostgreSQL its URL without the password.
 
     Raises:
         SettingsError: for any other URL.
     """
+    if is_postgres(url):
+        shown: str = _postgres().address_of(url).url
+        return shown
     place = _place_of(url)
     return place if place == MEMORY else os.path.realpath(place)
 
@@ -49,20 +87,32 @@ def upkeep_of(url: str) -> "StorageUpkeep":
     Raises:
         SettingsError: for any other URL.
     """
+    if is_postgres(url):
+        address = _postgres().address_of(url)
+        from tenuto.storage.postgres.upkeep import PostgresUpkeep  # noqa: PLC0415 - for commands
+
+        return PostgresUpkeep(address)
     from tenuto.storage.sqlite.upkeep import SqliteUpkeep  # noqa: PLC0415 - for few commands alone
 
     return SqliteUpkeep(path_of(url))
 
 
 def owner_of(url: str) -> str | None:
-    """The host that owns the store behind a URL now, in words; None when none does."""
+    """The host that owns the store behind a URL now, in words; None when none does. Of one in
+    PostgreSQL it is asked, and remembered for a second.
+    """
+    if is_postgres(url):
+        return upkeep_of(url).owner
     return holder(path_of(url))
 
 
 def _place_of(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme != "sqlite":
-        raise SettingsError(_not_sqlite(url, scheme))
+        raise SettingsError(
+            f"the store's URL {url!r} is not understood; write sqlite:///name.db, "
+            "sqlite:////folder/name.db or postgresql://host/database"
+        )
     if rest == "":
         return MEMORY
     path = rest[1:]
@@ -72,10 +122,3 @@ def _place_of(url: str) -> str:
             "the current folder, sqlite:////folder/name.db for an absolute path (no parameters)"
         )
     return path
-
-
-def _not_sqlite(url: str, scheme: str) -> str:
-    what = f"the store's URL {url!r} is not understood"
-    if scheme.partition("+")[0] in {"postgres", "postgresql"}:
-        what = "PostgreSQL is not supported: this release of Tenuto has only SQLite"
-    return f"{what}; write sqlite:///name.db or sqlite:////folder/name.db"

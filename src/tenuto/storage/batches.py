@@ -1,4 +1,4 @@
-"""What every store does with a commit batch before it writes one: parting its rows by whose they are."""
+"""What every store does with a commit batch before it writes one: whose its rows are."""
 
 from typing import Any, Final, Literal
 

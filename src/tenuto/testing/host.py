@@ -79,7 +79,7 @@ class TestHost:
         self.observer: Observer = observer or RecordingObserver()
         self._kept: _KeptStorage | None = None
         if storage == MEMORY:
-            partitions = self.settings.new_partitions
+            partitions = self.settings.partitions_of("sqlite://") or 1
             storage = self._kept = _KeptStorage(":memory:", partitions=partitions)
         self._storage = storage
         self._gateway = TimeSkippingGateway(self.clock)

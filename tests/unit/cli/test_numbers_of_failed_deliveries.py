@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from tenuto.cli.connection import Connection
-from tenuto.cli.failed_deliveries import Origin, _numbers
+from tenuto.cli.failed_deliveries import Chosen, Origin, _meant
 from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.model.errors import InputError
 
@@ -36,17 +36,23 @@ def _connection(gateway: _Gateway) -> Connection:
     return cast("Connection", found)
 
 
+def _chosen(*numbers: int, ids: frozenset[str] = frozenset()) -> Chosen:
+    return Chosen(numbers=frozenset(numbers), ids=ids, everything=False)
+
+
 async def test_numbers_are_looked_at_alone() -> None:
     gateway = _Gateway()
-    assert await _numbers(_connection(gateway), _TOPICS, ["7", "3"]) == [3, 7]
+    found = await _meant(_connection(gateway), _TOPICS, _chosen(7, 3))
+    assert found == {3: "e3", 7: "e7"}
     assert gateway.told == 2
 
 
 async def test_ids_are_looked_for_among_all_and_each_is_meant_once() -> None:
-    assert await _numbers(_connection(_Gateway()), _TOPICS, ["7", "e7", "e9"]) == [7, 9]
+    chosen = _chosen(7, ids=frozenset({"e7", "e9"}))
+    assert (await _meant(_connection(_Gateway()), _TOPICS, chosen)).keys() == {7, 9}
 
 
-@pytest.mark.parametrize("name", ["50", "007", "100", "9" * 30])
-async def test_what_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"no failed delivery {name!r}"):
-        await _numbers(_connection(_Gateway()), _TOPICS, ["7", name])
+@pytest.mark.parametrize("number", [0, 50, 100, 10**17])
+async def test_what_is_not_there_is_refused(number: int) -> None:
+    with pytest.raises(InputError, match=f"no failed delivery {number}"):
+        await _meant(_connection(_Gateway()), _TOPICS, _chosen(7, number))

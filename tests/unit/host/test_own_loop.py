@@ -58,6 +58,26 @@ def test_what_ends_programs_in_a_task_or_callback_does_not_end_the_loop(
     assert caplog.text.count(f"user code on the host's loop raised {kind.__name__}") in {3, 4}
 
 
+def test_memory_that_runs_out_in_the_loop_itself_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Asyncio raises it out of the loop when there is none left to report it either."""
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    async def work() -> str:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "call_exception_handler", fail)
+        loop.call_soon(fail)
+        await asyncio.sleep(0.01)
+        return "done"
+
+    assert run_on_fast_loop(work()) == "done"
+    assert "memory ran out in the host's loop" in caplog.text
+
+
 @pytest.mark.usefixtures("loop_kind")
 def test_the_outcome_of_the_work_itself_comes_out() -> None:
     async def fail(error: BaseException) -> None:

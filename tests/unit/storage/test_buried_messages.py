@@ -28,7 +28,7 @@ def _row(number: int, hub: str) -> InboxRow:
 async def test_it_is_never_one_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_linked: bool
 ) -> None:
-    monkeypatch.setattr(linking, "_BURIED_BYTES", 5_000)
+    monkeypatch.setattr(linking, "_GIVEN_UP_BYTES", 5_000)
     storage = SqliteStorage(tmp_path / "hub.db")
     await storage.open()
     links = storage.linking

@@ -23,7 +23,8 @@ from tenuto.model.errors import (
 )
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import Purge
-from tenuto.storage import open_storage
+from tenuto.storage import open_storage, path_of
+from tenuto.storage.postgres import address_of
 from tenuto.storage.sqlite import SqliteStorage, database
 from tenuto.storage.sqlite.queries import MIGRATIONS
 from tests.conformance.storage_suite import Owner, everything, message, record, turn
@@ -89,10 +90,43 @@ def test_bad_input_is_refused_whole_other_urls(url: str) -> None:
         open_storage(url)
 
 
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
-def test_postgresql_is_not_there_yet(scheme: str) -> None:
-    with pytest.raises(SettingsError, match="this release of Tenuto has only SQLite"):
-        open_storage(f"{scheme}://localhost/hub")
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql+asyncpg://localhost/hub", "not understood"),
+        ("postgresql://localhost", "names no database"),
+        ("postgresql://localhost/", "names no database"),
+        ("postgresql://localhost/db#x", "not understood"),
+        ("postgresql://localhost:port/db", "not understood"),
+        ("postgresql://localhost/db?schema", "not understood"),
+        ("postgresql://localhost/db?schema=", "names the schema ''"),
+        ("postgresql://localhost/db?schema=pg_x", "names the schema 'pg_x'"),
+        ("postgresql://localhost/db?schema=a&schema=b", "names the schema 'a'"),
+        ("postgresql://localhost/db?schema=a%00b", "names the schema"),
+        (f"postgresql://localhost/db?schema={'x' * 64}", "of 1 to 63 bytes"),
+    ],
+)
+def test_bad_input_is_refused_whole_urls_of_postgresql(url: str, reason: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        open_storage(url)
+    assert reason in str(refused.value)
+
+
+def test_no_password_is_shown() -> None:
+    url = (
+        "postgresql://me:secret-1@db.example:5433/orders?sslmode=require&schema=a&password=secret-2"
+    )
+    assert path_of(url) == (
+        "postgresql://me@db.example:5433/orders?sslmode=require&schema=a&password=hidden"
+    )
+    address = address_of(url)
+    assert "secret" not in repr(address)
+    assert address.schema == "a"
+    assert "secret-1" in address.dsn
+    assert "schema" not in address.dsn
+    with pytest.raises(SettingsError) as refused:
+        open_storage("postgresql://me:secret-1@db.example/")
+    assert "secret" not in str(refused.value)
 
 
 def test_a_store_needs_a_partition() -> None:

@@ -22,7 +22,7 @@ WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}
 INSERT INTO event (event_id, topic, event_key, published_at, cause, event)
     SELECT 'e' || i, 't', 'k', i, 'event:t/first', '{{"data":"' || :long || '","type":"y"}}' FROM n;
 INSERT INTO queued (message_id, queue, visible_at, queued_at, cause, data)
-    SELECT event_id, 't', position, 0, cause, event FROM event;
+    SELECT event_id, 't', iif(position % 2, 0, position), 0, cause, event FROM event;
 INSERT INTO failed_delivery (source, name, function, message_id, attempts, failed_at, error, cause,
     content) SELECT 'queue', 't', 'f', event_id, 1, 0, '', cause, event FROM event;
 INSERT INTO redelivery (subscription, event_id, topic, published_at, event)

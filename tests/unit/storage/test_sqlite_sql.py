@@ -13,7 +13,8 @@ from tenuto.engine.rows import CommitResult
 from tenuto.model.errors import StorageError
 from tenuto.model.ids import InstanceId
 from tenuto.model.requests import InstanceQuery
-from tenuto.storage.sqlite import SqliteStorage, batch, listing, narrowing, reader, writer
+from tenuto.storage import pages
+from tenuto.storage.sqlite import SqliteStorage, batch, narrowing, reader, writer
 from tenuto.storage.sqlite.errors import translate
 from tenuto.storage.sqlite.queries import MIGRATIONS, SQL
 from tests.conformance.storage_suite import Owner, letter, message, record, turn, update
@@ -108,6 +109,8 @@ _FEW_ROWS = {
     "linked_hubs": "links",
     "orphaned_hubs": "hubs that were linked",
     "outgoing": "a span whose lengths were added up",
+    "calls_given_up": "another",
+    "all_dead_letters": "numbers of the 10,000 that are kept",
     "pieces": "of one message",
     "subscription_list": "subscriptions",
     "topic_news": "topics",
@@ -211,7 +214,7 @@ edges = st.text(st.sampled_from("a\ud7ff\ue000\U0010fffe\U0010ffff"), min_size=1
 def test_the_range_of_a_prefix_is_exact(prefix: str, text: str) -> None:
     connection = apsw.Connection(":memory:")
     for candidate in (text, prefix, prefix + text):
-        arguments = (candidate, prefix, candidate, listing._behind(prefix))
+        arguments = (candidate, prefix, candidate, pages.behind(prefix) or b"")
         (inside,) = connection.execute("SELECT ? >= ? AND ? < ?", arguments).fetchall()[0]
         assert bool(inside) == candidate.startswith(prefix)
 

@@ -44,6 +44,34 @@ async def test_an_error_goes_to_the_caller_and_the_thread_lives_on() -> None:
         await worker.stop(partial(divmod, 1, 0))
 
 
+async def test_a_thread_without_memory_to_say_so_says_it_later_and_lives_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its word was noted as said, so that all later ones would have gone unheard with it."""
+    loop = asyncio.get_running_loop()
+    say = loop.call_soon_threadsafe
+    tries: list[str] = []
+
+    def call_soon_threadsafe(callback: Callable[[], object]) -> None:
+        tries.append("word")
+        if len(tries) == 1:
+            raise MemoryError
+        say(callback)
+
+    def upkeep() -> None:
+        tries.append("upkeep")
+        raise MemoryError
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", call_soon_threadsafe)
+    worker = Worker("jobs", upkeep)
+    async with asyncio.timeout(20):
+        assert await worker.submit(lambda: 5) == 5
+        assert await worker.submit(lambda: 6) == 6
+    await worker.stop(lambda: None)
+    assert tries[:2] == ["word", "word"]
+    assert "upkeep" in tries
+
+
 async def test_a_cancelled_caller_harms_nobody() -> None:
     worker = Worker("jobs")
     gate = threading.Event()

@@ -420,7 +420,8 @@ def _wanted(
             return None
     else:
         task_id = message.event.task_scheduled_id
-        if task_id not in work.children:
+        call = work.children.get(task_id)
+        if call is None or not _is_from(message.hub, call.instance_id):
             return None
     if message.execution_id != state.facts.execution_id:
         return None
@@ -493,15 +494,25 @@ def _is_handed_on(state: InstanceState, message: Terminate) -> bool:
     """Whether it comes from the parent, from the instance's own end, or from a client: what the
     instance called may run after its end.
     """
-    return message.child_of in {None, state.facts.execution_id} or is_child(state, message)
+    is_told_here = message.hub is None and message.child_of in {None, state.facts.execution_id}
+    return is_told_here or is_child(state, message)
 
 
 def is_child(state: InstanceState, message: Terminate) -> bool:
+    """Whether the word is that of who has called the instance."""
     parent = state.facts.parent
-    return parent is not None and (parent.execution_id, parent.task_scheduled_id) == (
-        message.child_of,
-        message.task_id,
-    )
+    if parent is None or not _is_from(message.hub, parent.instance_id):
+        return False
+    return (parent.execution_id, parent.task_scheduled_id) == (message.child_of, message.task_id)
+
+
+def _is_from(hub: str | None, instance_id: InstanceId) -> bool:
+    """Whether what a linked hub says of an instance is its own to say: one of its instances.
+
+    A link knows the numbers of each execution that has called it once, but those of other calls of
+    it are none of its business. What is said here is believed.
+    """
+    return hub is None or instance_id.startswith(f"{hub}/")
 
 
 def _refuse_state(

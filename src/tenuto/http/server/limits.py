@@ -71,7 +71,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._traffic = traffic
         self._peers = peers
         self._peer: str | None = None
-        self._is_refused = False
+        self._is_refused = self._has_come = False
         self._in_head = False
         self._in_message = False
         self._head_bytes = 0  # of the parsed head
@@ -85,8 +85,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """Somebody is there; the first request is due."""
-        super().connection_made(transport)
+        try:
+            super().connection_made(transport)
+        except MemoryError:
+            # Half made it would take requests in, and never answer: who asks must see its end.
+            self._is_refused = True
+            self.transport = transport
+            transport.abort()
+            return
         self._peer = peer_at(self.client[0]) if self.client else None
+        self._has_come = True
         if self._peers.may_come(self, self._peer, transport.get_extra_info("socket").fileno()):
             self._arm()
         else:
@@ -102,7 +110,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Nobody is there any more."""
         self._disarm()
         self._may_write()
-        self._peers.gone(self, self._peer)
+        if self._has_come:
+            self._peers.gone(self, self._peer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -29,7 +29,7 @@ class Access:
     async def _hold(self, session: Session, lease: Lease, so: str) -> None:
         raise NotImplementedError
 
-    async def _rows(self, name: str, /, **values: Any) -> list[asyncpg.Record]:  # noqa: ANN401
+    async def _rows(self, name: str, /, **values: Any) -> list[asyncpg.Record]:
         return await self._read(lambda session: session.rows(name, **values))
 
     async def _value(self, name: str, /, **values: Any) -> Any:  # noqa: ANN401 - a column's

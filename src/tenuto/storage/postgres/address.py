@@ -9,6 +9,7 @@ from tenuto.model.errors import SettingsError
 
 SCHEMES: Final = frozenset({"postgres", "postgresql"})
 _SCHEMA: Final = "schema"
+_HIDDEN: Final = "hidden"
 _USUAL_SCHEMA: Final = "tenuto"
 _MOST_SCHEMA: Final = 63
 _FORM: Final = (
@@ -76,7 +77,7 @@ def _without_password(url: str) -> str:
     account, at, place = parts.netloc.rpartition("@")
     user = account.partition(":")[0]
     asked = [
-        (name, "***" if "password" in name.lower() else value)
+        (name, _HIDDEN if "password" in name.lower() else value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
     ]
     return urlunsplit((parts.scheme, f"{user}{at}{place}", parts.path, urlencode(asked), ""))

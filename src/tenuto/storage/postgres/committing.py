@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import asyncpg
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from tenuto.engine.rows import CommitBatch, CommitResult, Lease
 from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
@@ -160,7 +160,7 @@ class Committer:
                 lost = await not_held(session, batch.fences)
                 return None, lost, await session.value("is_next", **claimed)
 
-        result, lost, is_next = await self._connection.do(look, "read")
+        result, lost, is_next = await self._connection.do(look, "write to")
         if result is not None:
             return result
         if lost:
@@ -291,7 +291,9 @@ def _weight(row: object) -> int:
     """Characters or bytes of a row's texts."""
     if isinstance(row, InstanceRecord):
         return sum(len(text or "") for text in (row.input, row.output, row.custom_status))
-    values = row if isinstance(row, tuple) else msgspec.structs.astuple(row)  # type: ignore[type-var] # a struct
+    if isinstance(row, Struct):
+        row = msgspec.structs.astuple(row)
+    values = row if isinstance(row, tuple) else ()
     return sum(
         memoryview(value).nbytes if isinstance(value, Raw) else len(value)
         for value in values

@@ -38,12 +38,12 @@ class Session:
         statement: Statement = self._statements[name]
         return statement.text, statement.bound(values)
 
-    async def rows(self, name: str, /, **values: Any) -> list[asyncpg.Record]:  # noqa: ANN401
+    async def rows(self, name: str, /, **values: Any) -> list[asyncpg.Record]:
         """All rows of a statement."""
         text, bound = self._bound(name, values)
         return await self.wire.fetch(text, *bound)
 
-    async def row(self, name: str, /, **values: Any) -> asyncpg.Record | None:  # noqa: ANN401
+    async def row(self, name: str, /, **values: Any) -> asyncpg.Record | None:
         """The first row; None when there is none."""
         text, bound = self._bound(name, values)
         return await self.wire.fetchrow(text, *bound)
@@ -53,7 +53,7 @@ class Session:
         text, bound = self._bound(name, values)
         return await self.wire.fetchval(text, *bound)
 
-    async def run(self, name: str, /, **values: Any) -> int:  # noqa: ANN401
+    async def run(self, name: str, /, **values: Any) -> int:
         """Run a statement; how many rows it changed or found."""
         text, bound = self._bound(name, values)
         said = await self.wire.fetch(text, *bound) if " RETURNING " in text else None

@@ -1,7 +1,7 @@
 """A hub's schema: is it there, is it ours, is it of our version; and making it.
 
-Everybody who opens a hub looks; only one makes it or brings it up to date at a time, which a lock of
-the server's sees to.
+Everybody who opens a hub looks; only one makes it or brings it up to date at a time, which a lock
+of the server's sees to.
 """
 
 import secrets
@@ -41,7 +41,7 @@ async def open_hub(
     """
     wire = session.wire
     await _check_database(wire, address)
-    facts = await _facts(session, address)
+    facts = await facts_of(session, address)
     if facts is None and not create:
         raise SettingsError(
             f"there is no hub in the schema {address.schema!r} of {address.url!r}; correct the "
@@ -50,9 +50,9 @@ async def open_hub(
     if facts is None or facts.schema < NEWEST_SCHEMA:
         async with wire.transaction():
             await wire.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            facts = await _facts(session, address)  # another process may have been faster
+            facts = await facts_of(session, address)  # another process may have been faster
             await _bring_up_to_date(wire, address, facts, partitions)
-        facts = await _facts(session, address)
+        facts = await facts_of(session, address)
     assert facts is not None
     if facts.schema > NEWEST_SCHEMA:
         raise StorageVersionError(
@@ -78,7 +78,8 @@ async def _check_database(wire: "asyncpg.Connection[asyncpg.Record]", address: A
         )
 
 
-async def _facts(session: Session, address: Address) -> HubFacts | None:
+async def facts_of(session: Session, address: Address) -> HubFacts | None:
+    """What stands in a hub's own row; None when there is no hub."""
     hub = f"{quoted(address.schema)}.hub"
     if await session.wire.fetchval("SELECT to_regclass($1)", hub) is None:
         return None
@@ -113,6 +114,6 @@ async def _bring_up_to_date(
         secrets.token_hex(_LIFE_BYTES),
     )
     await wire.execute(
-        f"INSERT INTO {hub}.partition (partition) SELECT generate_series(0, $1::int - 1)",  # noqa: S608
+        f"INSERT INTO {hub}.partition (partition) SELECT generate_series(0, $1::int - 1)",
         partitions,
     )

@@ -100,7 +100,8 @@ def translate(error: BaseException, url: str, doing: str) -> StorageError:
         )
     if isinstance(error, _NOT_LET_IN):
         return StorageUnavailableError(
-            f"{what}: it lets this user not in, or not do this; correct the URL or the rights {told}"
+            f"{what}: it does not let this user in, or do this; correct the URL or the rights "
+            f"{told}"
         )
     if isinstance(error, MemoryError):
         return StorageUnavailableError(f"{what}: memory ran out", out_of_memory=True)

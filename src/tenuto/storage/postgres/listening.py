@@ -128,7 +128,7 @@ class Listening:
         if not done:
             self._call_back()
 
-    def _on_told(self, *told: Any) -> None:  # noqa: ANN401 - the driver's
+    def _on_told(self, *told: Any) -> None:
         if told[-1] != self._me:
             self._heard.set()
 

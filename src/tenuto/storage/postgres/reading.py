@@ -88,7 +88,8 @@ async def load_instances(session: Session, iids: Sequence[int]) -> list[LoadedIn
         for iid, events in await session.rows("turns", iids=known):
             turns.setdefault(iid, []).append(events)
         fresh = [record.iid for record in loaded if record.iid not in turns and record.generation]
-        previous = dict(await session.rows("last_turns", iids=fresh)) if fresh else {}
+        last = await session.rows("last_turns", iids=fresh) if fresh else []
+        previous: dict[int, bytes] = {row["iid"]: row["events"] for row in last}
         inbox: dict[InstanceId, list[InboxRow]] = {}
         waiting = await session.rows(
             "waiting_messages", ids=[record.instance_id for record in loaded]

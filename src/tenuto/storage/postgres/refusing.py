@@ -1,8 +1,8 @@
 """Which rows of a batch PostgreSQL cannot hold, and why: found without trying.
 
-The server says that a statement is refused, not for which of a thousand rows. What can be wrong with
-one is known: a text that it has no characters for, a number that is too great, no JSON, too long,
-and a key that is there already, for which the store is asked.
+The server says that a statement is refused, not for which of a thousand rows. What can be wrong
+with one is known: a text that it has no characters for, a number that is too great, no JSON, too
+long, and a key that is there already, for which the store is asked.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -136,7 +136,9 @@ async def named(url: str, rows: Sequence[tuple[str, Any, str, object]]) -> Async
             raise translate(error, url, "write to") from error
         first = next(reason for some in reasons.values() for reason in some.values())
         raise RowsRefusedError(
-            f"the store {url!r} cannot hold this: {first}; nothing was written", **reasons
+            f"the store {url!r} cannot hold this: {first}; nothing was written",
+            instances=reasons["instances"],
+            messages=reasons["messages"],
         ) from error
 
 

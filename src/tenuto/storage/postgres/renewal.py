@@ -7,6 +7,7 @@ has not answered for long is no owner: then renewal stops, and others take over.
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from tenuto.engine.rows import Lease
@@ -15,7 +16,9 @@ from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.connection import Connection, Session
 
 LEASE_SECONDS: Final = 10.0
-BEAT_SECONDS: Final = 3.0
+_BEAT: Final = 0.3
+"""Of a lease: after so long it is renewed."""
+
 BLOCKED_SECONDS: Final = 60.0
 
 
@@ -25,20 +28,18 @@ class Renewal:
     Args:
         address: Of the store.
         lease: How long a lease holds, in seconds.
-        beat: After how many seconds it is renewed.
         blocked: After so many seconds without an answer of the host's loop it is not.
     """
 
     def __init__(
         self,
         address: Address,
-        lease: float = LEASE_SECONDS,
-        beat: float = BEAT_SECONDS,
+        lease: float,
         blocked: float = BLOCKED_SECONDS,
     ) -> None:
         self._address = address
         self._lease = lease
-        self._beat = beat
+        self._beat = lease * _BEAT
         self._blocked = blocked
         self._owners: frozenset[str] = frozenset()
         self._thread: threading.Thread | None = None
@@ -96,7 +97,14 @@ class Renewal:
                     continue
                 return
         finally:
+            if self._owners:
+                # Whoever comes next need not wait for them; they are not given back either.
+                with suppress(StorageError):
+                    await connection.do(self._end, "end leases in")
             await connection.close()
+
+    async def _end(self, session: Session) -> None:
+        await session.rows("renew", owners=list(self._owners), seconds=0.0)
 
     async def _once(self, session: Session) -> list[Lease]:
         found = await session.rows("renew", owners=list(self._owners), seconds=self._lease)

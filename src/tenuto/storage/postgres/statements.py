@@ -1,8 +1,8 @@
 """The named SQL of the ``.sql`` files beside it, for one task hub.
 
-In the files the hub's schema is called ``hub`` and arguments have names. PostgreSQL has no variables
-for schemas and numbers its arguments, so both are put in once, when a store is opened. Nothing else
-builds SQL at run time.
+In the files the hub's schema is called ``hub`` and arguments have names. PostgreSQL has no
+variables for schemas and numbers its arguments, so both are put in once, when a store is opened.
+Nothing else builds SQL at run time.
 """
 
 import re

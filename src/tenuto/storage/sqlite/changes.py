@@ -100,7 +100,7 @@ class ChangeWatcher:
             for tell in lost:
                 tell(error)
             return
-        if isinstance(error, StorageError):
+        if isinstance(error, StorageError | MemoryError):
             self._ask = True  # the commits report it; look again
             return
         version = future.result()

@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 import apsw
 import msgspec
 
+from tenuto.engine.linking import GivenUpCall, answer_to_call
 from tenuto.engine.rows import InboxRow
 from tenuto.model.errors import LinkError, LinkInUseError, NoSuchLinkError
 from tenuto.model.linking import LinkedHub, Outgoing, Place
@@ -24,12 +25,13 @@ T = TypeVar("T")
 Job = Callable[[apsw.Connection], T]
 
 _MOST_ROWS: Final = 1_000
-_BURIED_BYTES: Final = 16 * 1024 * 1024
-"""So much becomes dead letters at a time."""
+_GIVEN_UP_BYTES: Final = 16 * 1024 * 1024
+"""So much is given up at a time."""
 _LIFE_DIGITS: Final = 32
 _decode_hubs = msgspec.json.Decoder(list[LinkedHub]).decode
 _decode_outgoing = msgspec.json.Decoder(list[Outgoing]).decode
 _decode_sizes = msgspec.json.Decoder(list[tuple[int, int]]).decode
+_decode_calls = msgspec.json.Decoder(list[GivenUpCall]).decode
 _decode_place = msgspec.json.Decoder(tuple[str, list[str], int]).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 _decode_pair = msgspec.json.Decoder(tuple[int, int]).decode
@@ -73,36 +75,34 @@ class SqliteLinks:
         await self._write(_run("bound_links", {"messages": messages, "bytes": size}))
 
     async def drop(self, name: str, now: Microseconds) -> None:
-        """A link is no more; what waits for it is a dead letter."""
+        """A link is no more, and what waits for it is given up."""
 
         def drop(connection: apsw.Connection) -> None:
             connection.execute(SQL["drop_linked_hub"], {"name": name})
             connection.execute(SQL["drop_pieces"], {"hub": name, "sequence": None})
 
         # Crash points: before COMMIT the link is there as before; after it, it is not, and what
-        # waits still is buried by the next host.
+        # waits still is given up by the next host.
         await self._write(drop)
-        await self._bury(name, now)
+        await self._give_up(name, now)
 
     async def bury(self, now: Microseconds) -> None:
-        """What waits for hubs that are linked no more is a dead letter."""
+        """What waits for hubs that are linked no more is given up."""
         for hub in await self._read(lambda reading: _decode_names(value(reading, "orphaned_hubs"))):
-            await self._bury(hub, now)
+            await self._give_up(hub, now)
 
-    async def _bury(self, hub: str, now: Microseconds) -> None:
+    async def _give_up(self, hub: str, now: Microseconds) -> None:
         """Some at a time: there may be more than memory holds, and commits go on between them."""
 
-        def bury(connection: apsw.Connection) -> bool:
-            span = _page(connection, hub, 0, _BURIED_BYTES)
+        def give_up(connection: apsw.Connection) -> bool:
+            span = _page(connection, hub, 0, _GIVEN_UP_BYTES)
             if span is None or value(connection, "place", {"hub": hub}) is not None:
                 return False  # nothing waits any more, or it has been linked anew
-            connection.execute(SQL["bury_outgoing"], span | {"now": now})
-            connection.execute(SQL["drop_outgoing"], span)
-            connection.execute(SQL["forget_dead_letters"])
+            _give_up(connection, span, now)
             return True
 
-        # Crash points: before COMMIT they wait as before, and the next host buries them.
-        while await self._write(bury):
+        # Crash points: before COMMIT they wait as before, and the next host gives them up.
+        while await self._write(give_up):
             pass
 
     async def outgoing(self, hub: str, after: int, most_bytes: int) -> list[Outgoing]:
@@ -175,9 +175,19 @@ class SqliteLinks:
 
     async def keep_piece(self, hub: str, sequence: int, at: int, text: str) -> None:
         """Keep a part of a message."""
+
+        def keep(connection: apsw.Connection) -> None:
+            connection.execute(SQL["drop_other_pieces"], {"hub": hub, "sequence": sequence})
+            piece = {"hub": hub, "sequence": sequence, "at": at, "text": text}
+            connection.execute(SQL["keep_piece"], piece)
+
         # Crash points: before COMMIT it is sent once more.
-        piece = {"hub": hub, "sequence": sequence, "at": at, "text": text}
-        await self._write(_run("keep_piece", piece))
+        await self._write(keep)
+
+    async def drop_pieces(self, hub: str) -> None:
+        """Of a message that is refused."""
+        # Crash points: before COMMIT it is refused once more, as it comes once more.
+        await self._write(_run("drop_pieces", {"hub": hub, "sequence": None}))
 
     async def pieces(self, hub: str, sequence: int) -> str:
         """The parts of a message as one text."""
@@ -229,6 +239,25 @@ def _run(statement: str, arguments: Arguments) -> Job[None]:
         connection.execute(SQL[statement], arguments)
 
     return job
+
+
+def _give_up(connection: apsw.Connection, span: Arguments, now: Microseconds) -> None:
+    """Some of what waits for a hub will not go: calls fail, what else there is is a dead letter.
+
+    Args:
+        connection: In a transaction.
+        span: The hub, and the first and the last number.
+        now: The present.
+    """
+    calls = _decode_calls(value(connection, "calls_given_up", span))
+    if calls:
+        partitions = value(connection, "hub_partitions")
+        rows = [answer_to_call(call, partitions) for call in calls]
+        for part in cut(rows, ONE_STATEMENT_BYTES):
+            connection.execute(SQL["commit"], only(inbox=part))
+    connection.execute(SQL["bury_outgoing"], span | {"now": now})
+    connection.execute(SQL["drop_outgoing"], span)
+    connection.execute(SQL["forget_dead_letters"])
 
 
 def _life(reading: apsw.Connection) -> str:

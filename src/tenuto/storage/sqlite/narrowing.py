@@ -6,7 +6,7 @@ whose row it is. Must never blame a row for the storage: a full disk or a fence 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import apsw
 import msgspec

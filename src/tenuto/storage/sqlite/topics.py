@@ -16,6 +16,7 @@ from tenuto.engine.topic_ports import (
     MatchPage,
     Place,
     Progress,
+    Redriven,
     SubscriptionStanding,
     TopicNews,
     TopicPage,
@@ -228,7 +229,7 @@ class SqliteTopics:
         text = _text(list(numbers))
         return await self._write(lambda writer: writer.change_messages("take_failed", numbers=text))
 
-    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> int:
+    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> Redriven:
         """Give failed deliveries back to their function."""
         text = _text(list(numbers))
         return await self._write(lambda writer: writer.redrive(text, now))

@@ -9,12 +9,14 @@ from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+from tenuto.engine.waking import call_from_thread
 from tenuto.model.errors import StorageError
 
 T = TypeVar("T")
 _Job = tuple[asyncio.Future[Any], Callable[[], Any]]
+_MEMORY_PAUSE_SECONDS: Final = 1.0
 _Outcome = tuple[asyncio.Future[Any], object, BaseException | None]
 
 
@@ -81,13 +83,19 @@ class Worker:
                 job = self._jobs.get(timeout=pause)
             except Empty:
                 with self._in_use:
-                    pause = self._upkeep()
+                    pause = self._look_after()
                 continue
             if job is None:
                 return
             with self._in_use:
                 self._do(*job)
-                pause = self._upkeep()
+                pause = self._look_after()
+
+    def _look_after(self) -> float | None:
+        try:
+            return self._upkeep()
+        except MemoryError:  # the thread must live on: all jobs to come are its
+            return _MEMORY_PAUSE_SECONDS
 
     def _do(self, future: asyncio.Future[Any], job: Callable[[], Any]) -> None:
         try:
@@ -106,7 +114,7 @@ class Worker:
         if not self._told:
             self._told = True
             try:
-                self._loop.call_soon_threadsafe(self._deliver)
+                call_from_thread(self._loop, self._deliver)
             except RuntimeError:
                 # The loop is closed: nobody waits any more.
                 self._outcomes.clear()

@@ -109,7 +109,7 @@ class HubQueueSink:
                 QueuedMessage(
                     message_id=new_message_id(now),
                     queue=name,
-                    visible_at=now,
+                    visible_at=0,
                     queued_at=now,
                     cause=data.cause,
                     iid=0,
