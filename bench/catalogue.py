@@ -271,7 +271,8 @@ _TOPICS = Figure(
     ),
     quick={"count": 400, "warm_up": 100, "width": 20, "idle_seconds": 0.5},
     values=(
-        _rate("publishes", Target(at_least=5_000)),
+        _rate("publishes, 64 at a time in this process", Target(at_least=5_000)),
+        Value(key="awaited", label="publishes, each awaited before the next", unit="/s"),
         Value(key="deliveries", label="deliveries", unit="/s", target=Target(at_least=10_000)),
         Value(key="hello_alone", label="hello-3 alone", unit="/s"),
         Value(key="hello_beside", label="hello-3 beside", unit="/s"),

@@ -5,6 +5,7 @@ Also a thousand subscriptions of other topics on a host that has nothing to do.
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 
 from bench.app import CITIES, greet
@@ -15,6 +16,8 @@ from tenuto import App, Client, Context, Event, Host
 _KEYS = 50
 _HELLOS_AT_ONCE = 200
 _SUBSCRIBERS = 2
+_SLICES = 5
+_SLOWER = 20
 
 
 class _Load:
@@ -60,61 +63,86 @@ class _Load:
             await asyncio.sleep(0.005)
 
 
+class _Times:
+    """What the slices of one kind have done together."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.seconds = 0.0
+        self.acknowledged_seconds = 0.0
+        self.cpu = 0.0
+
+    @property
+    def rate(self) -> float:
+        """A second."""
+        return self.count / self.seconds
+
+
 async def measure(plan: Plan, folder: Path) -> Values:
-    """Publish ``count`` events, ``concurrency`` at a time, alone and beside hello sequences."""
+    """Publish ``count`` events, ``concurrency`` at a time, alone and beside hello sequences.
+
+    In slices that take turns: what else the machine does meanwhile is in all of them.
+    """
     load = _Load()
+    hellos, events, both, awaited = _Times(), _Times(), _Times(), _Times()
     async with Host(load.app, storage=f"sqlite:///{folder / 'bench.db'}") as host:
         publish, greet_all = load.publish(host.client), load.greet(host.client)
         await in_lanes(plan.concurrency, plan.warm_up, publish)
         await in_lanes(_HELLOS_AT_ONCE, plan.warm_up, greet_all)
         await load.all_delivered()
-
-        began = time.perf_counter()
-        await in_lanes(_HELLOS_AT_ONCE, plan.count // 4, greet_all)
-        hello_alone = plan.count // 4 / (time.perf_counter() - began)
-
-        began, used = time.perf_counter(), time.process_time()
-        await in_lanes(plan.concurrency, plan.count, publish)
-        acknowledged = time.perf_counter() - began
-        await load.all_delivered()
-        delivered = time.perf_counter() - began
-        used = time.process_time() - used
-
-        beside, share = await _beside(plan, load, publish, greet_all, used)
+        for _ in range(_SLICES):
+            count = plan.count // _SLICES
+            await _timed(hellos, in_lanes(_HELLOS_AT_ONCE, count // 4, greet_all), count // 4)
+            await _timed(events, _publish(load, plan.concurrency, count, publish, events), count)
+            await _beside(plan, load, publish, greet_all, both)
+            count = max(1, count // _SLOWER)
+            await _timed(awaited, _publish(load, 1, count, publish, awaited), count)
+    share = events.cpu / both.cpu
     return {
-        "rate": plan.count / acknowledged,
-        "deliveries": _SUBSCRIBERS * plan.count / delivered,
-        "hello_alone": hello_alone,
-        "hello_beside": beside,
-        "hello_kept": 100 * beside / (hello_alone * (1 - share)),
+        "rate": events.count / events.acknowledged_seconds,
+        "awaited": awaited.count / awaited.acknowledged_seconds,
+        "deliveries": _SUBSCRIBERS * events.rate,
+        "hello_alone": hellos.rate,
+        "hello_beside": both.rate,
+        "hello_kept": 100 * both.rate / (hellos.rate * (1 - share)),
         "idle_cpu": await _idle(plan, folder),
-        "cpu_us": 1_000_000 * used / plan.count,
+        "cpu_us": 1_000_000 * events.cpu / events.count,
     }
 
 
-async def _beside(
-    plan: Plan, load: _Load, publish: Job, greet_all: Job, topics_cpu: float
-) -> tuple[float, float]:
-    """Hello sequences a second beside the same events, and those events' share of the processor."""
-    hellos = 0
+async def _timed(times: _Times, work: Coroutine[None, None, None], count: int) -> None:
+    began, used = time.perf_counter(), time.process_time()
+    await work
+    times.seconds += time.perf_counter() - began
+    times.cpu += time.process_time() - used
+    times.count += count
+
+
+async def _publish(load: _Load, lanes: int, count: int, publish: Job, times: _Times) -> None:
+    began = time.perf_counter()
+    await in_lanes(lanes, count, publish)
+    times.acknowledged_seconds += time.perf_counter() - began
+    await load.all_delivered()
+
+
+async def _beside(plan: Plan, load: _Load, publish: Job, greet_all: Job, times: _Times) -> None:
+    """Hello sequences beside as many events; those that end meanwhile count."""
     is_over = False
 
     async def greet_on() -> None:
-        nonlocal hellos
         while not is_over:
             await greet_all()
-            hellos += 1
+            times.count += not is_over
 
-    began, used = time.perf_counter(), time.process_time()
-    async with asyncio.TaskGroup() as group:
-        for _ in range(_HELLOS_AT_ONCE):
-            group.create_task(greet_on())
-        await in_lanes(plan.concurrency, plan.count, publish)
+    async def publish_all() -> None:
+        nonlocal is_over
+        await in_lanes(plan.concurrency, plan.count // _SLICES, publish)
         await load.all_delivered()
-        seconds, counted = time.perf_counter() - began, hellos
-        used = time.process_time() - used
         is_over = True
-    return counted / seconds, topics_cpu / used
+
+    group = [asyncio.create_task(greet_on()) for _ in range(_HELLOS_AT_ONCE)]
+    await _timed(times, publish_all(), 0)
+    await asyncio.gather(*group)
 
 
 async def _idle(plan: Plan, folder: Path) -> float:

@@ -11,6 +11,7 @@ from msgspec import Raw, structs
 from tenuto.engine.ports import HostIdentity, Storage
 from tenuto.engine.rows import ALL_TOPIC_WAITS, TopicWaitRow
 from tenuto.engine.topic_ports import (
+    FIRST_WAIT,
     FailedDelivery,
     MatchPage,
     Place,
@@ -79,8 +80,12 @@ async def ids_of(storage: Storage, topic: str = "orders", after: int = 0) -> lis
     return [one.event_id for one in await events_of(storage, topic, after)]
 
 
+async def all_waits(storage: Storage) -> list[TopicWaitRow]:
+    return await storage.topic_waits(range(Places.partitions), FIRST_WAIT, 100)
+
+
 async def waits_of(storage: Storage) -> set[tuple[int, int]]:
-    return {(one.iid, one.task_id) for one in await storage.topic_waits(range(Places.partitions))}
+    return {(one.iid, one.task_id) for one in await all_waits(storage)}
 
 
 async def matched(storage: Storage, *waits: tuple[int, int]) -> list[tuple[int, str]]:
@@ -418,16 +423,19 @@ class TopicsSuite(StorageFixtures):
         storage = owner.storage
         rows = [wait(1), wait(1, 2, "bills", "j", 5), wait(2)]
         await owner.commit(instances=[record(1), record(2)], topic_waits=rows)
-        found = await storage.topic_waits(range(Places.partitions))
-        assert sorted(found, key=lambda one: (one.iid, one.task_id)) == rows
-        of_one = await storage.topic_waits([Places.of("instance-1")])
+        assert await all_waits(storage) == rows
+        of_one = await storage.topic_waits([Places.of("instance-1")], FIRST_WAIT, 100)
         assert {one.iid for one in of_one} >= {1}
-        assert await storage.topic_waits([]) == []
+        assert await storage.topic_waits([], FIRST_WAIT, 100) == []
+        everywhere = range(Places.partitions)
+        assert await storage.topic_waits(everywhere, FIRST_WAIT, 2) == rows[:2]
+        assert await storage.topic_waits(everywhere, (1, 1), 2) == rows[1:]
+        assert await storage.topic_waits(everywhere, (2, 1), 2) == []
         await owner.commit(topic_waits=[over(1, 2), over(7)])
         assert await waits_of(storage) == {(1, 1), (2, 1)}
         again = wait(1, after=9)
         await owner.commit(topic_waits=[again])
-        assert again in await storage.topic_waits(range(Places.partitions))
+        assert again in await all_waits(storage)
         await owner.commit(topic_waits=[over(1, ALL_TOPIC_WAITS), wait(1, 4)])
         assert await waits_of(storage) == {(1, 4), (2, 1)}
 

@@ -6,8 +6,11 @@ import httpx2
 import pytest
 
 from tenuto import App, Event, Settings
+from tenuto.client.causes import running_for
 from tenuto.host.server import Server
 from tenuto.http.options import HttpSettings
+from tenuto.model.errors import LimitError
+from tenuto.model.texts import MOST_BYTES
 from tests.support.http_server import ADMIN_KEY, KEYS, OPERATE_KEY, READ_KEY
 
 app = App()
@@ -118,3 +121,27 @@ async def test_a_number_that_is_empty_is_none(path: str) -> None:
     ):
         answer = await http.get(f"/admin/{path}")
         assert answer.status_code == (404 if path.startswith("flow") else 200)
+
+
+async def test_a_cause_is_a_short_text_wherever_it_comes_in() -> None:
+    settings = Settings(storage="sqlite://", http=HttpSettings(port=0))
+    async with (
+        Server(App(), settings=settings) as server,
+        httpx2.AsyncClient(base_url=server.url) as http,
+    ):
+        longest = "c" * MOST_BYTES
+        for body, what in (
+            ({"events": [{"topic": "t"}]}, "the cause of an event for topic 't'"),
+            ({"messages": [{"queue": "q"}]}, "the cause of a message for queue 'q'"),
+        ):
+            (one,) = next(iter(body.values()))
+            one["cause"] = f"{longest}c"
+            answer = await http.post("/admin/publish", json=body)
+            assert (answer.status_code, what in answer.json()["message"]) == (413, True)
+            one["cause"] = longest
+            assert (await http.post("/admin/publish", json=body)).status_code == 200
+        with running_for(server.host.client, f"{longest}c"):
+            with pytest.raises(LimitError, match="the cause of an event"):
+                await server.host.client.publish("t", 1)
+            with pytest.raises(LimitError, match="the cause of a message"):
+                await server.host.client.enqueue("q", 1)

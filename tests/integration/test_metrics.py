@@ -369,5 +369,7 @@ async def test_lag_and_what_was_put_aside_are_shown_as_the_store_has_them(
         labels = {"source": "topic", "name": "orders", "function": "broken"}
         assert found.value("tenuto_failed_deliveries", **labels) >= 1
         goes_on.set()
+        await host.client.enqueue("later", 1)
         await metrics.refresh()  # asked just now: what is known is shown again
         assert read(metrics).value("tenuto_topic_lag", subscription="slow") == 3
+        assert host.engine.queues_seen == []

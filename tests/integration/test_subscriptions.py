@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,6 +23,7 @@ from tenuto import (
 )
 from tenuto.engine.topic_ports import Redriven, SubscriptionStanding
 from tenuto.host.event_filters import EventFilter
+from tenuto.messaging.topics import listener
 from tenuto.model.topics import StoredEvent
 from tenuto.testing import TestHost
 from tests.support.waiting import until
@@ -648,3 +650,41 @@ def test_what_functions_of_other_kinds_are_told_is_no_payload() -> None:
 
     assert "'message' is nothing that a topic can give" in refused(of_a_queue)
     assert "@app.orchestrator first, below" in refused(of_an_orchestrator)
+
+
+# --- how often the store is asked -------------------------------------------------------------
+
+
+async def test_a_short_page_is_the_last(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    @app.subscribe("orders")
+    async def keep(event: Event) -> None:
+        seen.append(event.data)
+
+    async with TestHost(app) as test:
+        storage = test.host.engine.storage
+        asked = Mock(wraps=storage.events)
+        monkeypatch.setattr(storage, "events", asked)
+        for number in range(3):
+            await test.client.publish("orders", number)
+            await until(lambda: len(seen) > number)  # noqa: B023 - called before it changes
+            await until(lambda: test.host.engine.deliveries_running == 0)  # it is noted
+        assert seen == [0, 1, 2]
+        assert asked.call_count == 1 + 3  # as it began, and for each event
+
+
+async def test_who_was_held_back_reads_on(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "_MOST_AHEAD", 4)
+    monkeypatch.setattr(listener, "_PAGE", 3)
+    seen: list[int] = []
+
+    @app.subscribe("orders", concurrency=2)
+    async def note(event: Event) -> None:
+        await asyncio.sleep(0)
+        seen.append(event.data)
+
+    async with TestHost(app) as test:
+        await asyncio.gather(*(test.client.publish("orders", number) for number in range(50)))
+        await until(lambda: len(seen) == 50)
+        assert sorted(seen) == [*range(50)]

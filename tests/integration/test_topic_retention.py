@@ -1,10 +1,14 @@
 """Old events of topics go by age and by size, in virtual time; nobody loses them silently."""
 
 from datetime import timedelta
+from unittest.mock import Mock
+
+import pytest
 
 from tenuto import App, Settings
 from tenuto.client.publishing import Stamp, event_of_text
 from tenuto.engine.topic_ports import TrimPoint
+from tenuto.messaging import retention
 from tenuto.messaging.options import TopicSettings
 from tenuto.model.topics import Event, EventHead
 from tenuto.testing import TestHost
@@ -102,3 +106,21 @@ async def test_a_backlog_that_nobody_serves_is_told_of() -> None:
         (problem,) = test.problems
         assert problem[1].startswith("subscription 'billing': 3 events were gone before it read")
         assert "topics.keep_days" in problem[1]
+
+
+async def test_as_much_is_deleted_at_a_time_as_a_commit_can_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retention, "_TRIMMED_BYTES", 3_000)
+    settings = Settings(topics=TopicSettings(keep_days=1))
+    async with TestHost(App(), settings=settings) as test:
+        storage = test.host.engine.storage
+        trim = Mock(wraps=storage.trim)
+        monkeypatch.setattr(storage, "trim", trim)
+        for number in range(20):
+            await test.client.publish("orders", "x" * 1_000, event_id=str(number))
+        await test.advance(3 * HOUR)
+        assert trim.call_count == 0  # nothing is old: nobody had to wait
+        await test.advance(timedelta(days=2))
+        assert await kept(test, "orders") == []
+        assert {call.args[2] for call in trim.call_args_list} <= {1, 2, 3}

@@ -211,5 +211,5 @@ def _fitting(rows: Sequence[QueueRow], most_bytes: int) -> list[QueueRow]:
         if left <= 0 and found:
             break
         found.append(row)
-        left -= len(row.data.encode())
+        left -= len(row.data.encode()) + len((row.cause or "").encode())
     return found

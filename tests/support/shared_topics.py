@@ -271,7 +271,8 @@ class SharedTopicStorage:
         if not page:
             return None
         size = sum(map(_length, page))
-        return TopicPage(page[-1].position, len(page), size, page[0].published_at)
+        first_at = min(one.published_at for one in page)
+        return TopicPage(page[-1].position, len(page), size, first_at)
 
     async def failed_counts(self) -> list[FailedCount]:
         found: dict[tuple[str, str, str], list[int]] = {}
@@ -304,7 +305,7 @@ class SharedTopicStorage:
             if left <= 0:
                 break
             fitting.append(one)
-            left -= len(one.content.encode())
+            left -= sum(len(text.encode()) for text in (one.content, one.error, one.cause or ""))
         return fitting
 
     async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
@@ -351,9 +352,16 @@ class SharedTopicStorage:
 
     # --- what waits -------------------------------------------------------------------------------
 
-    async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
+    async def topic_waits(
+        self, partitions: Collection[int], after: tuple[int, int], limit: int
+    ) -> list[TopicWaitRow]:
         kept = await self._topics()
-        return [one for one in kept.waits.values() if one.partition in partitions]
+        found = sorted(
+            (key, one)
+            for key, one in kept.waits.items()
+            if key > after and one.partition in partitions
+        )
+        return [one for _, one in found[:limit]]
 
     async def topic_matches_of(
         self, waits: Sequence[tuple[int, int]], most_bytes: int
@@ -505,7 +513,7 @@ def _position(event: StoredEvent) -> int:
 
 
 def _length(event: StoredEvent) -> int:
-    return memoryview(event.event).nbytes
+    return memoryview(event.event).nbytes + len((event.cause or "").encode())
 
 
 def unstorable(row: object) -> str | None:

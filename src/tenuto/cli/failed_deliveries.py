@@ -221,20 +221,34 @@ async def _pages(
         after = page[-1].number
 
 
+async def _numbered(
+    connection: Connection, origin: Origin, numbers: frozenset[int]
+) -> dict[int, str]:
+    """Those of these numbers: looked at alone, however much was put aside."""
+    found: dict[int, str] = {}
+    for number in sorted(numbers - {0}):
+        page = await connection.gateway.failed_deliveries(
+            origin.source, origin.name, origin.function, number - 1, 1
+        )
+        found |= {one.number: one.message_id for one in page if one.number == number}
+    return found
+
+
 async def _meant(connection: Connection, origin: Origin, chosen: Chosen) -> dict[int, str]:
     """Those that are meant: numbers, with their ids.
 
     Raises:
         InputError: some are not there, or an id is that of several; nothing was done.
     """
-    meant: dict[int, str] = {}
+    meant = await _numbered(connection, origin, chosen.numbers)
     of_id: dict[str, list[int]] = {one: [] for one in sorted(chosen.ids)}
-    async for page in _pages(connection, origin, _PAGE):
-        for one in page:
-            if chosen.has(one):
-                meant[one.number] = one.message_id
-            if one.message_id in of_id:
-                of_id[one.message_id].append(one.number)
+    if chosen.ids or chosen.everything:
+        async for page in _pages(connection, origin, _PAGE):
+            for one in page:
+                if chosen.has(one):
+                    meant[one.number] = one.message_id
+                if one.message_id in of_id:
+                    of_id[one.message_id].append(one.number)
     for message_id, numbers in of_id.items():
         if len(numbers) > 1:
             named = ", ".join(map(str, numbers[:_FEW]))

@@ -8,6 +8,7 @@ from msgspec import Struct
 from tenuto.client.causes import current_cause
 from tenuto.model.causes import CAUSE_TAG
 from tenuto.model.ids import new_message_id
+from tenuto.model.texts import checked_text_or_none
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import (
     EventHead,
@@ -43,7 +44,7 @@ def event_of_text(
     """An event, from JSON text.
 
     Raises:
-        InputError: topic, id or head cannot be used.
+        InputError: topic, id, head or cause cannot be used.
         LimitError: they are too long.
     """
     name = checked_topic(topic)
@@ -54,7 +55,7 @@ def event_of_text(
         topic=name,
         key=head.key,
         published_at=stamp.now,
-        cause=stamp.cause,
+        cause=checked_text_or_none(stamp.cause, f"the cause of an event for topic {name!r}"),
         iid=0,
         event=content_of(text, head),
     )
@@ -71,7 +72,7 @@ def message_of_text(
     """A message, from JSON text.
 
     Raises:
-        InputError: queue, id or delay cannot be used.
+        InputError: queue, id, delay or cause cannot be used.
         LimitError: they are too long.
     """
     name = checked_place(queue, "a queue")
@@ -82,7 +83,7 @@ def message_of_text(
         queue=name,
         visible_at=stamp.now + held_back if held_back else 0,
         queued_at=stamp.now,
-        cause=stamp.cause,
+        cause=checked_text_or_none(stamp.cause, f"the cause of a message for queue {name!r}"),
         iid=0,
         data=text,
     )

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from tenuto.engine.parts import Parts
 from tenuto.engine.rows import ALL_TOPIC_WAITS, TopicWaitRow
-from tenuto.engine.topic_ports import TopicMatch
+from tenuto.engine.topic_ports import FIRST_WAIT, TopicMatch
 from tenuto.model.codec import encode
 from tenuto.model.errors import StorageError
 from tenuto.model.events import EventRaised
@@ -25,6 +25,7 @@ from tenuto.model.topics import wait_name
 
 _AGAIN_SECONDS: Final = 0.2
 _WAITS_AT_ONCE: Final = 500
+_WAITS_PER_PAGE: Final = 2_000
 _BYTES_AT_ONCE: Final = 4 * 1024 * 1024
 
 _Key: TypeAlias = tuple[int, int]
@@ -174,35 +175,46 @@ class Correlation:
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _round(self) -> None:
-        if self._cursor is None:
-            # Before the waits are looked up: what is published later is found by the cursor.
-            self._cursor = await self._engine.storage.last_position()
         if self._taken:
             await self._read_waits()
+        await self._set_out()
         if self._is_fed:
             await self._find_waits(self._cursor or 0)
+            await self._set_out()
         if self._new:
             await self._look_up(list(islice(self._new, _WAITS_AT_ONCE)))
 
+    async def _set_out(self) -> None:
+        """Before waits are looked up: what is published later is found by the cursor."""
+        if self._cursor is None:
+            self._cursor = await self._engine.storage.last_position()
+
     async def _read_waits(self) -> None:
-        """Of partitions that have become ours; one that does so meanwhile is read once more."""
+        """Of partitions that have become ours; one that does so meanwhile is read once more.
+
+        A page at a time: a host may take over a million of them, and its loop goes on meanwhile.
+        """
         self._reading = reading = self._taken
         self._taken = set()
         self._over_meanwhile = over = set[_Key]()
+        after: _Key | None = FIRST_WAIT
         try:
-            rows = await self._engine.storage.topic_waits(reading)
+            while reading and after is not None:
+                rows = await self._engine.storage.topic_waits(reading, after, _WAITS_PER_PAGE)
+                is_last = len(rows) < _WAITS_PER_PAGE
+                after = None if is_last else (rows[-1].iid, rows[-1].task_id)
+                self.began(
+                    row
+                    for row in rows
+                    if row.partition in reading
+                    and over.isdisjoint(((row.iid, row.task_id), (row.iid, ALL_TOPIC_WAITS)))
+                )
         except BaseException:
             self._taken |= reading
             raise
         finally:
             self._over_meanwhile = None
             self._reading = set()
-        self.began(
-            row
-            for row in rows
-            if row.partition in reading
-            and over.isdisjoint(((row.iid, row.task_id), (row.iid, ALL_TOPIC_WAITS)))
-        )
 
     async def _find_waits(self, cursor: int) -> None:
         """Those that events after the cursor are for."""

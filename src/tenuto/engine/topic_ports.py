@@ -16,8 +16,11 @@ from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
 
+FIRST_WAIT: Final = (-(2**63), -1)
+"""The iid and task that no wait comes before."""
+
 FAILED_BYTES: Final = 16 * 1024 * 1024
-"""How long the contents of a page of failed deliveries may be together."""
+"""How long a page of failed deliveries may be."""
 
 
 class Tried(Struct, frozen=True, array_like=True, gc=False):
@@ -188,7 +191,7 @@ class TopicPage(Struct, frozen=True, array_like=True):
         last: The position of the last of them.
         events: How many they are.
         bytes: How long they are together.
-        first_at: When the first of them was published.
+        first_at: When the first of them was published, by the clocks of who did.
     """
 
     last: int
@@ -305,8 +308,8 @@ class TopicReader(FlowReader, Protocol):
         most_bytes: int = FAILED_BYTES,
     ) -> list[FailedDelivery]:
         """What was put aside, oldest first, after this number: of topics or queues (``source``), of
-        one topic or queue (``name``), of one function; None for any. As long as contents fit, one
-        at least.
+        one topic or queue (``name``), of one function; None for any. As long as they fit, one at
+        least.
         """
 
     async def failed_counts(self) -> list[FailedCount]:
@@ -341,8 +344,12 @@ class TopicStorage(TopicReader, Protocol):
         With those ``sent`` to linked hubs: events for topics there.
         """
 
-    async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
-        """What instances of these partitions wait for."""
+    async def topic_waits(
+        self, partitions: Collection[int], after: tuple[int, int], limit: int
+    ) -> list[TopicWaitRow]:
+        """What instances of these partitions wait for, in the order of iid and task, the first of
+        those after these.
+        """
 
     async def topic_matches_of(
         self, waits: Sequence[tuple[int, int]], most_bytes: int

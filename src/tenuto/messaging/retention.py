@@ -23,6 +23,7 @@ _AGAIN: Final[Microseconds] = 3_600 * MICROSECONDS
 _DAY: Final = 86_400 * MICROSECONDS
 _ROWS: Final = 1_000
 _TRIMMED_ROWS: Final = 500
+_TRIMMED_BYTES: Final = 4 * 1024 * 1024
 """Deleted at a time: commits wait for as long as that takes, some 15 ms."""
 
 _PIECES: Final = 50
@@ -173,9 +174,14 @@ class TopicRetention:
         try:
             while self._is_ours and (point.before or point.position):
                 began = time.monotonic()
-                trimmed = await self._engine.storage.trim(topic, point, _TRIMMED_ROWS)
+                # Looked at without the right to write: most often nothing is to be deleted.
+                storage = self._engine.storage
+                page = await storage.topic_page(topic, 0, _TRIMMED_ROWS, _TRIMMED_BYTES)
+                if page is None or not (point.position or page.first_at < point.before):
+                    break
+                trimmed = await storage.trim(topic, point, page.events)
                 unread.update(trimmed.unread)
-                if trimmed.events < _TRIMMED_ROWS:
+                if not trimmed.events or 0 < point.position <= page.last:
                     break
                 await _as_long_again(began)
         finally:

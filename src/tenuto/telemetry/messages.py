@@ -1,4 +1,4 @@
-"""Gauges of topics and failed deliveries: how a store stands, which takes questions to it.
+"""Gauges of topics, queues and failed deliveries: how a store stands, which takes questions to it.
 
 Asked in the background, at most every few seconds, and only while somebody scrapes: turns pay
 nothing, and a scrape never hangs on a store that does.
@@ -59,13 +59,14 @@ class MessageGauges:
             await asyncio.wait([self._asking], timeout=_PATIENCE_SECONDS)
 
     async def _ask(self) -> None:
-        storage = self._engine.storage
+        engine, storage = self._engine, self._engine.storage
         try:
             with suppress(StorageError):  # shown as it was last known
+                engine.queues_seen = await storage.queues(engine.clock.now())
                 subscriptions = await storage.subscriptions()
                 failed = await storage.failed_counts()
                 self._known = _Standing(
-                    self._engine.clock.now(),
+                    engine.clock.now(),
                     tuple(sorted(subscriptions, key=lambda one: -one.lag)[:_MOST]),
                     tuple(sorted(failed, key=lambda one: -one.count)[:_MOST]),
                 )

@@ -4,6 +4,9 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
+from tenuto.engine import correlation as correlation_module
 from tenuto.engine.correlation import Correlation
 from tenuto.engine.parts import Parts
 from tenuto.engine.rows import ALL_TOPIC_WAITS, TopicWaitRow
@@ -17,9 +20,13 @@ class Store:
         self.asked: list[tuple[int, int]] = []
         self.answer: asyncio.Future[None] | None = None
         self.waits: list[TopicWaitRow] = []
+        self.pages: list[int] = []
 
-    async def topic_waits(self, _partitions: set[int]) -> list[TopicWaitRow]:
-        found = list(self.waits)
+    async def topic_waits(
+        self, _partitions: set[int], after: tuple[int, int], limit: int
+    ) -> list[TopicWaitRow]:
+        found = [one for one in self.waits if (one.iid, one.task_id) > after][:limit]
+        self.pages.append(len(found))
         if self.answer is not None:
             await self.answer
         return found
@@ -91,5 +98,35 @@ async def test_a_partition_that_is_read_anew_while_it_is_read_is_read_once_more(
     for _ in range(10):
         await asyncio.sleep(0)
 
+    assert correlation.waits == 1
+    assert store.asked == [(1, 3)]
+
+
+async def test_waits_of_a_partition_are_taken_over_a_page_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(correlation_module, "_WAITS_PER_PAGE", 2)
+    store = Store()
+    store.waits = [wait(iid) for iid in (-3, 1, 2, 4, 9)]
+    correlation = correlation_on(store)
+    correlation.owned(0)
+    while store.pages != [2, 2, 1] or correlation.waits < 5:  # noqa: ASYNC110 - a few turns of the loop
+        await asyncio.sleep(0)
+    await correlation.stop()
+
+
+async def test_what_is_over_while_later_pages_are_read_does_not_wait() -> None:
+    store = Store()
+    store.answer = asyncio.get_running_loop().create_future()
+    store.waits = [wait(1), wait(2)]
+    correlation = correlation_on(store)
+    correlation.owned(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    correlation.gone([2])
+    answer, store.answer = store.answer, None
+    answer.set_result(None)
+    for _ in range(10):
+        await asyncio.sleep(0)
     assert correlation.waits == 1
     assert store.asked == [(1, 3)]

@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from tenuto.engine.ports import HostIdentity
+from tenuto.engine.topic_ports import FIRST_WAIT
 from tenuto.model.causes import CAUSE_TAG
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.errors import (
@@ -374,7 +375,7 @@ async def test_a_store_that_knew_no_topics_goes_on_and_has_them(path: Path) -> N
         (started,) = await storage.flow_instances(["message:plates/m"], 10)
         assert started.instance_id == one.instance_id
         await owner.commit(purged=[1])
-        assert await storage.topic_waits([0]) == []
+        assert await storage.topic_waits([0], FIRST_WAIT, 10) == []
     finally:
         await storage.close()
 

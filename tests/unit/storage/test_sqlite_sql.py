@@ -100,6 +100,38 @@ def test_every_query_has_a_purpose_and_a_use() -> None:
     } | {"list_last_completed", "list_first_completed"}
 
 
+_FEW_ROWS = {
+    "leases": "partitions",
+    "open_by_root": "unfinished instances, which the host has in memory",
+    "held_counts": "reasons",
+    "status_counts": "statuses",
+    "link_names": "links",
+    "linked_hubs": "links",
+    "orphaned_hubs": "hubs that were linked",
+    "outgoing": "a span whose lengths were added up",
+    "calls_given_up": "another",
+    "all_dead_letters": "numbers of the 10,000 that are kept",
+    "pieces": "of one message",
+    "subscription_list": "subscriptions",
+    "topic_news": "topics",
+    "topic_names": "topics",
+    "failed_counts": "functions",
+    "queue_list": "queues",
+    "queue_in_work": "messages that functions have",
+}
+
+
+@pytest.mark.parametrize("name", sorted(SQL))
+def test_one_value_is_made_of_few_rows_or_of_as_many_as_were_asked_for(name: str) -> None:
+    """What waits for a hub, or is put aside, may be more than memory holds."""
+    text = SQL[name]
+    if re.search(r"json_group_|group_concat", text) is None:
+        return
+    assert "INSERT" not in text, "rows go from table to table, not through a value"
+    is_bounded = re.search(r"LIMIT :|json_each\(:(?!partitions)", text) is not None
+    assert is_bounded or name in _FEW_ROWS or name in {"due", "misfits"}, name
+
+
 # --- too long for one statement or one value ---------------------------------------------------
 
 

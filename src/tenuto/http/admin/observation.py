@@ -1,7 +1,6 @@
 """What machines ask of a server: whether it is well, and its figures."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct, structs
@@ -13,7 +12,6 @@ from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
-from tenuto.model.errors import StorageError
 from tenuto.telemetry.health import Health, check_health, silent_links
 
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
@@ -80,10 +78,7 @@ class ObservationApi:
 
     async def figures(self, _call: Call) -> Response:
         assert self._metrics is not None, "without it there is no route"
-        engine = self._engine
-        await engine.holding.count()
-        with suppress(StorageError):
-            engine.queues_seen = await engine.storage.queues(engine.clock.now())
+        await self._engine.holding.count()
         await self._metrics.refresh()
         return Response(self._metrics.render(), 200, _NOT_KEPT, media_type=self._metrics.media_type)
 

@@ -147,6 +147,7 @@ class _Service:
         self._given_back = 0
         self._read_given_back = 0
         self._wants_redeliveries = True
+        self._is_held_back = False
         self._noting: asyncio.Task[None] | None = None
         self._is_dirty = False
         self._is_writing = False
@@ -248,7 +249,8 @@ class _Service:
         """Read the next events and what was given back; whether there may be more."""
         storage, keeper = self._means.storage, self._keeper
         room = min(keeper.room, self._lanes.make_room())
-        if self._is_draining or room <= 0:
+        self._is_held_back = room <= 0
+        if self._is_draining or self._is_held_back:
             self._see_whether_full()
             return False
         given = False
@@ -261,13 +263,16 @@ class _Service:
                 if keeper.begin(event.position):
                     self._lanes.offer(event)
             self._start_workers()
-        return given or bool(events)
+        # A short page was the last: of what comes later there is news. How long a page is the store
+        # counts in its own way; half of it is far from both.
+        return given or len(events) == limit or 2 * sum(map(_size, events)) >= _PAGE_BYTES
 
     async def _read_redeliveries(self) -> bool:
         """Read the next of what was given back, as long as there is room; whether there was any."""
         limit = min(_MOST_AHEAD - self._given_back, self._lanes.make_room(), _PAGE)
         if limit <= 0:
-            return False  # when some of it are done with
+            self._is_held_back = True  # until some of it are done with
+            return False
         self._wants_redeliveries = False
         name, after = self._trigger.subscription, self._read_given_back
         given = await self._means.storage.redeliveries(name, after, limit, _PAGE_BYTES)
@@ -488,7 +493,7 @@ class _Service:
                 self._count()
                 ahead = self._keeper.ahead
                 self._is_told_full = self._is_told_full and 2 * ahead > _MOST_AHEAD
-                if self._keeper.room:
+                if self._is_held_back and self._keeper.room:
                     self._news.set()
                 if self._lanes.ready or len(self._workers):
                     await asyncio.sleep(_NOTE_SECONDS + ahead * _NOTE_SECONDS_AHEAD)
@@ -531,3 +536,7 @@ class _Service:
             at=self._means.clock.now(),
         )
         await self._means.topics.note(self._lease, progress)
+
+
+def _size(event: StoredEvent) -> int:
+    return memoryview(event.event).nbytes + len(event.cause or "")

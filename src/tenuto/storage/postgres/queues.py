@@ -20,6 +20,7 @@ from tenuto.storage.postgres.connection import Session
 
 _IN_WORK: Final = 1 << 62
 _DROP_ROWS: Final = 5_000
+_DROP_BYTES: Final = 4 * 1024 * 1024
 
 
 class PostgresQueues(Access):
@@ -77,17 +78,21 @@ class PostgresQueues(Access):
             return await self._write(
                 lambda session: session.run("queue_drop", queue=queue, message_ids=ids)
             )
-        last = await self._value("queue_last", queue=queue) or 0
+        last = await self._value("queue_last") or 0
         dropped = 0
         while True:
             # Some at a time, so that commits get their turn.
             count = await self._write(
                 lambda session: session.run(
-                    "queue_drop_all", queue=queue, last=last, limit=_DROP_ROWS
+                    "queue_drop_all",
+                    queue=queue,
+                    last=last,
+                    limit=_DROP_ROWS,
+                    most_bytes=_DROP_BYTES,
                 )
             )
             dropped += count
-            if count < _DROP_ROWS:
+            if not count:
                 return dropped
 
 

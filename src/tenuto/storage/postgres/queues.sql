@@ -26,13 +26,16 @@ FROM (
             ORDER BY since, number ROWS UNBOUNDED PRECEDING) - size AS before
     FROM (
         SELECT number, size, since FROM (
-            SELECT number, octet_length(data) AS size,
+            SELECT number, size,
                 max(queued_at) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) AS since
-            FROM hub.queued WHERE queue = :queue AND visible_at = 0
-            ORDER BY number LIMIT :limit) AS ready
+            FROM (
+                SELECT number, queued_at, octet_length(data) + coalesce(octet_length(cause), 0) AS size
+                FROM hub.queued WHERE queue = :queue AND visible_at = 0
+                ORDER BY number LIMIT :limit) AS waiting) AS ready
         UNION ALL
         SELECT number, size, since FROM (
-            SELECT number, octet_length(data) AS size, visible_at AS since
+            SELECT number, octet_length(data) + coalesce(octet_length(cause), 0) AS size,
+                visible_at AS since
             FROM hub.queued WHERE queue = :queue AND visible_at > 0
             ORDER BY visible_at, number LIMIT :limit) AS later
         ORDER BY since, number LIMIT :limit) AS page) AS measured
@@ -83,13 +86,16 @@ FROM (
             ORDER BY since, number ROWS UNBOUNDED PRECEDING) - size AS before
     FROM (
         SELECT number, size, since FROM (
-            SELECT number, octet_length(data) AS size,
+            SELECT number, size,
                 max(queued_at) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) AS since
-            FROM hub.queued WHERE queue = :queue AND visible_at = 0
-            ORDER BY number LIMIT :limit) AS ready
+            FROM (
+                SELECT number, queued_at, octet_length(data) + coalesce(octet_length(cause), 0) AS size
+                FROM hub.queued WHERE queue = :queue AND visible_at = 0
+                ORDER BY number LIMIT :limit) AS waiting) AS ready
         UNION ALL
         SELECT number, size, since FROM (
-            SELECT number, octet_length(data) AS size, visible_at AS since
+            SELECT number, octet_length(data) + coalesce(octet_length(cause), 0) AS size,
+                visible_at AS since
             FROM hub.queued WHERE queue = :queue AND visible_at > 0 AND visible_at <= :now
             ORDER BY visible_at, number LIMIT :limit) AS later
         ORDER BY since, number LIMIT :limit) AS page) AS measured
@@ -101,13 +107,20 @@ UPDATE hub.queued SET visible_at = :in_work, attempts = attempts + 1,
     deaths = deaths + CASE WHEN visible_at = :in_work THEN 1 ELSE 0 END
 WHERE number = ANY (:numbers::bigint[]);
 
--- queue_last: the newest message of a queue
-SELECT max(number) FROM hub.queued WHERE queue = :queue;
+-- queue_last: the newest message of all queues
+SELECT max(number) FROM hub.queued;
 
 -- queue_drop: delete messages of a queue by id
 DELETE FROM hub.queued WHERE queue = :queue AND message_id = ANY (:message_ids::text[]);
 
--- queue_drop_all: delete messages of a queue up to one, some at a time
+-- queue_drop_all: delete messages of a queue up to one, some at a time, as long as they fit, one at
+-- least
 DELETE FROM hub.queued WHERE number IN (
-    SELECT number FROM hub.queued WHERE queue = :queue AND number <= :last
-    ORDER BY visible_at, number LIMIT :limit);
+    SELECT number FROM (
+        SELECT number, sum(size) OVER (
+            ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - size AS before
+        FROM (
+            SELECT visible_at, number, octet_length(data) AS size FROM hub.queued
+            WHERE queue = :queue AND number <= :last
+            ORDER BY visible_at, number LIMIT :limit) AS page) AS measured
+    WHERE before < :most_bytes OR before = 0);

@@ -133,9 +133,17 @@ class PostgresTopics(Access):
         async with named(self._url, given):
             await self._write(publish, tells=True)
 
-    async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
+    async def topic_waits(
+        self, partitions: Collection[int], after: tuple[int, int], limit: int
+    ) -> list[TopicWaitRow]:
         """What instances of these partitions wait for."""
-        found = await self._rows("topic_waits", partitions=list(partitions))
+        found = await self._rows(
+            "topic_waits",
+            partitions=list(partitions),
+            iid=after[0],
+            task_id=after[1],
+            limit=limit,
+        )
         return [TopicWaitRow(*row) for row in found]
 
     async def topic_matches_of(

@@ -13,6 +13,9 @@ from tenuto.storage.sqlite.database import value
 
 T = TypeVar("T")
 
+_MOST_TYPE_BYTES: Final = 16 * 1024 * 1024
+"""So much of events is read for their types, which people look at."""
+
 _events: Final = msgspec.json.Decoder(list[FlowEvent]).decode
 _event: Final = msgspec.json.Decoder(FlowEvent).decode
 _instances: Final = msgspec.json.Decoder(list[CausedInstance]).decode
@@ -31,7 +34,10 @@ class SqliteFlow:
 
     async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
         """Events and messages with these causes."""
-        return _events(await self._found("flow", causes=_text(causes), limit=limit))
+        found = await self._found(
+            "flow", causes=_text(causes), limit=limit, most_bytes=_MOST_TYPE_BYTES
+        )
+        return _events(found)
 
     async def flow_event(self, cause: str) -> FlowEvent | None:
         """The event or message that is a cause."""

@@ -1,22 +1,38 @@
 -- Statements for flows, in the form of queries.sql: what has led to what (model.causes).
 
--- flow: events and messages that these causes have led to, oldest first
+-- flow: events and messages that these causes have led to, oldest first; the type of an event stands
+-- in its content, which is read of as many as fit, one at least
+WITH found AS MATERIALIZED (
+    SELECT 'event' AS source, position AS number, published_at AS at, octet_length(event) AS size
+    FROM event WHERE cause IN (SELECT value FROM json_each(:causes))
+    UNION ALL
+    SELECT 'queued', number, queued_at, 0
+    FROM queued WHERE cause IN (SELECT value FROM json_each(:causes))
+    UNION ALL
+    SELECT 'failed', number, failed_at, 0
+    FROM failed_delivery
+    WHERE cause IN (SELECT value FROM json_each(:causes)) AND source = 'queue'
+    ORDER BY at, number LIMIT :limit),
+measured AS MATERIALIZED (
+    SELECT source, number, at,
+        sum(size) OVER (ORDER BY at, number ROWS UNBOUNDED PRECEDING) - size AS before
+    FROM found)
 SELECT json_group_array(json(one)) FROM (
-    SELECT one FROM (
-        SELECT json_object('kind', 'event', 'place', topic, 'id', event_id, 'at', published_at,
-            'cause', cause, 'key', event_key, 'type', event ->> '$.type') AS one,
-            published_at AS at, position AS number
-        FROM event WHERE cause IN (SELECT value FROM json_each(:causes))
-        UNION ALL
-        SELECT json_object('kind', 'message', 'place', queue, 'id', message_id, 'at', queued_at,
-            'cause', cause), queued_at, number
-        FROM queued WHERE cause IN (SELECT value FROM json_each(:causes))
-        UNION ALL
-        SELECT json_object('kind', 'message', 'place', name, 'id', message_id, 'at', failed_at,
-            'cause', cause), failed_at, number
-        FROM failed_delivery
-        WHERE source = 'queue' AND cause IN (SELECT value FROM json_each(:causes)))
-    ORDER BY at, number LIMIT :limit);
+    SELECT CASE source
+        WHEN 'event' THEN (
+            SELECT json_object('kind', 'event', 'place', topic, 'id', event_id, 'at', at,
+                'cause', cause, 'key', event_key,
+                'type', iif(before < :most_bytes OR before = 0, event ->> '$.type', NULL))
+            FROM event WHERE position = measured.number)
+        WHEN 'queued' THEN (
+            SELECT json_object('kind', 'message', 'place', queue, 'id', message_id, 'at', at,
+                'cause', cause)
+            FROM queued WHERE queued.number = measured.number)
+        ELSE (
+            SELECT json_object('kind', 'message', 'place', name, 'id', message_id, 'at', at,
+                'cause', cause)
+            FROM failed_delivery WHERE failed_delivery.number = measured.number) END AS one
+    FROM measured ORDER BY at, number);
 
 -- flow_event: one event
 SELECT json_object('kind', 'event', 'place', topic, 'id', event_id, 'at', published_at,

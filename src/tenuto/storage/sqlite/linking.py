@@ -25,8 +25,9 @@ T = TypeVar("T")
 Job = Callable[[apsw.Connection], T]
 
 _MOST_ROWS: Final = 1_000
+_GIVEN_UP_BYTES: Final = 16 * 1024 * 1024
+"""So much is given up at a time."""
 _LIFE_DIGITS: Final = 32
-_LAST: Final = 2**63 - 1
 _decode_hubs = msgspec.json.Decoder(list[LinkedHub]).decode
 _decode_outgoing = msgspec.json.Decoder(list[Outgoing]).decode
 _decode_sizes = msgspec.json.Decoder(list[tuple[int, int]]).decode
@@ -77,34 +78,39 @@ class SqliteLinks:
         """A link is no more, and what waits for it is given up."""
 
         def drop(connection: apsw.Connection) -> None:
-            _give_up(connection, name, now)
             connection.execute(SQL["drop_linked_hub"], {"name": name})
             connection.execute(SQL["drop_pieces"], {"hub": name, "sequence": None})
 
-        # Crash points: before COMMIT the link is there as before.
+        # Crash points: before COMMIT the link is there as before; after it, it is not, and what
+        # waits still is given up by the next host.
         await self._write(drop)
+        await self._give_up(name, now)
 
     async def bury(self, now: Microseconds) -> None:
         """What waits for hubs that are linked no more is given up."""
-        # Crash points: before COMMIT it waits as before, and the next host buries it.
-        await self._write(lambda connection: _give_up(connection, None, now))
+        for hub in await self._read(lambda reading: _decode_names(value(reading, "orphaned_hubs"))):
+            await self._give_up(hub, now)
+
+    async def _give_up(self, hub: str, now: Microseconds) -> None:
+        """Some at a time: there may be more than memory holds, and commits go on between them."""
+
+        def give_up(connection: apsw.Connection) -> bool:
+            span = _page(connection, hub, 0, _GIVEN_UP_BYTES)
+            if span is None or value(connection, "place", {"hub": hub}) is not None:
+                return False  # nothing waits any more, or it has been linked anew
+            _give_up(connection, span, now)
+            return True
+
+        # Crash points: before COMMIT they wait as before, and the next host gives them up.
+        while await self._write(give_up):
+            pass
 
     async def outgoing(self, hub: str, after: int, most_bytes: int) -> list[Outgoing]:
         """The next messages for a hub."""
 
         def read(reading: apsw.Connection) -> list[Outgoing]:
-            arguments = {"hub": hub, "after": after, "rows": _MOST_ROWS}
-            sizes = _decode_sizes(value(reading, "outgoing_sizes", arguments))
-            if not sizes:
-                return []
-            total, last = 0, sizes[0][0]
-            for sequence, size in sizes:
-                total += size
-                if total > most_bytes and sequence != sizes[0][0]:
-                    break
-                last = sequence
-            span = {"hub": hub, "first": sizes[0][0], "last": last}
-            return _decode_outgoing(value(reading, "outgoing", span))
+            span = _page(reading, hub, after, most_bytes)
+            return [] if span is None else _decode_outgoing(value(reading, "outgoing", span))
 
         return await self._read(read)
 
@@ -213,6 +219,21 @@ class SqliteLinks:
         await self._write(write)
 
 
+def _page(connection: apsw.Connection, hub: str, after: int, most_bytes: int) -> Arguments | None:
+    """The next messages for a hub, as long as they fit, one at least; None when there is none."""
+    arguments = {"hub": hub, "after": after, "rows": _MOST_ROWS}
+    sizes = _decode_sizes(value(connection, "outgoing_sizes", arguments))
+    if not sizes:
+        return None
+    total, last = 0, sizes[0][0]
+    for sequence, size in sizes:
+        total += size
+        if total > most_bytes and sequence != sizes[0][0]:
+            break
+        last = sequence
+    return {"hub": hub, "first": sizes[0][0], "last": last}
+
+
 def _run(statement: str, arguments: Arguments) -> Job[None]:
     def job(connection: apsw.Connection) -> None:
         connection.execute(SQL[statement], arguments)
@@ -220,23 +241,23 @@ def _run(statement: str, arguments: Arguments) -> Job[None]:
     return job
 
 
-def _give_up(connection: apsw.Connection, hub: str | None, now: Microseconds) -> None:
-    """What waits for a hub will not go: calls fail, what else there is becomes dead letters.
+def _give_up(connection: apsw.Connection, span: Arguments, now: Microseconds) -> None:
+    """Some of what waits for a hub will not go: calls fail, what else there is is a dead letter.
 
     Args:
         connection: In a transaction.
-        hub: Which; None for all that are not linked.
+        span: The hub, and the first and the last number.
         now: The present.
     """
-    given_up = {"hub": hub}
-    calls = _decode_calls(value(connection, "calls_given_up", given_up))
+    calls = _decode_calls(value(connection, "calls_given_up", span))
     if calls:
         partitions = value(connection, "hub_partitions")
         rows = [answer_to_call(call, partitions) for call in calls]
         for part in cut(rows, ONE_STATEMENT_BYTES):
             connection.execute(SQL["commit"], only(inbox=part))
-    connection.execute(SQL["bury_outgoing"], given_up | {"now": now})
-    connection.execute(SQL["drop_given_up"], given_up)
+    connection.execute(SQL["bury_outgoing"], span | {"now": now})
+    connection.execute(SQL["drop_outgoing"], span)
+    connection.execute(SQL["forget_dead_letters"])
 
 
 def _life(reading: apsw.Connection) -> str:

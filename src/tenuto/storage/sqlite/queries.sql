@@ -533,12 +533,10 @@ SELECT CAST(json_group_array(json_object(
     'name', name, 'url', url, 'called', called, 'key', key, 'life', life, 'received', received,
     'delivered', delivered, 'heardAt', heard_at, 'problem', problem,
     'mostMessages', most_messages, 'mostBytes', most_bytes,
-    'waiting', (SELECT count(*) FROM outgoing WHERE hub = name),
-    'waitingBytes', (
-        SELECT coalesce(sum(octet_length(message)), 0) FROM outgoing WHERE hub = name),
+    'waiting', coalesce(messages, 0), 'waitingBytes', coalesce(bytes, 0),
     'heldBytes', (
         SELECT coalesce(sum(octet_length(text)), 0) FROM incoming_piece WHERE hub = name))) AS BLOB)
-FROM (SELECT * FROM linked_hub ORDER BY name);
+FROM (SELECT * FROM linked_hub LEFT JOIN outgoing_total ON hub = name ORDER BY name);
 
 -- outgoing_sizes: numbers and lengths of the next messages for a hub
 SELECT json_group_array(json_array(sequence, bytes)) FROM (
@@ -562,27 +560,32 @@ WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
 -- drop_outgoing: the other hub has these, or refuses the last one of them
 DELETE FROM outgoing WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
 
--- calls_given_up: calls that wait for a hub that is linked no more (with NULL for any such hub), and
--- who has made them
+-- calls_given_up: calls among some of what waits for a hub that is linked no more, and who has made
+-- them
 SELECT json_group_array(json_array(message_id, hub, message -> '$.event.parent')) FROM outgoing
-WHERE (hub = :hub OR (:hub IS NULL AND hub NOT IN (SELECT name FROM linked_hub)))
+WHERE hub = :hub AND sequence >= :first AND sequence <= :last
     AND message ->> '$.type' = 'Start' AND message -> '$.event.parent' IS NOT NULL;
 
--- bury_outgoing: what else waits for it is a dead letter
-INSERT INTO add_dead_letters
-SELECT json_group_array(json_array(
-    message_id, hub || '/' || instance_id, 'TN-1801 the link ' || json_quote(hub) || ' was removed',
-    :now, json(message)))
-FROM (
-    SELECT * FROM outgoing
-    WHERE (hub = :hub OR (:hub IS NULL AND hub NOT IN (SELECT name FROM linked_hub)))
-        AND (message ->> '$.type' <> 'Start' OR message -> '$.event.parent' IS NULL)
-    ORDER BY sequence)
-HAVING count(*) > 0;
+-- bury_outgoing: what else is among it is a dead letter
+INSERT INTO dead_letter (message_id, instance_id, reason, created_at, message)
+SELECT message_id, hub || '/' || instance_id, 'TN-1801 the link ' || json_quote(hub) || ' was removed',
+    :now, json(message)
+FROM outgoing
+WHERE hub = :hub AND sequence >= :first AND sequence <= :last
+    AND (message ->> '$.type' <> 'Start' OR message -> '$.event.parent' IS NULL)
+ORDER BY sequence;
 
--- drop_given_up: and waits no more
-DELETE FROM outgoing
-WHERE hub = :hub OR (:hub IS NULL AND hub NOT IN (SELECT name FROM linked_hub));
+-- forget_dead_letters: those that are too many or too old (the trigger of the view does that)
+INSERT INTO add_dead_letters VALUES ('[]');
+
+-- orphaned_hubs: which hubs something waits for that are not linked; the index is asked for the next
+WITH RECURSIVE found (hub) AS (
+    SELECT min(hub) FROM outgoing
+    UNION ALL
+    SELECT (SELECT min(hub) FROM outgoing WHERE outgoing.hub > found.hub) FROM found
+    WHERE hub IS NOT NULL)
+SELECT json_group_array(hub) FROM found
+WHERE hub IS NOT NULL AND hub NOT IN (SELECT name FROM linked_hub);
 
 -- note_delivered: how far the other hub has come
 UPDATE linked_hub SET delivered = max(delivered, :sequence), heard_at = :now, problem = NULL

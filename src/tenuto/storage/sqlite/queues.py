@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _IN_WORK: Final = 1 << 62
 _DROP_ROWS: Final = 5_000
+_DROP_BYTES: Final = 4 * 1024 * 1024
 
 _standings: Final = msgspec.json.Decoder(list[QueueStanding]).decode
 _waiting: Final = msgspec.json.Decoder(list[WaitingMessage]).decode
@@ -82,17 +83,21 @@ class SqliteQueues:
             return await self._write(
                 lambda writer: writer.change_messages("queue_drop", queue=queue, message_ids=ids)
             )
-        last = await self._of_queues("queue_last", queue=queue) or 0
+        last = await self._of_queues("queue_last") or 0
         dropped = 0
         while True:
             # Some at a time, so that commits get their turn.
             count = await self._write(
                 lambda writer: writer.change_messages(
-                    "queue_drop_all", queue=queue, last=last, limit=_DROP_ROWS
+                    "queue_drop_all",
+                    queue=queue,
+                    last=last,
+                    limit=_DROP_ROWS,
+                    most_bytes=_DROP_BYTES,
                 )
             )
             dropped += count
-            if count < _DROP_ROWS:
+            if not count:
                 return dropped
 
 

@@ -32,13 +32,18 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
         SELECT number AS place, since, sum(size) OVER (
                 ORDER BY since, number ROWS UNBOUNDED PRECEDING) - size AS before
         FROM (
-            SELECT * FROM (
-                SELECT number, octet_length(data) AS size,
+            SELECT number, size, since FROM (
+                SELECT number, size,
                     max(queued_at) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) AS since
-                FROM queued WHERE queue = :queue AND visible_at = 0 ORDER BY number LIMIT :limit)
+                FROM (
+                    SELECT number, queued_at,
+                        octet_length(data) + coalesce(octet_length(cause), 0) AS size
+                    FROM queued WHERE queue = :queue AND visible_at = 0
+                    ORDER BY number LIMIT :limit))
             UNION ALL
-            SELECT * FROM (
-                SELECT number, octet_length(data), visible_at
+            SELECT number, size, since FROM (
+                SELECT number, octet_length(data) + coalesce(octet_length(cause), 0) AS size,
+                    visible_at AS since
                 FROM queued WHERE queue = :queue AND visible_at > 0
                 ORDER BY visible_at, number LIMIT :limit)
             ORDER BY since, number LIMIT :limit))
@@ -88,13 +93,18 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
         SELECT number AS place, since, sum(size) OVER (
                 ORDER BY since, number ROWS UNBOUNDED PRECEDING) - size AS before
         FROM (
-            SELECT * FROM (
-                SELECT number, octet_length(data) AS size,
+            SELECT number, size, since FROM (
+                SELECT number, size,
                     max(queued_at) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) AS since
-                FROM queued WHERE queue = :queue AND visible_at = 0 ORDER BY number LIMIT :limit)
+                FROM (
+                    SELECT number, queued_at,
+                        octet_length(data) + coalesce(octet_length(cause), 0) AS size
+                    FROM queued WHERE queue = :queue AND visible_at = 0
+                    ORDER BY number LIMIT :limit))
             UNION ALL
-            SELECT * FROM (
-                SELECT number, octet_length(data), visible_at
+            SELECT number, size, since FROM (
+                SELECT number, octet_length(data) + coalesce(octet_length(cause), 0) AS size,
+                    visible_at AS since
                 FROM queued WHERE queue = :queue AND visible_at > 0 AND visible_at <= :now
                 ORDER BY visible_at, number LIMIT :limit)
             ORDER BY since, number LIMIT :limit))
@@ -106,14 +116,20 @@ UPDATE queued SET deaths = deaths + (visible_at = :in_work), visible_at = :in_wo
     attempts = attempts + 1
 WHERE number IN (SELECT value FROM json_each(:numbers));
 
--- queue_last: the newest message of a queue
-SELECT max(number) FROM queued WHERE queue = :queue;
+-- queue_last: the newest message of all queues
+SELECT max(number) FROM queued;
 
 -- queue_drop: delete messages of a queue by id
 DELETE FROM queued WHERE queue = :queue
     AND message_id IN (SELECT value FROM json_each(:message_ids));
 
--- queue_drop_all: delete messages of a queue up to one, some at a time
+-- queue_drop_all: delete messages of a queue up to one, some at a time, as long as they fit, one at
+-- least
 DELETE FROM queued WHERE number IN (
-    SELECT number FROM queued WHERE queue = :queue AND number <= :last
-    ORDER BY visible_at, number LIMIT :limit);
+    SELECT number FROM (
+        SELECT number, sum(size) OVER (
+            ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - size AS before
+        FROM (
+            SELECT visible_at, number, octet_length(data) AS size FROM queued
+            WHERE queue = :queue AND number <= :last ORDER BY visible_at, number LIMIT :limit))
+    WHERE before < :most_bytes OR before = 0);

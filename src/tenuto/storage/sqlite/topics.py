@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -31,6 +32,8 @@ from tenuto.storage.sqlite.writer import Writer
 T = TypeVar("T")
 
 _MATCH_EVENTS: Final = 2_000
+_REMOVED_ROWS: Final = 5_000
+_REMOVED_BYTES: Final = 4 * 1024 * 1024
 
 _subscriptions: Final = msgspec.json.Decoder(list[SubscriptionStanding]).decode
 _events: Final = msgspec.json.Decoder(list[StoredEvent]).decode
@@ -47,6 +50,10 @@ _topic_page: Final = msgspec.json.Decoder(TopicPage).decode
 
 def _text(rows: object) -> str:
     return msgspec.json.encode(rows).decode()
+
+
+def _remove_failed(which: dict[str, str | None], span: dict[str, int], writer: Writer) -> None:
+    writer.change_messages("remove_failed_of", **which, **span)
 
 
 class SqliteTopics:
@@ -139,9 +146,18 @@ class SqliteTopics:
         """Add events and messages from outside, all or none."""
         await self._write(lambda writer: writer.publish(events, messages, sent))
 
-    async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
+    async def topic_waits(
+        self, partitions: Collection[int], after: tuple[int, int], limit: int
+    ) -> list[TopicWaitRow]:
         """What instances of these partitions wait for."""
-        return _waits(await self._value("topic_waits", partitions=_text(list(partitions))))
+        found = await self._value(
+            "topic_waits",
+            partitions=_text(list(partitions)),
+            iid=after[0],
+            task_id=after[1],
+            limit=limit,
+        )
+        return _waits(found)
 
     async def topic_matches_of(
         self, waits: Sequence[tuple[int, int]], most_bytes: int
@@ -188,7 +204,16 @@ class SqliteTopics:
 
     async def remove_subscription(self, name: str, topic: str | None = None) -> bool:
         """Forget a subscription."""
-        return await self._write(lambda writer: writer.remove_subscription(name, topic))
+        page = {"limit": _REMOVED_ROWS, "most_bytes": _REMOVED_BYTES}
+        after = 0
+        which = {"name": name, "topic": topic}
+        # What was put aside goes first, some at a time, so that commits get their turn. A process
+        # that dies has left the subscription: it can be removed again.
+        while last := await self._value("failed_span", after=after, **which, **page):
+            span = {"after": after, "last": last}
+            await self._write(partial(_remove_failed, which, span))
+            after = last
+        return await self._write(lambda writer: writer.remove_subscription(name, topic, after))
 
     async def trim(self, topic: str, point: TrimPoint, limit: int) -> Trimmed:
         """Delete old ones of the oldest events of a topic."""

@@ -49,6 +49,7 @@ _PAGES_KEPT = 4096  # 16 MiB
 _CHECKPOINT_SECONDS = 0.3
 _TRUNCATE_SECONDS = 2.0
 _BUSY_MILLISECONDS = 5_000
+_LAST = 2**63 - 1
 _COMMIT = SQL["commit"]
 _NONE_REFUSED = CommitResult()
 _unread = msgspec.json.Decoder(dict[str, int]).decode
@@ -381,17 +382,18 @@ class Writer:
                     gone = {"positions": text(one.redelivered)}
                     self.connection.execute(SQL["end_redeliveries"], gone)
 
-    def remove_subscription(self, name: str, topic: str | None) -> bool:
-        """Forget a subscription and what was put aside for it, of one topic or all."""
+    def remove_subscription(self, name: str, topic: str | None, after: int) -> bool:
+        """Forget a subscription, of one topic or all, and what was put aside for it from there on."""
         # Crash points: before COMMIT it is there, after it not.
         with self._writing("write to"), transaction(self.connection):
             which = {"name": name, "topic": topic}
             found = self.connection.execute(SQL["remove_subscription"], which).fetchall()
-            self.connection.execute(SQL["remove_failed_of"], which)
+            rest = which | {"after": after, "last": _LAST}
+            self.connection.execute(SQL["remove_failed_of"], rest)
             self.connection.execute(SQL["remove_redeliveries_of"], which)
         return bool(found)
 
-    def change_messages(self, statement: str, **arguments: str | int) -> int:
+    def change_messages(self, statement: str, **arguments: str | int | None) -> int:
         """Run one statement that deletes; how many rows went."""
         # Crash points: before COMMIT they are there, after it not.
         with self._writing("write to"), transaction(self.connection):

@@ -231,6 +231,8 @@ CREATE TABLE hub.failed_delivery (
     content    text NOT NULL
 );
 CREATE INDEX failed_delivery_of ON hub.failed_delivery (source, name, function, number);
+CREATE INDEX failed_delivery_message ON hub.failed_delivery (source, name, message_id);
+CREATE INDEX failed_delivery_by_cause ON hub.failed_delivery (cause) WHERE cause IS NOT NULL;
 
 -- Events that were put aside and are given to their subscription again.
 CREATE TABLE hub.redelivery (
