@@ -15,6 +15,7 @@ from tenuto import (
     Event,
     EventDetails,
     OrchestrationFailedError,
+    PayloadError,
     QueueMessage,
     RegistrationError,
     RetryPolicy,
@@ -22,7 +23,8 @@ from tenuto import (
 )
 from tenuto.engine.topic_ports import SubscriptionStanding
 from tenuto.host.native_subscriptions import EventFilter
-from tenuto.model.topics import StoredEvent
+from tenuto.model.ids import ExecutionId
+from tenuto.model.topics import StoredEvent, wait_name
 from tenuto.testing import TestHost
 from tests.support.waiting import until
 
@@ -423,6 +425,22 @@ async def test_an_event_that_does_not_fit_keeps_no_key_for_itself(app: App) -> N
         await test.client.publish("hotels", 120, key="oslo")
         assert await test.client.handle("trip-oslo").result() == 420
         assert len(await test.client.dead_letters()) == 1
+
+
+async def test_what_is_raised_by_hand_under_the_name_of_a_wait_is_refused(app: App) -> None:
+    @app.orchestrator
+    async def trip(ctx: Context) -> int:
+        return int((await ctx.wait_for_event("hotels", int, match="k")).data)
+
+    async with TestHost(app) as test:
+        handle = await test.start(trip)
+        await test.idle()
+        name = wait_name(ExecutionId((await handle.status()).execution_id), 1)
+        with pytest.raises(PayloadError, match="an event of topic 'hotels' with key 'k'"):
+            await handle.raise_event(name, "made up")
+        await test.client.publish("hotels", 3, key="k")
+        assert await handle.result() == 3
+        assert await test.client.dead_letters() == []
 
 
 async def test_an_instance_that_an_event_has_broken_gets_past_it_with_a_type() -> None:

@@ -51,7 +51,7 @@ from tenuto.model.messages import (
     TimerDue,
 )
 from tenuto.model.status import RuntimeStatus
-from tenuto.model.topics import is_of_wait
+from tenuto.model.topics import event_for_wait, is_of_wait
 from tenuto.model.webhook import OpenWebhook
 
 _RUNNING: Final = RuntimeStatus.RUNNING
@@ -357,8 +357,14 @@ def _sort_answer(state: InstanceState, message: AnswerQuestion, result: SortedIn
 
 
 def _is_brought(event: EventRaised | QuestionAnswered) -> bool:
-    """Whether the host has brought it to a wait: history must say that it was passed."""
-    return isinstance(event, EventRaised) and is_of_wait(event.name)
+    """Whether the host has brought it to a wait: history must say that it was passed. What somebody
+    has made up under such a name is refused like any other.
+    """
+    return (
+        isinstance(event, EventRaised)
+        and is_of_wait(event.name)
+        and event_for_wait(event.input) is not None
+    )
 
 
 def _take_in(
