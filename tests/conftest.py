@@ -11,6 +11,7 @@ from tests.support.leftovers import (
 )
 from tests.support.measuring import unmeasured_children
 from tests.support.postgres import postgres
+from tests.support.suite_storage import suite_storage
 
 __all__ = [
     "azurite",
@@ -18,6 +19,7 @@ __all__ = [
     "postgres",
     "pytest_configure",
     "pytest_runtest_makereport",
+    "suite_storage",
     "unmeasured_children",
 ]
 

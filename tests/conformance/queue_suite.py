@@ -16,6 +16,7 @@ from tenuto.engine.queue_ports import (
     TakenMessage,
 )
 from tenuto.engine.rows import Lease
+from tenuto.engine.topic_ports import Redriven
 from tenuto.model.errors import FencedError, StorageError
 from tenuto.model.topics import QueuedMessage
 from tests.conformance.storage_suite import Backend, Owner
@@ -131,7 +132,7 @@ class QueueSuite:
         (found,) = await owner.storage.failed_deliveries("queue", "q", "work")
         assert structs.replace(found, number=0) == type(found)(
             0, "queue", "q", "work", "a", 1, NOW + 7, "ValueError: no", "instance:a", None,
-            '{"n":1}',
+            '{"n":1}', 500,
         )  # fmt: skip
         assert await owner.storage.failed_deliveries("topic") == []
         assert await owner.peek() == [("b", None, 1)]
@@ -143,10 +144,15 @@ class QueueSuite:
         (taken,) = await owner.turn(limit=9)
         await owner.turn(failed=[FailedMessage(taken.number, "work", NOW, "e")])
         (failed,) = await owner.storage.failed_deliveries()
-        assert await owner.storage.redrive([failed.number, failed.number + 1], NOW + 3) == 1
-        assert await owner.storage.redrive([failed.number], NOW + 3) == 0
-        assert await owner.peek() == [("a", NOW + 3, 0)]
+        assert await owner.storage.redrive([failed.number, failed.number + 1], NOW + 3) == Redriven(
+            1
+        )
+        assert await owner.storage.redrive([failed.number], NOW + 3) == Redriven(0)
+        assert await owner.peek() == [("a", 0, 0)]
+        (standing,) = await owner.storage.queues(NOW + 3)
+        assert standing.oldest == NOW + 3
         (again,) = await owner.turn(limit=9, now=NOW + 3)
+        assert again.queued_at == 500
         assert (again.message_id, again.attempts, again.cause) == ("a", 1, "instance:a")
 
     async def test_failed_deliveries_come_in_pages(self, owner: QueueOwner) -> None:
@@ -166,12 +172,72 @@ class QueueSuite:
         first, second = await owner.turn(limit=2)
         await owner.turn(queue="r", limit=1)
         assert await owner.storage.queue_in_work("q") == [
-            MessageInWork(first.number, "a", 1),
-            MessageInWork(second.number, "b", 1),
+            MessageInWork(first.number, "a", 0),
+            MessageInWork(second.number, "b", 0),
         ]
         taken = await owner.turn(resume=[second.number, 999], limit=1)
-        assert [(one.message_id, one.attempts) for one in taken] == [("b", 2), ("c", 1)]
-        assert [one.attempts for one in await owner.storage.queue_in_work("q")] == [1, 2, 1]
+        counts = [(one.message_id, one.attempts, one.deaths) for one in taken]
+        assert counts == [("b", 2, 1), ("c", 1, 0)]
+        assert [one.deaths for one in await owner.storage.queue_in_work("q")] == [0, 1, 0]
+
+    async def test_deaths_count_once_and_go_when_it_is_given_back(self, owner: QueueOwner) -> None:
+        await owner.put(message("a"))
+        (taken,) = await owner.turn(limit=1)
+        (taken,) = await owner.turn(resume=[taken.number])
+        (taken,) = await owner.turn(later=[LaterMessage(taken.number, 0, 2)], limit=1)
+        assert (taken.attempts, taken.deaths, taken.counted) == (3, 1, 2)
+        await owner.turn(failed=[FailedMessage(taken.number, "w", NOW, "e")])
+        (failed,) = await owner.storage.failed_deliveries()
+        await owner.storage.redrive([failed.number], NOW)
+        (taken,) = await owner.turn(limit=1)
+        assert (taken.attempts, taken.deaths) == (1, 0)
+
+    async def test_what_nothing_holds_back_is_ready_by_number_whatever_the_clock(
+        self, owner: QueueOwner
+    ) -> None:
+        ahead = [structs.replace(message(key, visible_at=0), queued_at=9 * NOW) for key in "ab"]
+        await owner.put(*ahead)
+        await owner.put(message("c", visible_at=0), message("later", visible_at=NOW + 1))
+        assert await owner.storage.queue_next("q") == 0
+        (standing,) = await owner.storage.queues(NOW)
+        assert (standing.ready, standing.delayed, standing.oldest) == (3, 1, 500)
+        assert [one for one, _, _ in await owner.peek()] == ["later", "a", "b", "c"]
+        first, second = await owner.turn(limit=2)
+        assert ids([first, second]) == ["a", "b"]
+        back = [LaterMessage(one.number, 0, 0) for one in (second, first)]
+        assert ids(await owner.turn(later=back, limit=9)) == ["a", "b", "c"]
+
+    async def test_what_was_held_back_comes_between_the_others_when_it_became_ready(
+        self, owner: QueueOwner
+    ) -> None:
+        await owner.put(message("late", visible_at=NOW), message("soon", visible_at=600))
+        for key, queued_at in (("x", 500), ("y", 700), ("z", 2 * NOW)):
+            await owner.put(structs.replace(message(key, visible_at=0), queued_at=queued_at))
+        assert [one for one, _, _ in await owner.peek()] == ["x", "soon", "y", "late", "z"]
+        assert ids(await owner.turn(limit=3)) == ["x", "soon", "y"]
+        assert ids(await owner.turn(limit=3)) == ["late", "z"]
+
+    async def test_what_is_in_the_queue_again_stays_put_aside(self, owner: QueueOwner) -> None:
+        for data in "12":
+            await owner.put(message("a", data=data), message(f"b{data}"))
+            failed = [FailedMessage(one.number, "w", NOW, "e") for one in await owner.turn(limit=9)]
+            await owner.turn(failed=failed)
+        await owner.put(message("a", queue="r", data="4"))
+        first, b1, second, b2 = [one.number for one in await owner.storage.failed_deliveries()]
+        redrive = owner.storage.redrive
+        assert await redrive([second, first, b1], NOW) == Redriven(2, (second,))
+        assert [one.number for one in await owner.storage.failed_deliveries()] == [second, b2]
+        assert await redrive([second, b2, 999], NOW) == Redriven(1, (second,))
+        taken = await owner.turn(limit=9)
+        assert [(one.message_id, one.data) for one in taken] == [
+            ("a", "1"),
+            ("b1", "1"),
+            ("b2", "1"),
+        ]
+        assert await redrive([second], NOW) == Redriven(0, (second,))
+        await owner.turn(done=[one.number for one in taken])
+        assert await redrive([second], NOW) == Redriven(1)
+        assert [one.data for one in await owner.turn(limit=9)] == ["2"]
 
     async def test_who_has_lost_the_partition_writes_and_takes_nothing(
         self, owner: QueueOwner

@@ -26,7 +26,7 @@ from tenuto.engine.rows import (
     Lease,
     UnreadRow,
 )
-from tenuto.engine.topic_ports import FailedDelivery
+from tenuto.engine.topic_ports import FailedDelivery, Redriven
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.errors import (
     FencedError,
@@ -778,7 +778,7 @@ class StorageSuite(StorageFixtures):
         assert await storage.notes(["files/0", "files/1"]) == {"files/0": "1", "files/1": "2"}
         (kept,) = await storage.failed_deliveries(source="files", name="/inbox")
         assert structs.replace(kept, number=0) == failed
-        assert await storage.redrive([kept.number], 9) == 1
+        assert await storage.redrive([kept.number], 9) == Redriven(1)
         assert await storage.failed_deliveries() == []
         assert await storage.redeliveries("recognise", 0, 10, MIB) == []
         (again,) = await storage.redeliveries("files/recognise", 0, 10, MIB)

@@ -18,21 +18,33 @@ from tenuto.model.errors import (
     RowsRefusedError,
     SettingsError,
 )
-from tenuto.model.events import EventRaised
-from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.events import (
+    EventRaised,
+    ExecutionStarted,
+    SubOrchestrationInstanceFailed,
+)
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.linking import MOST_BYTES, MOST_MESSAGES, LinkedHub, Place
-from tenuto.model.messages import Publish, RaiseEvent
+from tenuto.model.messages import ChildResult, Publish, RaiseEvent, Start
+from tenuto.model.status import ParentInstance
 from tenuto.model.topics import EventContent, PublishedEvent
 from tenuto.storage import open_storage
+from tests.support.postgres import Postgres
 from tests.support.shared_store import SharedHub
 
 NOW = 1_800_000_000_000_000
 
 
-@pytest.fixture(params=["file", "memory"])
-async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
-    url = f"sqlite:///{tmp_path}/hub.db" if request.param == "file" else "sqlite://"
-    storage = open_storage(url)
+@pytest.fixture(params=["file", "memory", "PostgreSQL"])
+async def storage(
+    request: pytest.FixtureRequest, tmp_path: Path, postgres: Postgres
+) -> AsyncIterator[Storage]:
+    urls = {
+        "file": f"sqlite:///{tmp_path}/hub.db",
+        "memory": "sqlite://",
+        "PostgreSQL": postgres.fresh_url(),
+    }
+    storage = open_storage(urls[request.param], partitions=1)
     await storage.open()
     yield storage
     await storage.close()
@@ -232,6 +244,64 @@ async def test_what_was_sent_to_a_link_that_has_gone_is_a_dead_letter(
     assert len(await links.outgoing("hub", 0, 1_000)) == 1
     await links.bury(NOW)
     assert len(await storage.dead_letters()) == 2
+
+
+def call(number: int, to: str = "hub/x") -> InboxRow:
+    parent = ParentInstance(InstanceId("boss"), ExecutionId("e"), "ask", 7)
+    event = ExecutionStarted("judge", ExecutionId("f"), parent=parent)
+    key = MessageId(f"c{number}")
+    return InboxRow(key, 0, InstanceId(to), Raw(encode(Start(message_id=key, event=event))))
+
+
+def start(number: int, to: str = "hub/x") -> InboxRow:
+    key = MessageId(f"s{number}")
+    message = Start(message_id=key, event=ExecutionStarted("judge", ExecutionId("f")))
+    return InboxRow(key, 0, InstanceId(to), Raw(encode(message)))
+
+
+async def test_who_has_called_over_a_link_that_goes_is_answered(
+    storage: Storage, links: LinkStore
+) -> None:
+    await storage.append([call(1), start(2), call(3, to="other/x"), row(4)])
+    await links.drop("hub", NOW)
+    assert {one.message_id for one in await storage.dead_letters()} == {"s2", "m4"}
+    (answer,) = (await storage.fetch_inbox({0: 0})).rows
+    assert answer.instance_id == "boss"
+    message = decode_message(answer.message)
+    assert isinstance(message, ChildResult)
+    assert isinstance(message.event, SubOrchestrationInstanceFailed)
+    assert (message.execution_id, message.event.task_scheduled_id) == ("e", 7)
+    assert "TN-1801" in message.event.failure_details.error_message
+    for _ in range(2):
+        await links.bury(NOW)
+        assert len((await storage.fetch_inbox({0: 0})).rows) == 2
+        assert len(await storage.dead_letters()) == 2
+    assert await links.outgoing("other", 0, 1_000) == []
+
+
+async def test_of_many_lives_the_newest_hundred_are_known(
+    storage: Storage, links: LinkStore
+) -> None:
+    lives = [f"{number:x}" for number in range(103)]
+    for life in lives:
+        await links.place("hub", life)
+    for life in (lives[-2], lives[-101]):
+        with pytest.raises(LinkInUseError):
+            await links.place("hub", life)
+    assert await links.place("hub", lives[0]) == Place(received=0)
+
+
+async def test_of_one_message_at_a_time_there_are_pieces_and_they_count(
+    storage: Storage, links: LinkStore
+) -> None:
+    await links.keep_piece("hub", 8, 0, "zwölf")
+    await links.keep_piece("hub", 9, 0, "ß")
+    assert await links.pieces("hub", 8) == ""
+    assert await links.place("hub", None) == Place(received=0, piece_of=9, held=1)
+    assert (await links.hubs())[0].held_bytes == 2
+    await links.drop_pieces("hub")
+    assert (await links.hubs())[0].held_bytes == 0
+    assert await links.place("hub", None) == Place(received=0)
 
 
 async def test_the_life_is_that_of_the_store(storage: Storage, links: LinkStore) -> None:

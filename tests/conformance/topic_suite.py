@@ -12,6 +12,7 @@ from tenuto.engine.topic_ports import (
     FailedDelivery,
     Place,
     Progress,
+    Redriven,
     TopicPage,
     TrimPoint,
 )
@@ -124,7 +125,7 @@ class TopicSuite:
         await storage.write_progress(lease, [progress])
         (failed,) = await storage.failed_deliveries("topic")
         assert (await storage.topic_news(None)).given_back == []
-        assert await storage.redrive([failed.number, 99], 10) == 1
+        assert await storage.redrive([failed.number, 99], 10) == Redriven(1)
         assert (await storage.topic_news(99)).given_back == ["s"]
         (again,) = await storage.redeliveries("s", 0, 10, MIB)
         assert (again.event_id, again.position < 0) == ("e1", True)

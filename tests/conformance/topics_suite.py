@@ -15,6 +15,7 @@ from tenuto.engine.topic_ports import (
     MatchPage,
     Place,
     Progress,
+    Redriven,
     SubscriptionStanding,
     TopicMatch,
     TopicNews,
@@ -270,7 +271,7 @@ class TopicsSuite(StorageFixtures):
         failed = [put_aside(1), put_aside(2), put_aside(3, function="mail")]
         await storage.write_progress(lease, [Progress(place=place, at=5, failed=failed)])
         (first, *_) = await storage.failed_deliveries()
-        assert await storage.redrive([first.number], DAY) == 1
+        assert await storage.redrive([first.number], DAY) == Redriven(1)
         assert await storage.remove_subscription("billing") is True
         assert await storage.remove_subscription("billing") is False
         assert await storage.places(["billing"]) == []
@@ -312,8 +313,8 @@ class TopicsSuite(StorageFixtures):
         place = Place("billing", "orders", 3)
         await storage.write_progress(lease, [Progress(place=place, at=5, failed=failed)])
         numbers = [one.number for one in await storage.failed_deliveries()]
-        assert await storage.redrive([*numbers, 999], DAY) == 4
-        assert await storage.redrive(numbers, DAY) == 0
+        assert await storage.redrive([*numbers, 999], DAY) == Redriven(4)
+        assert await storage.redrive(numbers, DAY) == Redriven(0)
         assert await storage.failed_deliveries() == []
         assert await storage.flow_event(message_cause("plates", "e3")) is not None
         assert len(await storage.redeliveries("mail", 0, 10, MIB)) == 1

@@ -187,7 +187,7 @@ async def test_what_it_raises_is_logged_and_the_schedule_goes_on(
         await host.advance(2 * HOUR)
         assert noted.due == ["11-29 13:00", "11-29 14:00"]
         assert in_thread == 2
-        names = [name for name, _ in host.observer.timers]  # type: ignore[attr-defined]
+        names = [name for name, _ in host.observer.timers]
         assert names == ["threaded", "noted", "threaded", "noted"]
     lines = [line for line in caplog.records if "timer 'noted' failed" in line.getMessage()]
     assert len(lines) == 2
@@ -249,7 +249,7 @@ async def test_sync_ones_run_in_threads_with_a_client_that_blocks() -> None:
         await host.advance(2 * HOUR)
         assert threads == ["tenuto-timer-every_hour"] * 2
         assert (await host.client.get_status("report-14")) is not None
-        assert host.observer.timers == [("every_hour", None)] * 2  # type: ignore[attr-defined]
+        assert host.observer.timers == [("every_hour", None)] * 2
 
 
 def refused(schedule: str, function: Callable[..., object], **options: object) -> str:

@@ -406,7 +406,7 @@ async def refused(url: str, error: type[TenutoError], message: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://localhost/x", "PostgreSQL is not supported"),
+        ("postgresql://localhost", "names no database"),
         ("travel.db", "'travel.db' is not understood; write sqlite:///"),
         ("sqlite:travel.db", "is not understood"),
         ("sqlite:///x.db?mode=ro", r"no parameters"),

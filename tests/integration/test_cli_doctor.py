@@ -265,7 +265,7 @@ def test_a_host_without_http_that_takes_in_nothing_is_named_with_its_process(
         host.process.wait(30)
 
 
-def letters(folder: Path) -> str:
+def letters(folder: Path, data: str = "yes") -> str:
     """Make a dead letter for an instance ``later`` that is not there; the letter's id."""
     app = App()
 
@@ -275,7 +275,7 @@ def letters(folder: Path) -> str:
 
     @app.orchestrator
     async def speaks(ctx: Context) -> None:
-        ctx.send_event("later", "Approved", "yes")
+        ctx.send_event("later", "Approved", data)
         await ctx.create_timer(timedelta(milliseconds=1))
 
     async def make() -> str:
@@ -313,6 +313,42 @@ def test_a_dead_letter_is_read_driven_again_and_arrives(
     assert err == "no dead letters\n"
     _, err = command(capsys, "dead-letters", "redrive", letter, code=2)
     assert err == f"error TN-1100: there is no dead letter {letter!r}\n"
+
+
+def test_dead_letters_are_driven_again_in_the_order_in_which_they_came(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    waits = 'await ctx.wait_for_external_event("Approved", str)'
+    (folder / "later.py").write_text(
+        APP.replace("def trip", "def later").replace(waits, " + ".join([f"({waits})"] * 4))
+    )
+    first, second, third, fourth = (letters(folder, data) for data in "1234")
+    command(capsys, "instances", "start", "later", "--id", "later")
+    named = ("dead-letters", "redrive", second, first)
+    _, err = command(capsys, *named, "nobody", code=2)
+    assert "there is no dead letter 'nobody'" in err
+    out, _ = command(capsys, "dead-letters", "list", "--json")
+    assert [one["id"] for one in json.loads(out)] == [fourth, third, second, first]
+    out, _ = command(capsys, *named)
+    assert out == "sent to later again\n" * 2
+    out, _ = command(capsys, "dead-letters", "redrive", "--all", "--json")
+    assert [one["id"] for one in json.loads(out)["redriven"]] == [third, fourth]
+    done = tenuto(folder, "run", "later.py:later", "--id", "later")
+    assert done.stdout.splitlines()[-1] == '"1234"'
+
+
+def test_of_all_dead_letters_those_that_nobody_can_take_stay_and_are_told(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    letter = letters(folder)
+    redrive = ("dead-letters", "redrive", "--all")
+    out, err = command(capsys, *redrive, code=1)
+    assert (out, err) == ("", f"{letter} stays: instance 'later' does not exist in this store\n")
+    out, _ = command(capsys, *redrive, "--json", code=1)
+    told = json.loads(out)
+    assert (told["redriven"], [one["id"] for one in told["left"]]) == ([], [letter])
+    assert command(capsys, "dead-letters", "purge", letter)[0] == "purged 1 dead letter\n"
+    assert command(capsys, *redrive) == ("", "no dead letters\n")
 
 
 def test_a_dead_letter_is_driven_again_beside_a_running_host(

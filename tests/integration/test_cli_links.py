@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tenuto import App, Context, Settings
+from tenuto import App, Context, OrchestrationFailedError, Settings
 from tenuto.cli.command import run_command_line
 from tenuto.host.host import Host
 from tenuto.host.server import Server
@@ -21,6 +21,11 @@ HUB, BOX = "sqlite:///hub.db", "sqlite:///box.db"
 @app.orchestrator
 async def collect(ctx: Context) -> str:
     return await ctx.wait_for_external_event("reading", str)
+
+
+@app.orchestrator
+async def ask(ctx: Context) -> str:
+    return str(await ctx.call_sub_orchestrator("judge", on="hub"))
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +133,57 @@ async def test_what_waits_is_seen_and_not_dropped_silently(
     assert link["waiting"] == 1
 
 
+async def test_a_call_that_waited_for_a_link_that_is_removed_fails(
+    commands: Commands, folder: Path
+) -> None:
+    (folder / "key").write_text("a key")
+    arguments = ("http://127.0.0.1:9", "--name", "box", "--key-file", "key", "--storage", BOX)
+    await commands.run("link", *arguments)
+    async with Host(app, BOX) as box:
+        handle = await box.client.start(ask, instance_id="boss")
+
+        async def waits() -> bool:
+            (link,) = await box.links.list()
+            return link.waiting == 1 and link.problem is not None
+
+        await until_given(waits)
+        out, _ = await commands.run("instances", "show", "boss", "--storage", BOX)
+        assert "on the linked hub hub, to which nothing goes now (TN-1706" in " ".join(out.split())
+        _, told = await commands.run("links", "remove", "hub", "--storage", BOX, code=1)
+        assert "fails calls" in told
+        await commands.run("links", "remove", "hub", "--storage", BOX, "--force")
+        with pytest.raises(OrchestrationFailedError, match="TN-1801"):
+            await handle.result()
+        assert await box.client.dead_letters() == []
+
+
+async def test_an_instance_that_has_called_over_a_link_is_looked_at_from_everywhere(
+    commands: Commands, folder: Path
+) -> None:
+    (folder / "key").write_text("a key")
+    arguments = ("http://127.0.0.1:9", "--name", "box", "--key-file", "key", "--storage", BOX)
+    await commands.run("link", *arguments)
+    settings = Settings(storage=BOX, http=HttpSettings(port=0))
+    async with Server(app, settings=settings) as server:
+        await server.host.client.start(ask, instance_id="boss")
+
+        async def has_called() -> bool:
+            return bool(server.host.engine.outside.waiting()["hub"].messages)
+
+        await until_given(has_called)
+        await server.host.client.wait("boss", started=True)
+        out, _ = await commands.run("instances", "show", "boss", "--url", server.url)
+        assert "hub/" in out
+        _, told = await commands.run(
+            "instances", "raise-event", "hub/x", "reading", "--url", server.url, code=2
+        )
+        assert "TN-1804" in told
+        _, told = await commands.run(
+            "link", f"{server.url}/path", "--name", "b", "--key-file", "key"
+        )
+        assert "TN-1710" in told
+
+
 async def test_wrong_input_is_refused_and_nothing_is_kept(commands: Commands, folder: Path) -> None:
     (folder / "key").write_text("wrong\n")
     settings = Settings(storage=HUB, http=HttpSettings(port=0))
@@ -135,6 +191,7 @@ async def test_wrong_input_is_refused_and_nothing_is_kept(commands: Commands, fo
         for arguments, told_of in (
             ((server.url, "--name", "box", "--key-file", "key"), "TN-1701"),
             ((server.url, "--name", "box", "--key-file", "none"), "cannot be read"),
+            (("http://hub", "--name", "box", "--key-file", "key"), "--allow-http"),
             (("ftp://hub", "--name", "box", "--key-file", "key"), "http:// or https://"),
             ((server.url, "--name", "a/b", "--key-file", "key"), "name of a linked hub"),
         ):

@@ -128,9 +128,10 @@ def test_what_was_put_aside_is_shown_given_back_and_deleted(queues: Queues) -> N
     shown = queues.run("failed")
     assert "queue numbers, for note" in shown
     assert "ValueError: -2 is negative" in shown
-    assert queues.run("redrive", "numbers", first["id"]) == "gave back 1 delivery\n"
+    by_id = queues.with_options("--id", first["id"])
+    assert queues.run("redrive", "numbers", options=by_id) == "gave back 1 delivery\n"
     until_failed(queues, 2)
-    assert queues.json("redrive", "numbers", options=["--all"]) == {"redriven": 2}
+    assert queues.json("redrive", "numbers", options=["--all"]) == {"redriven": 2, "left": []}
     until_failed(queues, 2)
     numbers = [one["number"] for one in queues.json("failed", "numbers")]
     assert min(numbers) > second["number"]
@@ -141,6 +142,57 @@ def test_what_was_put_aside_is_shown_given_back_and_deleted(queues: Queues) -> N
     assert queues.standing("numbers") is None
 
 
+def test_a_number_is_never_taken_for_an_id_nor_one_id_for_several(queues: Queues) -> None:
+    def send(message_id: str) -> None:
+        queues.run("send", "numbers", "-1", options=queues.with_options("--id", message_id))
+
+    send("order-7")
+    until_failed(queues, 1)
+    first = queues.json("failed", "numbers")[0]["number"]
+    for count, message_id in ((2, str(first)), (3, "order-7")):
+        send(message_id)
+        until_failed(queues, count)
+    for verb in ("drop", "redrive"):
+        refused = queues.run(verb, "numbers", "order-7", code=2)
+        assert "is not the number of a delivery" in refused
+        assert "--id" in refused
+        twice = queues.with_options("--id", "order-7")
+        refused = queues.run(verb, "numbers", code=2, options=twice)
+        assert "is that of 2 failed deliveries of queue 'numbers'; nothing was done" in refused
+        missing = queues.with_options("--id", "order-8")
+        refused = queues.run(verb, "numbers", "999999", code=2, options=missing)
+        assert "there is no failed delivery 999999, --id 'order-8' of queue" in refused
+    assert queues.run("drop", "numbers", str(first)) == "deleted 1 delivery\n"
+    left = [one["id"] for one in queues.json("failed", "numbers")]
+    assert left == [str(first), "order-7"]
+    by_id = queues.with_options("--id", str(first))
+    assert queues.run("drop", "numbers", options=by_id) == "deleted 1 delivery\n"
+    queues.run("drop", "numbers", options=queues.with_options("--all", "--yes"))
+
+
+def test_what_is_in_its_queue_again_stays_put_aside_and_is_told(queues: Queues) -> None:
+    """Promise no_silent_drop."""
+    by_id = queues.with_options("--id", "order-7")
+    for count in (1, 2):
+        queues.run("send", "numbers", "-1", options=by_id)
+        until_failed(queues, count)
+    queues.run("send", "numbers", "1", options=[*by_id, "--delay", "1h"])
+    first, second = [one["number"] for one in queues.json("failed", "numbers")]
+    everything = queues.with_options("--all")
+    refused = queues.run("redrive", "numbers", code=1, options=everything)
+    assert (
+        "2 deliveries stay put aside, because a message of the same id is in the queue" in refused
+    )
+    assert f"{first} ('order-7'), {second} ('order-7')" in refused
+    assert len(queues.json("failed", "numbers")) == 2
+    assert queues.run("purge", "numbers", "order-7") == "purged 1 message\n"
+    refused = queues.run("redrive", "numbers", code=1, options=everything)
+    assert "1 delivery stays put aside" in refused
+    assert f"{second} ('order-7')" in refused
+    until_failed(queues, 2)
+    queues.run("drop", "numbers", options=queues.with_options("--all", "--yes"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -149,7 +201,7 @@ def test_what_was_put_aside_is_shown_given_back_and_deleted(queues: Queues) -> N
         (("redrive", "numbers"), "give --all"),
         (("drop", "numbers"), "give --all"),
         (("purge", "numbers"), "give --all"),
-        (("redrive", "numbers", "nobody"), "nothing was done"),
+        (("redrive", "numbers", "99999"), "nothing was done"),
     ],
 )
 def test_bad_input_is_refused_whole(here: Queues, arguments: tuple[str, ...], words: str) -> None:

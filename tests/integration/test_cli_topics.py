@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from tenuto import App, Client, Context, Event, Host, RetryPolicy
@@ -18,6 +19,7 @@ from tenuto.host.server import Server
 from tenuto.host.settings import Settings
 from tenuto.http.options import HttpSettings
 from tenuto.storage import open_storage
+from tests.support.terminal import on_terminal
 
 ONCE = RetryPolicy(max_attempts=1, first_interval=timedelta(seconds=1))
 app = App()
@@ -166,7 +168,7 @@ def test_wrong_input_is_refused_clearly(capsys: pytest.CaptureFixture[str], fold
         (("topics", "publish", "a", "x"), "is not JSON"),
         (("topics", "show", "a#b"), "cannot be the name of a topic"),
         (("topics", "redrive"), "give --all"),
-        (("topics", "redrive", "9"), "there is no failed delivery '9'"),
+        (("topics", "redrive", "9"), "there is no failed delivery 9 of"),
         (("topics", "remove", "nobody", "--yes"), SUBSCRIPTIONS),
         (("topics", "redrive", "--all", "--subscription", "nobody"), SUBSCRIPTIONS),
         (("topics", "drop", "--all", "--yes", "--subscription", "nobody"), SUBSCRIPTIONS),
@@ -301,6 +303,14 @@ def findings(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[tuple[
     run_command_line(["doctor", "--json", *arguments])
     found = json.loads(capsys.readouterr().out)["findings"]
     return [(one["level"], one["text"]) for one in found if one["topic"] == "topics"]
+
+
+def test_what_is_drawn_keeps_to_a_narrow_terminal(folder: Path) -> None:
+    for command in (("flow", "orders/o-2"), ("doctor",)):
+        _, text = on_terminal(folder, *command, env={"COLUMNS": "50"})
+        lines = click.unstyle(text).splitlines()
+        assert max(map(len, lines)) <= 50, text
+        assert len(lines) > 6
 
 
 def test_the_doctor_names_what_was_put_aside(

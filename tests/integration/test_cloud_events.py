@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 import pytest
 
 from tenuto import App, Event, RetryPolicy
+from tenuto.client.publishing import event_of_text
 from tenuto.engine.topic_ports import FailedDelivery
+from tenuto.http.admin import messages
+from tenuto.http.events import cloud_events, event_grid
 from tenuto.model.event_grid import posted_form, topic_of
 from tenuto.model.limits import Limits
+from tenuto.model.topics import PublishedEvent
 from tests.support.http_server import ADMIN_KEY, KEYS, OPERATE_KEY, READ_KEY, Serving, serving
 from tests.support.waiting import until
 
@@ -167,9 +172,67 @@ async def test_what_is_wrong_is_said_and_nothing_is_published(shop: Shop) -> Non
         twice = [*least.items(), ("ce-id", "2")]
         answer = await served.http.post(TOPIC, content=b"1", headers=twice)
         assert "ce-id comes more than once" in answer.json()["message"]
-        many = [{**PLACED, "id": str(number)} for number in range(10_001)]
-        assert "10,000 events at most" in await refused(400, many, BATCH)
+        nothing = [0] * 10_001  # they are counted before anything is read of one
+        assert "10,000 events at most, this one 10,001" in await refused(400, nothing, BATCH)
+        path = f"{GRID}?functionName=blob_created"
+        assert "10,000 events at most, this one 10,001" in await refused(
+            400, nothing, json_type, path
+        )
+        names = {f"a{number}": 0.5 for number in range(100)}
+        assert "it has 109 attributes" in await refused(400, PLACED | names, STRUCTURED)
         assert shop.orders == []
+
+
+@pytest.mark.parametrize(
+    "door", ["structured", "batch", "binary", "grid", "grids", "event", "message"]
+)
+async def test_data_may_be_as_deep_by_each_door(served: Serving, door: str) -> None:
+    async def status(levels: int) -> int:
+        data: Any = None
+        for _ in range(levels):
+            data = [data]
+        event, grid = PLACED | {"data": data}, CREATED | {"data": data}
+        least = {f"ce-{name}": PLACED[name] for name in ("id", "source", "type", "specversion")}
+        path, body, headers = {
+            "structured": (TOPIC, event, STRUCTURED),
+            "batch": (TOPIC, [event], BATCH),
+            "binary": (TOPIC, data, {"content-type": "application/json"} | least),
+            "grid": (f"{GRID}?functionName=blob_created", grid, {}),
+            "grids": (f"{GRID}?functionName=blob_created", [grid], {}),
+            "event": ("/admin/publish", {"events": [{"topic": "orders", "data": data}]}, {}),
+            "message": ("/admin/publish", {"messages": [{"queue": "q", "data": data}]}, {}),
+        }[door]
+        answer = await served.http.post(path, json=body, headers=headers)
+        return answer.status_code
+
+    assert [await status(levels) for levels in (99, 100, 101)] == [200, 200, 400]
+
+
+async def test_a_long_body_is_read_beside_the_loop(
+    served: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = threading.get_ident()
+    seen: list[int] = []
+
+    def note(topic: object, *parts: Any, **options: Any) -> PublishedEvent:
+        seen.append(threading.get_ident())
+        return event_of_text(topic, *parts, **options)
+
+    for module in (cloud_events, event_grid, messages):
+        monkeypatch.setattr(module, "event_of_text", note)
+    long = "x" * 100_000
+    grid = f"{GRID}?functionName=blob_created"
+    published = {"events": [{"topic": "orders", "data": long}]}
+    for path, body, headers in (
+        (TOPIC, PLACED | {"data": long}, STRUCTURED),
+        (TOPIC, [PLACED | {"data": long, "id": "2"}], BATCH),
+        (grid, CREATED | {"data": long}, {}),
+        ("/admin/publish", published, {}),
+    ):
+        answer = await served.http.post(path, json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+    assert len(seen) == 4
+    assert loop not in seen
 
 
 async def test_the_handshake_and_the_keys(shop: Shop) -> None:

@@ -131,7 +131,7 @@ async def test_no_log_line_of_a_turn_is_shown_before_its_commit_durable_before_v
 
     class Note(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            commits_at_line.append(len(test.observer.commits))  # type: ignore[attr-defined]
+            commits_at_line.append(len(test.observer.commits))
 
     @app.orchestrator
     async def parent(ctx: Context) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import pytest
 
@@ -13,14 +14,20 @@ from tenuto import (
     InstanceFinishedError,
     InstanceNotFoundError,
     InvalidInstanceIdError,
+    OrchestrationFailedError,
     RuntimeStatus,
 )
-from tenuto.model.codec import decode_message
+from tenuto.http.payloads import MOUNT
+from tenuto.link.translation import Arrival, taken
+from tenuto.model.codec import decode_message, encode
+from tenuto.model.errors import LinkRefusedError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.limits import Limits
 from tenuto.model.messages import RaiseEvent
 from tenuto.testing import TestHost
 from tests.support.histories import kinds
+from tests.support.http_server import serving
 
 
 async def test_an_event_that_came_before_the_wait_counts(app: App, test: TestHost) -> None:
@@ -395,3 +402,46 @@ async def test_events_survive_unloading_restart_and_crash_in_order(
         else:
             await test.advance(timedelta(seconds=5))
     assert await handle.result() == [0, 1, 2, 3, 4, 5]
+
+
+OWN = ("tenuto.topic/0/1", "Tenuto.Topic/0/1", "tenuto.else")
+
+
+@pytest.mark.parametrize("name", OWN)
+async def test_nobody_raises_what_the_engine_raises(app: App, test: TestHost, name: str) -> None:
+    """It would answer a wait for a topic with an event that no topic has."""
+
+    @app.orchestrator
+    async def sends(ctx: Context) -> None:
+        ctx.send_event("another", name)
+
+    @app.orchestrator
+    async def waits(ctx: Context) -> None:
+        await ctx.wait_for_external_event(name)
+
+    @app.orchestrator
+    async def opens(ctx: Context) -> None:
+        await ctx.create_webhook(name, expires_in=timedelta(hours=1))
+
+    for orchestrator in (sends, waits, opens):
+        handle = await test.start(orchestrator)
+        with pytest.raises(OrchestrationFailedError, match="are Tenuto's own"):
+            await handle.result()
+    with pytest.raises(InputError, match=r"names that begin with 'tenuto\.' are Tenuto's own"):
+        await test.client.raise_event("another", name)
+    event = RaiseEvent(event=EventRaised(name))
+    text = f'{{"kind":"message","to":"another","message":{encode(event).decode()}}}'
+    with pytest.raises(LinkRefusedError, match="are Tenuto's own"):
+        taken(Arrival("device", "0" * 32, 1, text, 0), Limits())
+
+
+@pytest.mark.parametrize("name", OWN)
+async def test_nobody_raises_it_over_http(app: App, name: str) -> None:
+    async with serving(app) as served:
+        for path, body in (
+            ("/admin/instances/another/raise-event", {"name": name}),
+            (f"{MOUNT}/instances/another/raiseEvent/{quote(name, safe='')}", 1),
+        ):
+            answer = await served.http.post(path, json=body)
+            assert answer.status_code == 400, answer.text
+            assert "are Tenuto's own" in answer.json()["message"]

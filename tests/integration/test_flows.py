@@ -4,7 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from tenuto import App, Client, Context, Event, InputError, InstanceNotFoundError, RetryPolicy
+from tenuto import (
+    App,
+    Client,
+    Context,
+    Event,
+    EventNotFoundError,
+    InstanceNotFoundError,
+    RetryPolicy,
+)
 from tenuto.model.flow import Flow
 from tenuto.testing import TestHost
 
@@ -128,5 +136,8 @@ async def test_what_is_not_there_is_refused() -> None:
     async with TestHost(App()) as test:
         with pytest.raises(InstanceNotFoundError):
             await flow_of(test, "nobody")
-        with pytest.raises(InputError, match="topic 't' has no event 'none'"):
+        with pytest.raises(EventNotFoundError, match="topic 't' has no event 'none'"):
             await flow_of(test, "t/none")
+        await test.client.publish("orders", 1)
+        with pytest.raises(EventNotFoundError, match="'orders' is a topic, and a flow is that of"):
+            await flow_of(test, "orders")

@@ -59,7 +59,7 @@ async def test_who_may_look_and_who_may_forget() -> None:
         ("/admin/dead-letters?limit=-1", 400, "must be a whole number from 1 to 1,000, got '-1'"),
         ("/admin/topics/a%23b/events", 400, "cannot be the name of a topic"),
         ("/admin/flow", 400, "of must say whose flow"),
-        ("/admin/flow?of=a/b", 400, "topic 'a' has no event 'b'"),
+        ("/admin/flow?of=a/b", 404, "topic 'a' has no event 'b'"),
         ("/admin/flow?of=nobody", 404, "'nobody' does not exist"),
         ("/admin/flow?of=x&limit=99999", 400, "limit must be a whole number from 1 to 10,000"),
     ],

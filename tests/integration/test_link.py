@@ -30,6 +30,7 @@ from tenuto.model.errors import (
     NotOverLinksError,
 )
 from tenuto.model.linking import Parcel
+from tenuto.model.requests import IdReuse
 from tenuto.storage import open_storage
 from tests.support.http_server import ADMIN_KEY, KEYS, READ_KEY
 from tests.support.linked import linked
@@ -282,10 +283,19 @@ async def test_health_names_links_that_are_silent_to_those_with_a_key(tmp_path: 
         assert told["silentLinks"] == ["older"]
 
 
+async def test_nobody_who_runs_there_ends_for_a_start_from_here() -> None:
+    async with linked(hub, device) as both:
+        handle = await both.there.start(collect, 1, instance_id="x")
+        with pytest.raises(InputError, match="only when it has ended"):
+            await both.here.start("judge", 1.0, instance_id="x", on="hub", reuse=IdReuse.ALWAYS)
+        await both.here.raise_event("hub/x", "reading", "r")
+        assert await handle.result() == ["r"]
+
+
 async def test_a_name_stands_for_one_link() -> None:
     async with linked(hub, device) as both:
         with pytest.raises(InputError, match="which is dialled by its other end"):
-            await both.hub.host.links.dial("http://h", called="x", key="k", name="box")
+            await both.hub.host.links.dial("https://h", called="x", key="k", name="box")
         with pytest.raises(InputError, match="which dials http"):
             await both.device.links.let_in("hub")
 

@@ -36,6 +36,16 @@ async def double(ctx: Context, text: str) -> str:
 
 
 @hub.orchestrator
+async def quotes(ctx: Context, times: int) -> str:
+    return '"' * times
+
+
+@device.orchestrator
+async def quote(ctx: Context, times: int) -> str:
+    return str(await ctx.call_sub_orchestrator("quotes", times, on="hub"))
+
+
+@hub.orchestrator
 async def call_device(ctx: Context, text: str) -> str:
     return str(await ctx.call_sub_orchestrator("echo", text, on="box"))
 
@@ -201,6 +211,18 @@ async def test_what_the_other_hub_refuses_is_told_to_who_waits_for_it() -> None:
         handle = await both.there.start(collect, 1, instance_id="x")
         await both.here.raise_event("hub/x", "reading", 1)  # the link goes on
         assert await handle.result() == [1]
+
+
+async def test_a_result_that_its_caller_cannot_use_fails_the_call() -> None:
+    """A long one is taken in and told in short; one without end is refused with its first piece."""
+    small = Settings(limits=Limits(payload_bytes=1_000))
+    async with linked(hub, device, device_settings=small) as both:
+        for times in (2_000, 1_500_000):
+            handle = await both.here.start(quote, times)
+            with pytest.raises(OrchestrationFailedError, match="TN-1803"):
+                await handle.result()
+        assert await both.there.dead_letters() == []
+        assert await (await both.here.start(quote, 3)).result() == '"' * 3
 
 
 async def test_a_device_refuses_too() -> None:

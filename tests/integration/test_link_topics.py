@@ -101,7 +101,12 @@ async def test_what_a_device_publishes_is_an_event_of_the_hub_with_all_that_is_s
             assert "box/t" in answer.text
         assert event_id == "mine"
         event = (await events(both.hub.host, "readings", 2))[1]
-        assert (event.id, event.data, event.source, event.key) == ("mine", None, "the box", None)
+        assert (event.id, event.data, event.source, event.key) == (
+            "box/mine",
+            None,
+            "linked/box/the box",
+            None,
+        )
 
 
 async def test_a_hub_publishes_to_a_device_whose_function_answers_with_an_event() -> None:
@@ -110,6 +115,19 @@ async def test_a_hub_publishes_to_a_device_whose_function_answers_with_an_event(
         done = await events(both.hub.host, "done", 2)
         assert [one.data for one in done] == ["blink was done", "beep was done"]
         assert [one.key for one in done] == ["box", "box"]
+
+
+async def test_a_flow_says_what_began_on_another_hub() -> None:
+    async with linked(hub, device) as both:
+        await (await both.there.start(order, ["blink"])).result()
+        await events(both.hub.host, "done", 1)
+        (stored,) = await both.hub.host.engine.storage.events("done", 0, 10, 10_000)
+        assert stored.cause is not None
+        assert stored.cause.startswith("linked:box/event:orders/hub/")
+        flow = await both.there.gateway.topics.flow(f"done/{stored.event_id}", 10)
+        (first, _) = flow.items
+        assert (first.kind, first.name, first.hub) == ("event", "orders", "box")
+        assert first.is_gone is False
 
 
 async def test_an_id_counts_once_there_however_often_it_is_published() -> None:
@@ -146,7 +164,7 @@ async def test_over_http_and_with_the_store_alone(tmp_path: Path) -> None:
             assert names == ["readings"]  # all or none
             body["events"].pop()
             assert (await http.post("/admin/publish", json=body)).status_code == 200
-        assert (await events(both.device, "news", 2))[1].id == "x"
+        assert (await events(both.device, "news", 2))[1].id == "hub/x"
         assert (await events(both.hub.host, "own", 1))[0].data == 2
 
 
@@ -159,7 +177,7 @@ async def test_names_of_topics_elsewhere_are_checked_and_nobody_reads_them_from_
     with pytest.raises(InputError, match="subscribe on that hub"):
         app.subscribe("hub/orders")(hear)
     with pytest.raises(InputError, match="cannot be the name of a topic of a linked hub"):
-        app.publishes("hub/a/b")
+        app.publishes("hub/a/b")(hear)
 
     @app.orchestrator
     async def listen(ctx: Context) -> None:
@@ -212,7 +230,7 @@ async def test_no_more_waits_than_may_and_what_an_orchestration_publishes_is_a_d
             await until_given(is_empty)
         assert engine.outside.waiting()["hub"].bytes == 0
         newest = (await engine.storage.dead_letters())[-1]
-        await upkeep_of(store).redrive(newest.message_id)
+        await upkeep_of(store).redrive_letters([newest.message_id])
         assert [one.data for one in await events(both.hub.host, "readings", 4)] == [0, 1, 2, 4]
         (left,) = await engine.storage.dead_letters()
         with pytest.raises(NoSuchLinkError, match=r"no link 'nowhere' here .there are: hub."):

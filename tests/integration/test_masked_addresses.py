@@ -244,3 +244,32 @@ async def test_a_token_is_found_however_it_is_quoted_and_wherever_it_stands(
     masked = (await Masking("s").masked(text.encode())).decode()
     assert masked == text.replace(token, "***")
     assert await Masking("another").masked(text.encode()) == text.encode()
+
+
+@pytest.mark.parametrize("backslashes", [1, 2, 4])
+async def test_a_token_whose_letters_are_escaped_is_found_too(backslashes: int) -> None:
+    start = "\\" * backslashes + "u00"
+
+    def escaped(text: str) -> str:
+        return "".join(f"{start}{ord(letter):02x}" for letter in text)
+
+    link = "l1.o.1f." + "k" * 43
+    rest = f"{escaped('no')} \\u00e9"
+    for hidden in (signed_token("s", "a", secrets.token_bytes(16)), link, "systemkey-systemkey"):
+        for written in (escaped(hidden), hidden[:9] + escaped(hidden[9]) + hidden[10:]):
+            body = f'{{"u":"https://h/{written}?x\\n","é":"{rest}"}}'
+            masked = (await Masking("s", "systemkey-systemkey").masked(body.encode())).decode()
+            assert "***" in masked, body
+            assert hidden not in _letters(masked)
+            assert f'"{rest}"' in masked  # all else stays to the letter
+    only = await Masking("s", "systemkey").without_hidden(escaped("systemkey").encode())
+    assert only == b"***"
+    many = (escaped("no-token ") * 20_000).encode()
+    assert await Masking("s").masked(many) == many
+    assert (
+        await Masking("s").masked(escaped("a" * 20_000).encode()) == escaped("a" * 20_000).encode()
+    )
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"\\+u00([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text)

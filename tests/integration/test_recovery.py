@@ -27,10 +27,10 @@ from tenuto import (
     StorageUnavailableError,
     SubOrchestrationError,
 )
+from tenuto.engine.ports import Storage
 from tenuto.engine.rows import InboxRow
 from tenuto.model.events import SubOrchestrationInstanceCreated
 from tenuto.orchestration.session import Session
-from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import CRASH_POINTS, CrashAt, TestHost
 from tests.support.held import holding
 from tests.support.histories import check_invariants, kinds
@@ -62,10 +62,8 @@ def functions(app: App) -> None:
         return total
 
 
-def storage_of(test: TestHost) -> SqliteStorage:
-    storage = test.host.engine.storage
-    assert isinstance(storage, SqliteStorage)
-    return storage
+def storage_of(test: TestHost) -> Storage:
+    return test.host.engine.storage
 
 
 def commit_before_the_next_turn(test: TestHost) -> None:

@@ -15,16 +15,14 @@ from tenuto import (
     Event,
     EventDetails,
     OrchestrationFailedError,
-    PayloadError,
     QueueMessage,
     RegistrationError,
     RetryPolicy,
     SyncClient,
 )
-from tenuto.engine.topic_ports import SubscriptionStanding
+from tenuto.engine.topic_ports import Redriven, SubscriptionStanding
 from tenuto.host.native_subscriptions import EventFilter
-from tenuto.model.ids import ExecutionId
-from tenuto.model.topics import StoredEvent, wait_name
+from tenuto.model.topics import StoredEvent
 from tenuto.testing import TestHost
 from tests.support.waiting import until
 
@@ -270,7 +268,7 @@ async def test_after_its_last_attempt_an_event_is_put_aside_and_can_be_given_bac
         assert (await standing(test, "orders.note")).failed == 1
         is_mended = True
         seen.clear()
-        assert await test.host.client.gateway.redrive([failed.number]) == 1
+        assert await test.host.client.gateway.redrive([failed.number]) == Redriven(1)
         await test.idle()
         (again,) = seen  # and no other subscription sees it
         assert (again.data, again.id, again.type, again.key) == ("bad", "o-1", "placed", "a")
@@ -382,7 +380,7 @@ async def test_each_event_starts_an_orchestration_once(app: App) -> None:
         await test.idle()
         assert await test.client.handle("orders.ship-o-7").result() == 7
         assert await test.client.handle("whole-o-7").result() == "o-7"
-        assert len(test.observer.ended) == 2  # type: ignore[attr-defined]
+        assert len(test.observer.ended) == 2
 
 
 async def test_the_first_event_of_a_key_starts_one_and_the_others_find_it(app: App) -> None:
@@ -425,22 +423,6 @@ async def test_an_event_that_does_not_fit_keeps_no_key_for_itself(app: App) -> N
         await test.client.publish("hotels", 120, key="oslo")
         assert await test.client.handle("trip-oslo").result() == 420
         assert len(await test.client.dead_letters()) == 1
-
-
-async def test_what_is_raised_by_hand_under_the_name_of_a_wait_is_refused(app: App) -> None:
-    @app.orchestrator
-    async def trip(ctx: Context) -> int:
-        return int((await ctx.wait_for_event("hotels", int, match="k")).data)
-
-    async with TestHost(app) as test:
-        handle = await test.start(trip)
-        await test.idle()
-        name = wait_name(ExecutionId((await handle.status()).execution_id), 1)
-        with pytest.raises(PayloadError, match="an event of topic 'hotels' with key 'k'"):
-            await handle.raise_event(name, "made up")
-        await test.client.publish("hotels", 3, key="k")
-        assert await handle.result() == 3
-        assert await test.client.dead_letters() == []
 
 
 async def test_an_instance_that_an_event_has_broken_gets_past_it_with_a_type() -> None:
@@ -558,11 +540,21 @@ def test_a_decorator_that_would_swallow_its_function_is_refused() -> None:
         app.blob,
         app.timer,
         app.publishes,
+        app.event,
     )
     for bare in decorators:
         with pytest.raises(RegistrationError, match=r"takes arguments, @app\.\w+\(") as raised:
             bare(note)
         assert f"'note' ({__file__}:" in str(raised.value)
+
+
+def test_a_topic_that_is_none_is_refused_with_the_function_that_publishes_to_it() -> None:
+    def note(event: Event) -> str:
+        return event.id
+
+    with pytest.raises(RegistrationError, match="cannot be the name of a topic") as raised:
+        App().publishes("a#b")(note)
+    assert f"@app.publishes cannot be used for 'note' ({__file__}:" in str(raised.value)
 
 
 def test_publishes_where_it_would_do_nothing_is_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tenuto import App, Event, RetryPolicy, StorageUnavailableError
 from tenuto.engine.rows import Lease
-from tenuto.engine.topic_ports import Progress
+from tenuto.engine.topic_ports import Progress, Redriven
 from tenuto.messaging.topics import listener
 from tenuto.model.topics import StoredEvent
 from tenuto.testing import TestHost
@@ -121,7 +121,7 @@ async def test_more_is_given_back_than_is_read_at_once(monkeypatch: pytest.Monke
         gateway = test.host.client.gateway
         failed = await gateway.failed_deliveries()
         is_broken = False
-        assert await gateway.redrive([one.number for one in failed]) == 7
+        assert await gateway.redrive([one.number for one in failed]) == Redriven(7)
         await test.idle()
         assert sorted(seen) == list(range(7))
 

@@ -97,11 +97,11 @@ async def test_a_timer_of_an_app_keeps_its_state_over_hosts(language: str, tmp_p
     thursday = datetime(2026, 11, 26, 12, tzinfo=UTC)
     async with TestHost(program, start=thursday, storage=store) as host:
         await host.advance(timedelta(days=4))
-        names = [name for name, _ in host.observer.timers]  # type: ignore[attr-defined]
+        names = [name for name, _ in host.observer.timers]
         assert names == ["everyMorning"] * 2
     async with TestHost(program, start=thursday + timedelta(days=6), storage=store) as host:
         await host.idle()
-        ((_, error),) = host.observer.timers  # type: ignore[attr-defined]
+        ((_, error),) = host.observer.timers
         assert "too late" in str(error)
         await host.advance(timedelta(hours=23))
     friday, monday, late, thursday_again = map(json.loads, noted.read_text().splitlines())

@@ -17,7 +17,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +24,7 @@ import pytest
 
 from tests.support import leftovers
 
-__all__ = ["Postgres", "postgres", "running_postgres"]
+__all__ = ["Postgres", "fresh_schema", "postgres", "running_postgres"]
 
 _SET_PARENT_DEATH_SIGNAL: Final = 1
 _START_SECONDS: Final = 60.0
@@ -36,7 +35,6 @@ _UNSAFE: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes
 """What makes tests quick that lose nothing when the machine fails."""
 
 
-@dataclass(frozen=True)
 class Postgres:
     """A server that runs.
 
@@ -44,23 +42,29 @@ class Postgres:
         folder: With its socket, its data and its log.
         programs: Where ``pg_ctl`` and the like are.
         port: What its socket is called by, and where it listens.
-        process: The server.
+        settings: Of the server.
     """
 
-    folder: Path
-    programs: Path
-    port: int
-    process: "subprocess.Popen[bytes]"
+    def __init__(self, folder: Path, programs: Path, port: int, settings: dict[str, str]) -> None:
+        self.folder = folder
+        self.programs = programs
+        self.port = port
+        self._settings = settings
+        self.process: subprocess.Popen[bytes] | None = None
 
-    def url(self, schema: str, database: str = "postgres") -> str:
-        """A hub's, by its schema."""
+    def url(self, schema: str, database: str = "postgres", user: str = "postgres") -> str:
+        """A hub's, by its schema; over the socket."""
         return (
-            f"postgresql://postgres@/{database}?host={self.folder}&port={self.port}&schema={schema}"
+            f"postgresql://{user}@/{database}?host={self.folder}&port={self.port}&schema={schema}"
         )
+
+    def tcp_url(self, schema: str, port: int | None = None) -> str:
+        """The same over the network, or over what listens at another port."""
+        return f"postgresql://postgres@127.0.0.1:{port or self.port}/postgres?schema={schema}"
 
     def fresh_url(self) -> str:
         """That of a hub that nobody has made yet."""
-        return self.url(f"hub_{uuid.uuid4().hex[:16]}")
+        return self.url(fresh_schema())
 
     def run(self, program: str, *arguments: str) -> str:
         """Run one of PostgreSQL's programs as the server's user; what it says."""
@@ -71,6 +75,50 @@ class Postgres:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         said: str = done.stdout
         return said
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [str(self.programs / "bin" / "postgres"), "-D", str(self.folder / "data")]
+        for name, value in self._settings.items():
+            command += ["-c", f"{name}={value}"]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                preexec_fn=_ends_with_us,  # noqa: PLW1509 - one call of the system
+                **_as_user(),
+            )
+        leftovers.SERVERS.add(self.process.pid)
+        self._until_ready(self.process)
+
+    def _until_ready(self, process: "subprocess.Popen[bytes]") -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        ask = [
+            str(self.programs / "bin" / "pg_isready"),
+            *("-h", str(self.folder), "-p", str(self.port)),
+        ]
+        while subprocess.run(ask, capture_output=True, check=False).returncode != 0:
+            log = (self.folder / "log").read_text(errors="replace")
+            assert process.poll() is None, f"PostgreSQL has ended:\n{log}"
+            assert time.monotonic() < deadline, f"PostgreSQL does not answer:\n{log}"
+            time.sleep(_POLL_SECONDS)
+
+    def stop_at_once(self) -> None:
+        """End it as ``pg_ctl stop --mode immediate`` does: nothing is finished or written."""
+        process, self.process = self.process, None
+        if process is not None:
+            if process.poll() is None:
+                process.send_signal(signal.SIGQUIT)
+            process.wait()
+            leftovers.SERVERS.discard(process.pid)
+
+
+def fresh_schema() -> str:
+    """A name that no hub has."""
+    return f"hub_{uuid.uuid4().hex[:16]}"
 
 
 def _as_user() -> dict[str, Any]:
@@ -106,22 +154,17 @@ def running_postgres(version: str = "16", **settings: str) -> Iterator[Postgres]
     folder = Path(tempfile.mkdtemp(prefix="tenuto-postgres-"))
     try:
         folder.chmod(0o755)
-        server = _started(folder, version, _UNSAFE | settings)
-        with server.process:
-            leftovers.SERVERS.add(server.process.pid)
-            try:
-                yield server
-            finally:
-                # Backends keep their standing; a second signal would find none of them.
-                if server.process.poll() is None:
-                    server.process.send_signal(signal.SIGQUIT)
-                server.process.wait()
-                leftovers.SERVERS.discard(server.process.pid)
+        server = _made(folder, version, _UNSAFE | settings)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop_at_once()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _started(folder: Path, version: str, settings: dict[str, str]) -> Postgres:
+def _made(folder: Path, version: str, settings: dict[str, str]) -> Postgres:
     programs = _programs(version, folder)
     data = folder / "data"
     data.mkdir()
@@ -129,15 +172,6 @@ def _started(folder: Path, version: str, settings: dict[str, str]) -> Postgres:
         for one in (folder, data):
             shutil.chown(one, "nobody", "nogroup")
     port = _free_port()
-    initdb = [
-        str(programs / "bin" / "initdb"),
-        *("-D", str(data), "-A", "trust", "-U", "postgres"),
-        *("-E", "UTF8", "--locale=C", "--no-sync"),
-    ]
-    done = subprocess.run(
-        initdb, capture_output=True, text=True, check=False, cwd=folder, **_as_user()
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
     options = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": str(folder),
@@ -145,21 +179,12 @@ def _started(folder: Path, version: str, settings: dict[str, str]) -> Postgres:
         "max_connections": "200",
         **settings,
     }
-    command = [str(programs / "bin" / "postgres"), "-D", str(data)]
-    for name, value in options.items():
-        command += ["-c", f"{name}={value}"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            preexec_fn=_ends_with_us,  # noqa: PLW1509 - one call of the system
-            **_as_user(),
-        )
-    server = Postgres(folder, programs, port, process)
-    _until_ready(server)
+    server = Postgres(folder, programs, port, options)
+    server.run(
+        "initdb",
+        *("-D", str(data), "-A", "trust", "-U", "postgres"),
+        *("-E", "UTF8", "--locale=C", "--no-sync"),
+    )
     return server
 
 
@@ -168,19 +193,6 @@ def _free_port() -> int:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
-
-
-def _until_ready(server: Postgres) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    ask = [
-        str(server.programs / "bin" / "pg_isready"),
-        *("-h", str(server.folder), "-p", str(server.port)),
-    ]
-    while subprocess.run(ask, capture_output=True, check=False).returncode != 0:
-        log = (server.folder / "log").read_text(errors="replace")
-        assert server.process.poll() is None, f"PostgreSQL has ended:\n{log}"
-        assert time.monotonic() < deadline, f"PostgreSQL does not answer:\n{log}"
-        time.sleep(_POLL_SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,12 @@ class QueueRow(Struct, frozen=True):
     attempts: int
     cause: str | None
     data: str
+    deaths: int = 0
+    came_at: int | None = None
+
+    @property
+    def first_queued_at(self) -> int:
+        return self.queued_at if self.came_at is None else self.came_at
 
 
 class SharedQueues:
@@ -44,10 +50,12 @@ class SharedQueues:
         self.rows: dict[int, QueueRow] = {}
         self._last = 0
 
-    def add(self, messages: Iterable[QueuedMessage]) -> None:
+    def has(self, queue: str, message_id: str) -> bool:
+        return any((row.queue, row.message_id) == (queue, message_id) for row in self.rows.values())
+
+    def add(self, messages: Iterable[QueuedMessage], came_at: int | None = None) -> None:
         for one in messages:
-            known = {(row.queue, row.message_id) for row in self.rows.values()}
-            if (one.queue, one.message_id) not in known:
+            if not self.has(one.queue, one.message_id):
                 self._last += 1
                 self.rows[self._last] = QueueRow(
                     self._last,
@@ -58,17 +66,32 @@ class SharedQueues:
                     0,
                     one.cause,
                     one.data,
+                    came_at=came_at,
                 )
 
     def of(self, queue: str) -> list[QueueRow]:
         """The messages of a queue: as they come, then those in work."""
         found = [row for row in self.rows.values() if row.queue == queue]
-        return sorted(found, key=_place)
+        found.sort(key=lambda row: row.number)
+        last, since = 0, dict[int, int]()
+        for row in found:
+            if row.visible_at == 0:
+                last = max(last, row.queued_at)
+            since[row.number] = last if row.visible_at == 0 else row.visible_at or 0
+        return sorted(found, key=lambda row: (row.visible_at is None, since[row.number]))
 
     def take(self, row: QueueRow) -> TakenMessage:
-        self.rows[row.number] = structs.replace(row, visible_at=None, attempts=row.attempts + 1)
+        deaths = row.deaths + (row.visible_at is None)
+        taken = structs.replace(row, visible_at=None, attempts=row.attempts + 1, deaths=deaths)
+        self.rows[row.number] = taken
         return TakenMessage(
-            row.number, row.message_id, row.queued_at, row.attempts + 1, row.cause, row.data
+            taken.number,
+            taken.message_id,
+            taken.first_queued_at,
+            taken.attempts,
+            taken.cause,
+            taken.data,
+            deaths,
         )
 
 
@@ -88,8 +111,13 @@ class SharedQueueStorage:
         names |= {one.name for one in failed if one.source == "queue"}
         found = []
         for name in sorted(names):
-            times = [row.visible_at for row in queues.of(name)]
-            ready = [one for one in times if one is not None and one <= now]
+            rows = queues.of(name)
+            times = [row.visible_at for row in rows]
+            ready = [
+                row.visible_at or row.queued_at
+                for row in rows
+                if row.visible_at is not None and row.visible_at <= now
+            ]
             found.append(
                 QueueStanding(
                     name=name,
@@ -107,7 +135,7 @@ class SharedQueueStorage:
         return [
             WaitingMessage(
                 id=row.message_id,
-                queued_at=row.queued_at,
+                queued_at=row.first_queued_at,
                 visible_at=row.visible_at,
                 attempts=row.attempts,
                 cause=row.cause,
@@ -118,12 +146,12 @@ class SharedQueueStorage:
 
     async def queue_next(self, queue: str) -> int | None:
         rows = (await self._turn()).topics.queues.of(queue)
-        return rows[0].visible_at if rows else None
+        return min((row.visible_at for row in rows if row.visible_at is not None), default=None)
 
     async def queue_in_work(self, queue: str) -> list[MessageInWork]:
         rows = (await self._turn()).topics.queues.of(queue)
         return [
-            MessageInWork(row.number, row.message_id, row.attempts)
+            MessageInWork(row.number, row.message_id, row.deaths)
             for row in rows
             if row.visible_at is None
         ]
@@ -156,6 +184,7 @@ class SharedQueueStorage:
                     row.cause,
                     None,
                     row.data,
+                    row.first_queued_at,
                 )
         ours = kept.queues.of(notes.queue)
         wanted = [row for row in ours if row.visible_at is None and row.number in notes.resume]
@@ -173,10 +202,6 @@ class SharedQueueStorage:
         for number in gone:
             del queues.rows[number]
         return len(gone)
-
-
-def _place(row: QueueRow) -> tuple[bool, int, int]:
-    return row.visible_at is None, row.visible_at or 0, row.number
 
 
 def _fitting(rows: Sequence[QueueRow], most_bytes: int) -> list[QueueRow]:

@@ -19,6 +19,7 @@ from tenuto.engine.topic_ports import (
     MatchPage,
     Place,
     Progress,
+    Redriven,
     SubscriptionStanding,
     TopicMatch,
     TopicNews,
@@ -115,13 +116,13 @@ class SharedTopics:
             message = QueuedMessage(
                 failed.message_id,
                 failed.name,
-                now,
+                0,
                 now,
                 failed.cause,
                 0,
                 failed.content,
             )
-            self.add((), [message])
+            self.queues.add([message], failed.came_at)
             return
         self.last_redelivery += 1
         standing = self.events.get((failed.name, failed.message_id))
@@ -130,7 +131,7 @@ class SharedTopics:
             failed.message_id,
             failed.name,
             failed.key,
-            failed.failed_at if standing is None else standing.published_at,
+            failed.came_at or (failed.failed_at if standing is None else standing.published_at),
             failed.cause,
             Raw(failed.content.encode()),
         )
@@ -454,16 +455,19 @@ class SharedTopicStorage:
         kept = await self._topics()
         return sum(kept.failed.pop(number, None) is not None for number in numbers)
 
-    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> int:
+    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> Redriven:
         hub = await self._turn()
-        count = 0
-        for number in sorted(numbers):
-            failed = hub.topics.failed.pop(number, None)
-            if failed is not None:
-                count += 1
-                hub.topics.give_back(failed, now)
+        kept, count, left = hub.topics, 0, list[int]()
+        for number in sorted(set(numbers) & set(kept.failed)):
+            failed = kept.failed[number]
+            if failed.source == "queue" and kept.queues.has(failed.name, failed.message_id):
+                left.append(number)
+                continue
+            count += 1
+            del kept.failed[number]
+            kept.give_back(failed, now)
         self._changed(hub)
-        return count
+        return Redriven(count, tuple(left))
 
 
 def _fitting(rows: list[T], most_bytes: int, length: Callable[[T], int]) -> list[T]:

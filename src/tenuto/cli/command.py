@@ -67,7 +67,7 @@ dead_letters: GuessingGroup = GuessingGroup(
     "dead-letters",
     [
         LazyCommand("list", "dead_letters:list_", "List them, newest first."),
-        LazyCommand("redrive", "dead_letters:redrive", "Send one again."),
+        LazyCommand("redrive", "dead_letters:redrive", "Send them again."),
         LazyCommand("acknowledge", "dead_letters:acknowledge", "Say that they were seen to."),
         LazyCommand("purge", "dead_letters:purge", "Delete them."),
     ],

@@ -59,21 +59,38 @@ def list_(limit: int, *, place: Place, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("letter_id", metavar="ID")
+@click.argument("letter_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that somebody can take now.")
 @_storage_option
 @json_option
-def redrive(letter_id: str, storage: str | None, *, as_json: bool) -> None:
-    """Send the dead letter ID to its instance again, which must be there and not have ended."""
+def redrive(
+    letter_ids: tuple[str, ...], storage: str | None, *, everything: bool, as_json: bool
+) -> int:
+    """Send dead letters to their instances again, by ID, or --all of them: the oldest first.
+
+    An instance must be there and not have ended. Of those that are named all are sent, or none.
+    """
+    named = _named(letter_ids, everything=everything)
     url = _url(storage)
     upkeep = upkeep_of(url)
-    instance_id = asyncio.run(upkeep.redrive(MessageId(letter_id)))
+    redriven = asyncio.run(upkeep.redrive_letters(named))
     has_host = upkeep.owner is not None
     if as_json:
-        terminal.say(encoded({"instanceId": instance_id, "store": url, "hostRuns": has_host}))
-        return
-    terminal.say(f"sent to {instance_id} again")
-    if not has_host:
-        terminal.note("it is kept in the store; it happens when a host runs on it")
+        sent = [{"id": one, "instanceId": instance_id} for one, instance_id in redriven.sent]
+        left = [{"id": one, "reason": reason} for one, reason in redriven.left]
+        document = {"redriven": sent, "left": left, "store": url, "hostRuns": has_host}
+        terminal.say(encoded(document))
+        return FAILED if left else 0
+    for _, instance_id in redriven.sent:
+        terminal.say(f"sent to {one_line(instance_id)} again")
+    for one, reason in redriven.left:
+        terminal.note(f"{one} stays: {one_line(reason)}")
+    if not (redriven.sent or redriven.left):
+        terminal.note("no dead letters")
+    if redriven.sent and not has_host:
+        what = "it is" if len(redriven.sent) == 1 else "they are"
+        terminal.note(f"{what} kept in the store; it happens when a host runs on it")
+    return FAILED if redriven.left else 0
 
 
 @click.command()
@@ -88,9 +105,7 @@ def acknowledge(
 
     They stay and are listed; `tenuto doctor` finds nothing wrong with them any more.
     """
-    if bool(letter_ids) == everything:
-        raise click.UsageError("name dead letters by ID, or give --all")
-    named = None if everything else [MessageId(one) for one in letter_ids]
+    named = _named(letter_ids, everything=everything)
     now = time.time_ns() // 1000
     count = asyncio.run(upkeep_of(_url(storage)).acknowledge_letters(named, now))
     if as_json:
@@ -115,19 +130,23 @@ def purge(
     as_json: bool,
 ) -> int:
     """Delete dead letters by ID, or --all of them, which asks first."""
-    if bool(letter_ids) == everything:
-        raise click.UsageError("name dead letters by ID, or give --all")
+    named = _named(letter_ids, everything=everything)
     url = _url(storage)
     if everything and not yes and not _confirmed(url):
         terminal.note("nothing was deleted")
         return FAILED
-    named = None if everything else [MessageId(one) for one in letter_ids]
     count = asyncio.run(upkeep_of(url).drop_letters(named))
     if as_json:
         terminal.say(encoded({"purged": count}))
     else:
         terminal.say(f"purged {count:,} dead letter{'' if count == 1 else 's'}")
     return 0
+
+
+def _named(letter_ids: tuple[str, ...], *, everything: bool) -> list[MessageId] | None:
+    if bool(letter_ids) == everything:
+        raise click.UsageError("name dead letters by ID, or give --all")
+    return None if everything else [MessageId(one) for one in letter_ids]
 
 
 def _url(storage: str | None) -> str:

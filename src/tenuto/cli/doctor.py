@@ -384,6 +384,7 @@ def _fewer(findings: Sequence[Finding], most: int) -> list[Finding]:
 # --- telling -----------------------------------------------------------------------------------
 
 _MARKS: Final = {Level.OK: "ok   ", Level.NOTE: "note ", Level.WRONG: "WRONG"}
+_BELOW: Final = " " * 9
 _COLOURS: Final = {Level.OK: "green", Level.NOTE: "yellow", Level.WRONG: "red"}
 
 
@@ -394,9 +395,11 @@ def _say(findings: Sequence[Finding]) -> None:
             topic = one.topic
             terminal.say(topic)
         mark = terminal.coloured(_MARKS[one.level], _COLOURS[one.level])
-        terminal.say(f"  {mark}  {one.text}")
+        lines = terminal.folded(one.text, f"  {mark}  ", _BELOW)
         if one.advice:
-            terminal.say(f"         -> {one.advice}")
+            lines += terminal.folded(one.advice, f"{_BELOW}-> ", f"{_BELOW}   ")
+        for line in lines:
+            terminal.say(line)
     wrong = sum(one.level is Level.WRONG for one in findings)
     terminal.say("")
     terminal.say(f"{wrong} wrong" if wrong else "nothing is wrong")

@@ -52,20 +52,27 @@ def flow(of: str, limit: int, *, place: Place, as_json: bool) -> None:
         terminal.say(encoded(_document(found)))
     else:
         for line in flow_lines(found):
-            terminal.say(_drawn(line))
+            for part in _drawn(line):
+                terminal.say(part)
     if found.is_cut:
         terminal.note(f"there is more of it; --limit shows more than {limit:,}")
 
 
-def _drawn(line: FlowLine) -> str:
+def _drawn(line: FlowLine) -> list[str]:
     branch, last, through = _FORMS if _shows(_FORMS) else _ASCII_FORMS
-    before = "".join("   " if one else through for one in line.lasts[:-1])
+    below = "".join("   " if one else through for one in line.lasts)
+    before = below[: -len(through)] if line.lasts else ""
     if line.lasts:
         before += last if line.lasts[-1] else branch
     item = line.item
-    words = terminal.coloured(line.words, "red" if item.has_failed else _COLOURS[item.kind])
     time = f"  {line.time}" if line.time else ""
-    return f"{before}{words}{time}{'  <- asked for' if line.is_asked else ''}"
+    time += "  <- asked for" if line.is_asked else ""
+    colour = "red" if item.has_failed else _COLOURS[item.kind]
+    *above, end = terminal.folded(line.words, before, below, colour)
+    width = terminal.columns()
+    if width is None or len(click.unstyle(end)) + len(time) <= width:
+        return [*above, f"{end}{time}"]
+    return [*above, end, *terminal.folded(time.strip(), f"{below}  ", f"{below}  ")]
 
 
 def _shows(forms: tuple[str, ...]) -> bool:

@@ -49,10 +49,22 @@ _PATIENCE: Final = timedelta(seconds=20)
 @click.option(
     "--as", "called", default="hub", show_default=True, help="How that hub is called here."
 )
+@click.option(
+    "--allow-http",
+    is_flag=True,
+    help="Send the key over a network in clear, to a URL that is not https.",
+)
 @_storage_option
 @json_option
 def link(
-    url: str, name: str, key_file: Path, called: str, storage: str | None, *, as_json: bool
+    url: str,
+    name: str,
+    key_file: Path,
+    called: str,
+    storage: str | None,
+    *,
+    allow_http: bool,
+    as_json: bool,
 ) -> None:
     """Link this store to the hub at URL, which it dials from now on.
 
@@ -61,7 +73,7 @@ def link(
     """
     key = _key(key_file)
 
-    hub = dialled(called, url, name, key)
+    hub = dialled(called, url, name, key, allow_http=allow_http)
 
     async def make(store: LinkStore) -> str | None:
         problem = await _tried(store, hub)
@@ -93,7 +105,7 @@ async def _tried(store: LinkStore, hub: LinkedHub) -> str | None:
     try:
         await line.bring(Parcel(life=await store.life()))
     except ConnectionFailedError as error:
-        return str(error)
+        return f"{error.code} {error}"
     finally:
         await line.close()
     return None
@@ -135,6 +147,8 @@ def list_(*, place: Place, as_json: bool) -> None:
         terminal.say(f"  {'dials':8}  {one.url}" if one.dials else "  is dialled by it")
         waits = "1 message waits" if one.waiting == 1 else f"{one.waiting:,} messages wait"
         terminal.say(f"  {'to send':8}  {waits}, {one.waiting_bytes:,} bytes")
+        if one.held_bytes:
+            terminal.say(f"  {'coming':8}  a part of a message, {one.held_bytes:,} bytes")
         heard = "never" if one.heard_at is None else moment(one.heard_at)
         terminal.say(f"  {'heard':8}  {heard}")
         if one.problem is not None:
@@ -161,7 +175,11 @@ async def _listed(connection: Connection) -> list[LinkBody]:
 
 @click.command()
 @click.argument("name")
-@click.option("--force", is_flag=True, help="Also when something waits: that becomes dead letters.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also when something waits: calls fail, what else there is becomes dead letters.",
+)
 @_storage_option
 @json_option
 def remove(name: str, storage: str | None, *, force: bool, as_json: bool) -> int:
@@ -183,12 +201,19 @@ def remove(name: str, storage: str | None, *, force: bool, as_json: bool) -> int
     elif is_removed:
         terminal.say(f"removed the link {json.dumps(name)}")
         if waiting == 1:
-            terminal.note("1 message that waited is a dead letter now")
+            terminal.note(
+                "1 message that waited is given up: a call fails, else it is a dead letter"
+            )
         elif waiting:
-            terminal.note(f"{waiting:,} messages that waited are dead letters now")
+            terminal.note(
+                f"{waiting:,} messages that waited are given up: calls fail, the others are dead "
+                "letters"
+            )
     else:
         waits = "1 message waits" if waiting == 1 else f"{waiting:,} messages wait"
-        terminal.complain(f"{waits} for {name!r}; --force removes the link, and makes dead letters")
+        terminal.complain(
+            f"{waits} for {name!r}; --force removes the link, fails calls and makes dead letters"
+        )
     return 0 if is_removed else FAILED
 
 

@@ -10,11 +10,13 @@ from tenuto.cli.arguments import json_text, length_of_time
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.failed_deliveries import (
+    Chosen,
     Origin,
     confirmed,
     drop_failed,
     redrive_failed,
     show_failed,
+    which_options,
 )
 from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.instances.looking import json_option
@@ -165,39 +167,26 @@ def failed(queue: str | None, limit: int, *, place: Place, as_json: bool) -> Non
 
 @click.command()
 @_queue_argument
-@_ids_argument
-@_all_option
+@which_options
 @place_options
 @json_option
-def redrive(
-    queue: str, ids: tuple[str, ...], *, everything: bool, place: Place, as_json: bool
-) -> None:
-    """Give messages that were put aside back to the queue NAME, by ID or --all of them.
+def redrive(queue: str, *, chosen: Chosen, place: Place, as_json: bool) -> int:
+    """Give messages that were put aside back to the queue NAME, by NUMBER or --all of them.
 
-    They have all attempts again.
+    They have all attempts again. One whose id is in the queue again stays put aside.
     """
-    redrive_failed(place, _origin(queue), ids, everything=everything, as_json=as_json)
+    return redrive_failed(place, _origin(queue), chosen, as_json=as_json)
 
 
 @click.command()
 @_queue_argument
-@_ids_argument
-@_all_option
+@which_options
 @_yes_option
 @place_options
 @json_option
-def drop(
-    queue: str,
-    ids: tuple[str, ...],
-    *,
-    everything: bool,
-    yes: bool,
-    place: Place,
-    as_json: bool,
-) -> int:
-    """Delete messages that were put aside of the queue NAME, by ID or --all, which asks first."""
-    origin = _origin(queue)
-    return drop_failed(place, origin, ids, everything=everything, yes=yes, as_json=as_json)
+def drop(queue: str, *, chosen: Chosen, yes: bool, place: Place, as_json: bool) -> int:
+    """Delete messages that were put aside of queue NAME, by NUMBER or --all, which asks first."""
+    return drop_failed(place, _origin(queue), chosen, yes=yes, as_json=as_json)
 
 
 @click.command()
@@ -262,7 +251,7 @@ def _message(one: WaitingMessage) -> Document:
         "id": one.id,
         "data": as_json(one.data),
         "queuedTime": iso(one.queued_at),
-        "readyTime": None if one.visible_at is None else iso(one.visible_at),
+        "readyTime": None if one.visible_at is None else iso(one.visible_at or one.queued_at),
         "attempts": one.attempts,
         "cause": one.cause,
     }

@@ -5,7 +5,9 @@ live picture appear only on a terminal; ``NO_COLOR`` is respected.
 """
 
 import os
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from tenuto.cli.picture.drawing import Glyphs
 
+_NARROWEST = 20
 _WIDE = 10_000
 """Columns for output that goes to a file or another program: nothing is cut."""
 
@@ -78,6 +81,33 @@ def glyphs_for(output: "Console") -> "Glyphs":
 def say(text: str, output: TextIO | None = None) -> None:
     """A line on standard output, or what stands in for it."""
     _write(output or sys.stdout, text)
+
+
+def columns() -> int | None:
+    """How wide the terminal is; None where output goes somewhere else, where nothing is cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def folded(text: str, first: str, more: str, colour: str | None = None) -> list[str]:
+    """A text as lines that the terminal has room for, cut between words where that can be.
+
+    Args:
+        text: Without colours.
+        first: What stands before the first line.
+        more: What stands before the others, as wide.
+        colour: Of the text.
+    """
+    width = columns()
+    room = None if width is None else max(width - len(click.unstyle(first)), _NARROWEST)
+    lines = (
+        [text]
+        if room is None or len(text) <= room
+        else textwrap.wrap(text, room, break_on_hyphens=False)
+    )
+    return [
+        f"{more if number else first}{line if colour is None else coloured(line, colour)}"
+        for number, line in enumerate(lines or [""])
+    ]
 
 
 def note(text: str) -> None:

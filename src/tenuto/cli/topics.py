@@ -8,11 +8,13 @@ from tenuto.cli.arguments import json_text
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.failed_deliveries import (
+    Chosen,
     Origin,
     confirmed,
     drop_failed,
     redrive_failed,
     show_failed,
+    which_options,
 )
 from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.instances.looking import json_option
@@ -36,8 +38,6 @@ _SHOWN = 200
 _limit_option = click.option(
     "--limit", type=click.IntRange(min=1, max=1_000), default=20, show_default=True, help="Most."
 )
-_numbers_argument = click.argument("numbers", metavar="[NUMBER]...", nargs=-1)
-_all_option = click.option("--all", "everything", is_flag=True, help="All that there are now.")
 _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
@@ -215,49 +215,32 @@ def failed(subscription: str | None, limit: int, *, place: Place, as_json: bool)
 
 
 @click.command()
-@_numbers_argument
-@_all_option
+@which_options
 @_subscription_option
 @place_options
 @json_option
-def redrive(
-    numbers: tuple[str, ...],
-    *,
-    everything: bool,
-    subscription: str | None,
-    place: Place,
-    as_json: bool,
-) -> None:
+def redrive(*, chosen: Chosen, subscription: str | None, place: Place, as_json: bool) -> int:
     """Give events that were put aside to their subscription again, by NUMBER or --all of them.
 
     They have all attempts again; other subscriptions do not see them.
     """
-    origin = _origin(subscription)
-    redrive_failed(place, origin, numbers, everything=everything, as_json=as_json)
+    return redrive_failed(place, _origin(subscription), chosen, as_json=as_json)
 
 
 @click.command()
-@_numbers_argument
-@_all_option
+@which_options
 @_subscription_option
 @_yes_option
 @place_options
 @json_option
 def drop(
-    numbers: tuple[str, ...],
-    *,
-    everything: bool,
-    subscription: str | None,
-    yes: bool,
-    place: Place,
-    as_json: bool,
+    *, chosen: Chosen, subscription: str | None, yes: bool, place: Place, as_json: bool
 ) -> int:
     """Delete what was put aside, by NUMBER or --all, which asks first; the topic keeps its events.
 
     Those that are kept can still be seen by `tenuto topics show`.
     """
-    origin = _origin(subscription)
-    return drop_failed(place, origin, numbers, everything=everything, yes=yes, as_json=as_json)
+    return drop_failed(place, _origin(subscription), chosen, yes=yes, as_json=as_json)
 
 
 @click.command()

@@ -60,7 +60,7 @@ from tenuto.model.requests import IdReuse, InstanceQuery, ListingOrder
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.texts import check_unicode, checked_name, checked_text, checked_text_or_none
 from tenuto.model.timing import to_microseconds
-from tenuto.model.topics import EventDetails, EventHead
+from tenuto.model.topics import EventDetails, EventHead, checked_event_name
 from tenuto.orchestration.references import (
     AnyOrchestrator,
     OrchestratorFunction,
@@ -377,7 +377,7 @@ class Client:
         Raises:
             InstanceNotFoundError, InstanceFinishedError: nobody can take it.
         """
-        name = checked_name(name, "an event")
+        name = checked_event_name(name)
         text = None if data is None else self._checked(encode(data), f"event {name!r}")
         event = RaiseEvent(event=EventRaised(name, text))
         await self.gateway.tell(check_address(instance_id), event)
@@ -447,7 +447,9 @@ class Client:
 
         Raises:
             InputError: queue, delay or id cannot be used. PayloadError: the data cannot be stored.
-            LimitError: they are too long.
+            LimitError: they are too long. ConnectionFailedError: a host gave no answer over HTTP;
+            the message may be there. It is not sent again by itself, since one that is done with
+            by then would run once more.
 
         Example:
             ``await client.enqueue("thumbnails", {"image": 7})``

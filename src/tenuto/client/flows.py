@@ -3,11 +3,11 @@
 Level by level, a few questions to the store for each, as many items as are asked for.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from tenuto.engine.flow_ports import CausedInstance, FlowEvent, FlowFailure, FlowReader
-from tenuto.model.causes import event_cause, instance_cause, message_cause, parted
-from tenuto.model.errors import InputError, InstanceNotFoundError
+from tenuto.model.causes import event_cause, hub_of, instance_cause, message_cause, parted
+from tenuto.model.errors import EventNotFoundError, InstanceNotFoundError
 from tenuto.model.flow import Flow, FlowItem
 from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.status import RuntimeStatus
@@ -16,6 +16,12 @@ MOST_ITEMS: Final = 10_000
 """More are not read of one flow."""
 
 _MOST_UP: Final = 1_000
+_KINDS: Final[dict[str, Literal["event", "message", "file", "instance"]]] = {
+    "event": "event",
+    "message": "message",
+    "file": "file",
+    "instance": "instance",
+}
 _FAILED: Final = frozenset({RuntimeStatus.FAILED, RuntimeStatus.TERMINATED})
 
 
@@ -29,7 +35,7 @@ async def read_flow(reader: FlowReader, of: str, limit: int) -> Flow:
 
     Raises:
         InstanceNotFoundError: there is no such instance.
-        InputError: there is no such event or message.
+        EventNotFoundError: there is no such event or message.
     """
     asked = await _asked(reader, of)
     root = await _first_cause(reader, asked)
@@ -50,7 +56,7 @@ async def _asked(reader: FlowReader, of: str) -> FlowItem:
         event = await reader.flow_event(ref)
         if event is not None:
             return _item_of_event(event)
-    raise InputError(
+    raise EventNotFoundError(
         f"topic {place!r} has no event {name!r}, and no queue has such a message: it was never "
         "there, its time is over (setting topics.keep_days), or the message is done with; "
         "`tenuto topics show` lists events"
@@ -67,7 +73,10 @@ async def _first_cause(reader: FlowReader, item: FlowItem) -> FlowItem:
 
 
 async def _named(reader: FlowReader, ref: str) -> FlowItem:
-    kind, place, name = parted(ref)
+    hub, there = hub_of(ref)
+    kind, place, name = parted(there)
+    if hub is not None:
+        return _item_elsewhere(ref, hub)
     if kind == "instance":
         instance = await reader.flow_instance(InstanceId(name))
         if instance is not None:
@@ -82,6 +91,19 @@ async def _named(reader: FlowReader, ref: str) -> FlowItem:
     return FlowItem(
         ref=ref, kind="event" if is_event else "message", name=place, id=name, is_gone=True
     )
+
+
+def _item_elsewhere(ref: str, hub: str) -> FlowItem:
+    """What a linked hub knows, and this one only by name."""
+    found: str | None = hub
+    there = ref
+    hubs = []
+    while found is not None:  # what that hub knows may be of one beyond it
+        found, there = hub_of(there)
+        if found is not None:
+            hubs.append(found)
+    kind, place, name = parted(there)
+    return FlowItem(ref=ref, kind=_KINDS[kind], name=place, id=name, hub="/".join(hubs))
 
 
 class _Walk:

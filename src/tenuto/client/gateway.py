@@ -17,7 +17,7 @@ from tenuto.engine.outside import link_full
 from tenuto.engine.ports import Storage
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
 from tenuto.engine.rows import InboxRow
-from tenuto.engine.topic_ports import FailedDelivery
+from tenuto.engine.topic_ports import FailedDelivery, Redriven
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.carried_events import carried
 from tenuto.model.codec import encode
@@ -160,8 +160,8 @@ class Gateway(Protocol):
     ) -> list[FailedDelivery]:
         """Deliveries that were put aside, oldest first, after this number."""
 
-    async def redrive(self, numbers: Sequence[int]) -> int:
-        """Give failed deliveries back to their functions; how many there were."""
+    async def redrive(self, numbers: Sequence[int]) -> Redriven:
+        """Give failed deliveries back to their functions."""
 
     async def drop_failed(self, numbers: Sequence[int]) -> int:
         """Delete failed deliveries; how many there were."""
@@ -353,7 +353,7 @@ class StoreGateway:
         """How each queue stands."""
         return await self.storage.queues(present())
 
-    async def redrive(self, numbers: Sequence[int]) -> int:
+    async def redrive(self, numbers: Sequence[int]) -> Redriven:
         """Give failed deliveries back; a host that owns the store sees them soon after."""
         return await self.storage.redrive(numbers, present())
 

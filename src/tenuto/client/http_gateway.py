@@ -196,12 +196,16 @@ class HttpGateway(HttpMessages):
     async def publish(
         self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
     ) -> None:
-        """Publish and queue; sent again until it is known to be durable: ids make it safe."""
+        """Publish and queue; events alone are sent again until they are known to be durable.
+
+        A topic knows the ids of its events, a queue only those of messages that are not done with:
+        what is sent again after a lost answer may be worked on again.
+        """
         body = PublishBody(
             events=tuple(map(event_to_publish, events)),
             messages=tuple(map(message_to_queue, messages)),
         )
-        sent = _Request(method="POST", path="/publish", body=body, is_safe=True)
+        sent = _Request(method="POST", path="/publish", body=body, is_safe=not messages)
         self._read(await self._ask(sent), PublishedBody, sent)
 
     async def tell(self, instance_id: str, message: ClientMessage) -> None:
@@ -553,12 +557,12 @@ class HttpGateway(HttpMessages):
                 f"cannot reach {self.url}: {reason}; is a server running there? `tenuto start "
                 "app.py` starts one and prints its address"
             )
-        doubt = (
-            ""
-            if sent.is_safe
-            else "; whether it was carried out is not known: look at the "
-            "instance before you try again"
-        )
+        doubt = ""
+        if not sent.is_safe:
+            what = "what is there" if sent.instance_id is None else "the instance"
+            doubt = (
+                f"; whether it was carried out is not known: look at {what} before you try again"
+            )
         return ConnectionFailedError(
             f"{self.url} did not answer {sent.method} {ADMIN}{sent.path}: {reason}{doubt}"
         )

@@ -12,11 +12,12 @@ from tenuto.client.message_bodies import (
     MessageIdsBody,
     NumbersBody,
     QueueBody,
+    RedrivenBody,
     WaitingMessageBody,
 )
 from tenuto.client.wire import MOST_ROWS
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
-from tenuto.engine.topic_ports import FailedDelivery
+from tenuto.engine.topic_ports import FailedDelivery, Redriven
 
 T = TypeVar("T")
 
@@ -69,10 +70,11 @@ class HttpMessages:
         )
         return [one.delivery for one in found]
 
-    async def redrive(self, numbers: Sequence[int]) -> int:
+    async def redrive(self, numbers: Sequence[int]) -> Redriven:
         """Give failed deliveries back to their functions."""
         body = NumbersBody(numbers=tuple(numbers))
-        return (await self._post("/failed-deliveries/redrive", body, CountBody)).count
+        answer = await self._post("/failed-deliveries/redrive", body, RedrivenBody)
+        return Redriven(answer.count, answer.left)
 
     async def drop_failed(self, numbers: Sequence[int]) -> int:
         """Delete failed deliveries."""

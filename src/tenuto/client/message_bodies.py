@@ -62,7 +62,7 @@ class WaitingMessageBody(_Body, frozen=True, kw_only=True):
     Attributes:
         id: Unique in the queue.
         queued_at: When it was put in, in microseconds since 1970 UTC.
-        visible_at: When it is ready; null while a function has it.
+        visible_at: When it is ready; 0 when nothing holds it back, null while a function has it.
         attempts: So many have begun.
         cause: What it was caused by; null when nobody knows.
         data: The payload, any JSON.
@@ -116,6 +116,8 @@ class FailedDeliveryBody(_Body, frozen=True, kw_only=True):
         key: Of the event; null for none.
         content: The message's data, any JSON; of an event an object with ``data`` and what else is
             said of it.
+        came_at: When the event was published, or the message was queued first, in microseconds
+            since 1970 UTC; null of a file.
     """
 
     number: int
@@ -129,6 +131,7 @@ class FailedDeliveryBody(_Body, frozen=True, kw_only=True):
     cause: str | None
     key: str | None
     content: Raw
+    came_at: Microseconds | None
 
     @classmethod
     def of(cls, one: FailedDelivery) -> "FailedDeliveryBody":
@@ -145,6 +148,7 @@ class FailedDeliveryBody(_Body, frozen=True, kw_only=True):
             cause=one.cause,
             key=one.key,
             content=as_json(one.content),
+            came_at=one.came_at,
         )
 
     @property
@@ -162,6 +166,7 @@ class FailedDeliveryBody(_Body, frozen=True, kw_only=True):
             self.cause,
             self.key,
             bytes(self.content).decode(),
+            self.came_at,
         )
 
 
@@ -183,6 +188,18 @@ class MessageIdsBody(_Body, frozen=True, kw_only=True):
     """
 
     ids: tuple[str, ...] | None
+
+
+class RedrivenBody(_Body, frozen=True, kw_only=True):
+    """What has become of failed deliveries that were to be given back.
+
+    Attributes:
+        count: So many were given back.
+        left: Numbers of those that stay put aside: a message of their id is in the queue again.
+    """
+
+    count: int
+    left: tuple[int, ...]
 
 
 class CountBody(_Body, frozen=True, kw_only=True):

@@ -76,10 +76,11 @@ def message_of_text(
     """
     name = checked_place(queue, "a queue")
     check_data(text, stamp.payload_bytes, f"queue {name!r}")
+    held_back = checked_delay(delay)
     return QueuedMessage(
         message_id=_id(message_id, "a message", stamp.now),
         queue=name,
-        visible_at=stamp.now + checked_delay(delay),
+        visible_at=stamp.now + held_back if held_back else 0,
         queued_at=stamp.now,
         cause=stamp.cause,
         iid=0,

@@ -295,7 +295,9 @@ class SyncClient(BlockingClient):
 
         Raises:
             InputError: queue, delay or id cannot be used. PayloadError: the data cannot be stored.
-            LimitError: they are too long.
+            LimitError: they are too long. ConnectionFailedError: a host gave no answer over HTTP;
+            the message may be there. It is not sent again by itself, since one that is done with
+            by then would run once more.
 
         Example:
             ``client.enqueue("thumbnails", {"image": 7})``

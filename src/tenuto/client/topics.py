@@ -5,6 +5,7 @@ from typing import Final, Protocol
 from tenuto.client.flows import read_flow
 from tenuto.engine.ports import Storage
 from tenuto.engine.topic_ports import SubscriptionStanding, TopicStanding
+from tenuto.model.errors import EventNotFoundError, InstanceNotFoundError
 from tenuto.model.flow import Flow
 from tenuto.model.topics import StoredEvent
 
@@ -34,7 +35,7 @@ class TopicsGateway(Protocol):
         """The flow that an instance, an event or a message belongs to.
 
         Raises:
-            InstanceNotFoundError, InputError: there is no such thing.
+            InstanceNotFoundError, EventNotFoundError: there is no such thing.
         """
 
 
@@ -78,4 +79,12 @@ class StoreTopics:
 
     async def flow(self, of: str, limit: int) -> Flow:
         """A flow."""
-        return await read_flow(self._storage, of, limit)
+        try:
+            return await read_flow(self._storage, of, limit)
+        except InstanceNotFoundError:
+            if of not in await self._storage.topic_names():
+                raise
+            raise EventNotFoundError(
+                f"{of!r} is a topic, and a flow is that of an event: {of}/EVENT-ID; `tenuto topics "
+                f"show {of}` lists its events"
+            ) from None

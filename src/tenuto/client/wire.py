@@ -137,7 +137,7 @@ def message_to_queue(message: QueuedMessage) -> MessageToQueue:
         queue=message.queue,
         id=message.message_id,
         data=Raw(message.data.encode()),
-        delay_seconds=(message.visible_at - message.queued_at) / 1_000_000,
+        delay_seconds=max(0, message.visible_at - message.queued_at) / 1_000_000,
         cause=message.cause,
     )
 

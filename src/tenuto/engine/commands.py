@@ -12,8 +12,9 @@ from msgspec import structs
 
 from tenuto.engine.batch import Posted
 from tenuto.engine.engine import Engine
-from tenuto.engine.outside import not_over_links
+from tenuto.engine.outside import check_reuse, not_over_links
 from tenuto.engine.partition import Partition
+from tenuto.engine.topic_ports import Redriven
 from tenuto.model.errors import (
     InstanceNotFoundError,
     StorageUnavailableError,
@@ -40,11 +41,13 @@ class Commands:
         """Start an instance; returns when it is durable.
 
         Raises:
+            InputError: it is for a linked hub, where somebody who runs would have to end for it.
             InstanceExistsError: the id is taken.
             StorageUnavailableError: the store cannot write now; nothing was started.
         """
         facts = request.facts
         if split_address(facts.instance_id) is not None:
+            check_reuse(request.reuse)
             self._check_open()
             message = Start(event=started(facts, ""), reuse=request.reuse)
             await self._engine.outside.send_now(message, facts.instance_id)
@@ -103,17 +106,17 @@ class Commands:
         self._engine.schedule_pump()
         await answer.future
 
-    async def redrive(self, numbers: Sequence[int]) -> int:
-        """Give failed deliveries back to their functions, with all attempts; how many there were.
+    async def redrive(self, numbers: Sequence[int]) -> Redriven:
+        """Give failed deliveries back to their functions, with all attempts.
 
         Raises:
             StorageUnavailableError: the store cannot write now.
         """
         self._check_open()
-        count = await self._engine.storage.redrive(numbers, self.now())
+        redriven = await self._engine.storage.redrive(numbers, self.now())
         for tell in self._engine.on_fed:
             tell()
-        return count
+        return redriven
 
     async def drop_failed(self, numbers: Sequence[int]) -> int:
         """Delete failed deliveries; how many there were.

@@ -7,8 +7,17 @@ written like any other, by the commit that decided it, and the store puts it whe
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from msgspec import Raw, Struct
+
 from tenuto.engine.rows import InboxRow
+from tenuto.model.codec import encode
+from tenuto.model.errors import NoSuchLinkError
+from tenuto.model.events import SubOrchestrationInstanceFailed
+from tenuto.model.failure import failure_of
+from tenuto.model.ids import MessageId, partition_of
 from tenuto.model.linking import LinkedHub, Outgoing, Place
+from tenuto.model.messages import ChildResult
+from tenuto.model.status import ParentInstance
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent
 
@@ -29,10 +38,14 @@ class LinkStore(Protocol):
         """So much may wait for each hub: for those who have the store alone, and no settings."""
 
     async def drop(self, name: str, now: Microseconds) -> None:
-        """A link is no more; what waits for the hub becomes dead letters (``no_silent_drop``)."""
+        """A link is no more, and what waits for the hub is given up.
+
+        Who has called there is answered (``answer_to_call``), what else waits becomes dead letters
+        (``no_silent_drop``), in one transaction.
+        """
 
     async def bury(self, now: Microseconds) -> None:
-        """What waits for hubs that are linked no more becomes dead letters: it was decided before
+        """What waits for hubs that are linked no more is given up as well: it was decided before
         its host knew.
         """
 
@@ -68,7 +81,10 @@ class LinkStore(Protocol):
         """
 
     async def keep_piece(self, hub: str, sequence: int, at: int, text: str) -> None:
-        """Keep a part of a message."""
+        """Keep a part of a message; parts of another one of that hub go."""
+
+    async def drop_pieces(self, hub: str) -> None:
+        """Parts of a message that is refused are kept no longer."""
 
     async def pieces(self, hub: str, sequence: int) -> str:
         """The parts of a message that are here, as one text."""
@@ -85,6 +101,40 @@ class LinkStore(Protocol):
 
         An event whose topic has its id already is left alone.
         """
+
+
+class GivenUpCall(Struct, frozen=True, array_like=True):
+    """A call over a link that will not go: the start that waited, and who has called.
+
+    Attributes:
+        message_id: Of the start.
+        hub: Where it was to go.
+        parent: Who waits for the result.
+    """
+
+    message_id: MessageId
+    hub: str
+    parent: ParentInstance
+
+
+def answer_to_call(call: GivenUpCall, partitions: int) -> InboxRow:
+    """What its caller is told, as a refusal would be: nobody waits for what never comes.
+
+    Args:
+        call: A call that is given up because its link is no more.
+        partitions: Of the store.
+    """
+    reason = f"{NoSuchLinkError.code} the link {call.hub!r} was removed before the call had gone"
+    failure = failure_of(RuntimeError(reason), with_traceback=False)
+    parent = call.parent
+    key = MessageId(f"{call.message_id}-given-up")
+    message = ChildResult(
+        message_id=key,
+        execution_id=parent.execution_id,
+        event=SubOrchestrationInstanceFailed(parent.task_scheduled_id, failure),
+    )
+    where = partition_of(parent.instance_id, partitions)
+    return InboxRow(key, where, parent.instance_id, Raw(encode(message)))
 
 
 @runtime_checkable

@@ -18,13 +18,16 @@ from tenuto.engine.rows import InboxRow
 from tenuto.model.carried_events import carried
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
+    InputError,
     LinkError,
     LinkFullError,
+    LinkRefusedError,
     NoSuchLinkError,
     NotOverLinksError,
     StorageError,
     TenutoError,
 )
+from tenuto.model.events import SubOrchestrationInstanceCompleted
 from tenuto.model.ids import InstanceId, MessageId, split_address
 from tenuto.model.linking import LinkedHub
 from tenuto.model.messages import (
@@ -36,13 +39,15 @@ from tenuto.model.messages import (
     Start,
     Terminate,
 )
+from tenuto.model.status import FINISHED, ParentInstance, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.model.topics import is_of_linked_hub
 
-OVER_LINKS: Final = (Start, RaiseEvent, ChildResult, Terminate)
-"""What a hub tells instances of another one."""
+_GOES: Final = (Start, RaiseEvent, ChildResult, Terminate, Publish)
+"""What a hub tells instances and topics of another one."""
 
-_GOES: Final = (*OVER_LINKS, Publish)
+_MOST_NEWS_BYTES: Final = 64 * 1024
+"""A failure that says why a result was refused is shorter."""
 
 _FOLLOWS: Final = (ChildResult, Terminate)
 """What follows from a start that was taken in: it always may go, there is one for each."""
@@ -200,6 +205,11 @@ class Outside:
         reason = f"{error.code} {error}"
         if isinstance(message, Start) and message.event.parent is not None:
             booking.fail_child(message.event.parent, reason)
+        elif isinstance(message, ChildResult) and _may_be_shorter(message, error):
+            # Who has called is there, and would wait for this result for ever.
+            task_id = message.event.task_scheduled_id
+            place = ParentInstance(address, message.execution_id, "", task_id)
+            booking.fail_child(place, reason)
         else:
             booking.bury(message, address, reason, batch)
         self._engine.schedule_pump()
@@ -227,6 +237,19 @@ class Outside:
         self.on_sent(hub)
 
 
+def check_reuse(reuse: frozenset[RuntimeStatus]) -> None:
+    """Refuse a start over a link for which somebody who runs there would have to end.
+
+    Raises:
+        InputError: it is one.
+    """
+    if not reuse <= FINISHED:
+        raise InputError(
+            "over a link an instance gives way to another of its id only when it has ended: ask "
+            "that hub to terminate it first"
+        )
+
+
 def link_full(address: InstanceId, messages: int, size: int) -> LinkFullError:
     """The error of who sends when as much waits as may."""
     return LinkFullError(
@@ -249,6 +272,16 @@ def _hub_of(address: InstanceId) -> str:
     found = split_address(address)
     assert found is not None, "only addresses are sent outside"
     return found[0]
+
+
+def _may_be_shorter(message: ChildResult, error: LinkError) -> bool:
+    """Whether its caller, which refuses the result of a call, takes the news that it did so."""
+    if not isinstance(error, LinkRefusedError):
+        return False
+    event = message.event
+    if isinstance(event, SubOrchestrationInstanceCompleted):
+        return True
+    return len(encode(event)) > _MOST_NEWS_BYTES
 
 
 def _nobody_sends(_hub: str) -> None:

@@ -21,11 +21,12 @@ class TakenMessage(Struct, frozen=True, array_like=True, gc=False):
     Attributes:
         number: Of its row; no other message ever has it.
         message_id: Unique in its queue.
-        queued_at: When it was put in.
+        queued_at: When it was put in first, also when it was given back since.
         attempts: Which attempt this is, from 1. Counted when it is taken, before the function
             begins: so it counts when the host dies of it.
         cause: What it was caused by; None when nobody knows.
         data: The payload as JSON text.
+        deaths: In so many of these attempts its host has ended.
     """
 
     number: int
@@ -34,14 +35,26 @@ class TakenMessage(Struct, frozen=True, array_like=True, gc=False):
     attempts: int
     cause: str | None
     data: str
+    deaths: int = 0
+
+    @property
+    def counted(self) -> int:
+        """Which attempt this is of those that its function may fail in."""
+        return self.attempts - self.deaths
 
 
 class MessageInWork(Struct, frozen=True, array_like=True, gc=False):
-    """A message that was in work when its host ended."""
+    """A message that was in work when its host ended.
+
+    Attributes:
+        number: Of its row.
+        message_id: Unique in its queue.
+        deaths: In so many attempts before this one its host has ended.
+    """
 
     number: int
     message_id: str
-    attempts: int
+    deaths: int
 
 
 class LaterMessage(Struct, frozen=True, array_like=True, gc=False):
@@ -49,7 +62,7 @@ class LaterMessage(Struct, frozen=True, array_like=True, gc=False):
 
     Attributes:
         number: Of its row.
-        visible_at: When it is ready again.
+        visible_at: When it is ready again; 0 for at once, whatever the clock.
         attempts: So many have counted.
     """
 
@@ -123,8 +136,8 @@ class WaitingMessage(Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: Unique in the queue.
-        queued_at: When it was put in.
-        visible_at: When it is ready; None while a function has it.
+        queued_at: When it was put in first.
+        visible_at: When it is ready; 0 when nothing holds it back, None while a function has it.
         attempts: So many have begun.
         cause: What it was caused by; None when nobody knows.
         data: The payload as JSON text.
@@ -161,8 +174,9 @@ class QueueStorage(QueueReader, Protocol):
         """Durably note what has become of messages, and take further ones.
 
         Taken messages are in work: nobody gets them before they are noted to be something else.
-        What is not there any more is passed over. They come in the order in which they became
-        ready; those to be resumed first.
+        What is not there any more is passed over. Those to be resumed come first, and one death
+        more counts for them. The others come in the order in which they became ready: those that
+        nothing holds back by number, whatever the clock.
 
         Raises:
             FencedError: the lease does not hold any more; nothing was written or taken.

@@ -51,6 +51,7 @@ class FailedDelivery(Struct, frozen=True, array_like=True):
         cause: Of the event or message.
         key: Of the event; None for none.
         content: The event's JSON form, the message's data, or a JSON object with the file's path.
+        came_at: When the event was published, or the message was queued first; None of a file.
     """
 
     number: int
@@ -64,6 +65,19 @@ class FailedDelivery(Struct, frozen=True, array_like=True):
     cause: str | None
     key: str | None
     content: str
+    came_at: Microseconds | None = None
+
+
+class Redriven(Struct, frozen=True):
+    """What has become of failed deliveries that were to be given back.
+
+    Attributes:
+        count: So many were.
+        left: Numbers of those that stay put aside: a message of their id is in the queue again.
+    """
+
+    count: int
+    left: tuple[int, ...] = ()
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -358,8 +372,10 @@ class TopicStorage(TopicReader, Protocol):
     async def drop_failed(self, numbers: Sequence[int]) -> int:
         """Delete what was put aside; how many there were."""
 
-    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> int:
-        """Give failed deliveries back to their function, with all attempts; how many there were.
+    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> Redriven:
+        """Give failed deliveries back to their function, with all attempts.
 
-        A message is ready from ``now`` on.
+        A message is ready at once, behind those that its queue has, and keeps the moment when it
+        was queued first. It stays put aside while one of its id is in the queue: of several of one
+        id the oldest goes. What is not put aside is passed over.
         """

@@ -15,6 +15,18 @@ from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 
 
+class RedrivenLetters(Struct, frozen=True, kw_only=True):
+    """What has become of dead letters that were to be sent again.
+
+    Attributes:
+        sent: Those that were, the oldest first: letter, and whom it is for.
+        left: Those that stay, and why.
+    """
+
+    sent: list[tuple[MessageId, InstanceId]]
+    left: list[tuple[MessageId, str]]
+
+
 class Examination(Struct, frozen=True, kw_only=True):
     """A store as it was found. Times are microseconds since 1970 UTC, sizes bytes.
 
@@ -146,12 +158,15 @@ class StorageUpkeep(Protocol):
     async def waiting(self) -> list[tuple[int, InstanceId]]:
         """The oldest messages that nobody has taken in: arrival number and instance."""
 
-    async def redrive(self, message_id: MessageId) -> InstanceId:
-        """Send a dead letter to its instance again; the instance's id.
+    async def redrive_letters(self, message_ids: Sequence[MessageId] | None) -> RedrivenLetters:
+        """Send dead letters to their instances again, the oldest first: as they came.
+
+        Those that are named all or none. With None all that there are; those that still nobody can
+        take stay.
 
         Raises:
             InputError: there is no such letter, or it is no event.
-            InstanceNotFoundError, InstanceFinishedError: still nobody can take it.
+            InstanceNotFoundError, InstanceFinishedError: still nobody can take one that is named.
         """
 
     async def acknowledge_letters(

@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 
 from tenuto.engine.program import TopicTrigger, TriggeredFunction
 from tenuto.functions.registry import FunctionRegistry
+from tenuto.model.errors import TenutoError
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.topics import checked_own_topic, checked_place, checked_topic
 from tenuto.orchestration.references import ActivityFunction, OrchestratorFunction
@@ -250,10 +251,9 @@ class EventFunctions(FunctionRegistry):
             A decorator that leaves the function as it is.
 
         Raises:
-            InputError: the topic cannot be used.
-            RegistrationError: it stands where it would do nothing: above what starts the function,
-                or on an orchestrator or activity. Where nothing starts the function whose result
-                can be published, the host says so when it starts.
+            RegistrationError: the topic cannot be used, or it stands where it would do nothing:
+                above what starts the function, or on an orchestrator or activity. Where nothing
+                starts the function whose result can be published, the host says so when it starts.
 
         Example:
             ::
@@ -264,11 +264,14 @@ class EventFunctions(FunctionRegistry):
                     return Sighting(read_plate(file.path), file.name)
         """
         self._refuse_bare(topic, '@app.publishes("topic")')
-        name = checked_topic(topic)
 
         def register(function: F) -> F:
             from tenuto.host.native_triggered import RESULTS, Results  # noqa: PLC0415 - few apps have any
 
+            try:
+                name = checked_topic(topic)
+            except TenutoError as error:
+                self.refuse("@app.publishes", function, str(error))
             self._check_publishing(function)
             self._publishing.append(function)
             setattr(function, RESULTS, Results(name, key, type))
@@ -338,6 +341,8 @@ class EventFunctions(FunctionRegistry):
 
     def event(
         self,
+        function: None = None,
+        /,
         *,
         concurrency: int = 16,
         retry: RetryPolicy | None = None,
@@ -350,6 +355,8 @@ class EventFunctions(FunctionRegistry):
         its own schema or as CloudEvents; other senders of CloudEvents may, too.
 
         Args:
+            function: Nothing: the decorator is written with parentheses, as others that events
+                start.
             concurrency: How many events are worked on at once, 1 to 1,000.
             retry: When a function that has failed is run again; 5 attempts by default, the pauses
                 between them doubled from 1 second on.
@@ -371,6 +378,7 @@ class EventFunctions(FunctionRegistry):
                 async def blob_created(event: Event, client: Client) -> None:
                     await client.start(process_blob, event.data["url"])
         """
+        self._refuse_bare(function, "@app.event()")
 
         def register(function: F) -> F:
             from tenuto.host.native_event_grid import native_event  # noqa: PLC0415 - few apps have any
@@ -521,6 +529,10 @@ class EventFunctions(FunctionRegistry):
             self.refuse("@app.publishes", function, "it publishes to another topic already")
         if _is_among(function, self._run_for_events()):
             self.refuse("@app.publishes", function, "it stands below what starts the function")
+
+    def is_run_for_events(self, function: Callable[..., Any]) -> bool:
+        """Whether events, messages, files or blobs start this function."""
+        return _is_among(function, self._run_for_events())
 
     def _run_for_events(self) -> list[Callable[..., Any]]:
         works = [getattr(one, "work", one) for one in self.triggered.values()]

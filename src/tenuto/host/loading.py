@@ -144,13 +144,18 @@ def _refusal(module: ModuleType, place: str, name: str, apps: dict[str, App]) ->
     value = getattr(module, name, _MISSING)
     if value is _MISSING:
         return f"{place} has no {name!r}{_did_you_mean(name, (*orchestrators, *apps))}; {known}"
-    return f"{place}:{name} is {_what(value)}; {known}"
+    return f"{place}:{name} is {_what(value, place, apps.values())}; {known}"
 
 
-def _what(value: object) -> str:
+def _what(value: object, place: str, apps: Iterable[App]) -> str:
     if isinstance(value, ActivityFunction):
         return "an activity; only orchestrators can be started"
     if inspect.isfunction(value):
+        if any(one.is_run_for_events(value) for one in apps):
+            return (
+                "a function that events start, and nothing else; serve its app, and it runs for "
+                f"them: tenuto start {place}"
+            )
         return "a plain function; decorate it with @app.orchestrator"
     kind = "a class" if isinstance(value, type) else f"of type {type(value).__name__}"
     return f"neither an app nor an orchestrator, it is {kind}"

@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
 from tenuto.model.errors import (
+    EventNotFoundError,
     ForbiddenError,
     HttpError,
     InputError,
@@ -56,6 +57,7 @@ JSON: Final = "application/json"
 
 _STATUSES: Final[tuple[tuple[type[TenutoError], int], ...]] = (
     (InstanceNotFoundError, 404),
+    (EventNotFoundError, 404),
     (InstanceFinishedError, 410),
     (InstanceExistsError, 409),
     (InstanceStateError, 409),

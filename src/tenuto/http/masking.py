@@ -38,6 +38,18 @@ _RUNS_AT_A_TIME: Final = 32
 _LINKS: Final = re.compile(rb"(l1\.[op]\.)[0-9a-f]{1,16}\.%s{43}" % _LETTERS)
 """Tokens of links (``http.tokens``) that do more than read."""
 
+_ESCAPED: Final = re.compile(
+    rb"\\{1,16}u00(2[13-9A-Fa-f]|[346][0-9A-Fa-f]|5[0-9ABDEFabdef]|7[0-9A-Ea-e])"
+)
+"""A sign of ASCII but the quote and the backslash as JSON may write any, in JSON in JSON with more
+backslashes.
+"""
+_TO_WORDS: Final = bytes(
+    ord("a") if chr(byte) in set(map(chr, range(33, 127))) - {'"'} else ord(" ")
+    for byte in range(256)
+)
+_THREAD_BYTES: Final = 64 * 1024
+
 _STORED_ANSWER: Final = b"$http"
 _STORED_BODY: Final = re.compile(rb'"body(\\*)":\1"([A-Za-z0-9+/]+=*)')
 """What a durable function answered (``http.functions.durable``) stands in base64."""
@@ -61,12 +73,18 @@ class Masking:
         """
         if _STORED_ANSWER in body:
             body = await _stored_answers(body, self.without_hidden)
-        return body.replace(self._hidden, HIDDEN) if self._hidden else body
+        return await _with_escaped(body, self._without_hidden)
 
     async def masked(self, body: bytes) -> bytes:
         """An answer without them; a long one a part at a time."""
         if _STORED_ANSWER in body:
             body = await _stored_answers(body, self.masked)
+        return await _with_escaped(body, self._masked)
+
+    async def _without_hidden(self, body: bytes) -> bytes:
+        return body.replace(self._hidden, HIDDEN) if self._hidden else body
+
+    async def _masked(self, body: bytes) -> bytes:
         if b"l1." in body:
             body = _LINKS.sub(rb"\g<1>" + HIDDEN, body)
         if self._hidden and self._hidden in body:
@@ -100,6 +118,40 @@ async def _stored_answers(body: bytes, masked: Callable[[bytes], Awaitable[bytes
             parts += [body[kept : found.start(2)], b64encode(hidden)]
             kept = found.end(2)
     return b"".join([*parts, body[kept:]])
+
+
+async def _with_escaped(body: bytes, masked: Callable[[bytes], Awaitable[bytes]]) -> bytes:
+    """A text masked, as it is written, and where what is to be hidden has letters that are escaped;
+    all else stays as it is.
+    """
+    body = await masked(body)
+    escape = _ESCAPED.search(body)
+    if escape is None:
+        return body
+    words = body.translate(_TO_WORDS)
+    parts, kept, looked_at = [], 0, 0
+    while escape is not None:
+        start = words.rfind(b" ", kept, escape.start()) + 1 or kept
+        end = words.find(b" ", escape.end())
+        end = len(body) if end < 0 else end
+        word = body[start:end]
+        if len(word) > _THREAD_BYTES:
+            plain = await asyncio.to_thread(_unescaped, word)
+        else:
+            plain = _unescaped(word)
+        hidden = await masked(plain)
+        if hidden != plain:
+            parts += [body[kept:start], hidden]
+            kept = end
+        looked_at += 1
+        if looked_at % _RUNS_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+        escape = _ESCAPED.search(body, end)
+    return b"".join([*parts, body[kept:]])
+
+
+def _unescaped(word: bytes) -> bytes:
+    return _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), word)
 
 
 def _without_tokens(secret: str, run: bytes) -> bytes:

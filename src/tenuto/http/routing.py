@@ -274,11 +274,11 @@ class Call:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def json_text(self, *, wrapped: bool = False) -> str | None:
+    async def json_text(self, *, wrapped: int = 0) -> str | None:
         """The body as JSON text to the letter; None when there is none.
 
         Args:
-            wrapped: Whether payloads stand one level down in it.
+            wrapped: How many levels down payloads stand in it.
 
         Raises:
             HttpError: it is not JSON, or nested too deep.

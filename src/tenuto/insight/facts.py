@@ -205,7 +205,8 @@ def _child(record: InstanceRecord, step: Step, around: Surroundings) -> ChildWai
     name = step.instance_id or InstanceId("")
     child = around.children.get(name)
     # What runs on a linked hub is not here, and answers all the same.
-    is_looked_for = name in around.children and split_address(name) is None
+    address = split_address(name)
+    is_looked_for = name in around.children and address is None
     attempt, until = _attempt(step)
     return ChildWait(
         name=step.name,
@@ -219,6 +220,7 @@ def _child(record: InstanceRecord, step: Step, around: Surroundings) -> ChildWai
         is_missing=child is None and is_looked_for,
         is_lost=is_looked_for and _is_lost(record, step, child, around.now),
         is_unserved=name in around.unserved,
+        link_problem=None if address is None else around.troubled_links.get(address[0]),
         below=around.below.get(name),
     )
 

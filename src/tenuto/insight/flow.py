@@ -73,6 +73,9 @@ def _walked(
 
 def _words(item: FlowItem) -> str:
     name, own_id = one_line(item.name, _NAME), one_line(item.id)
+    if item.hub is not None:
+        what = own_id if item.kind == "instance" else f"{name}/{own_id}"
+        return f"{item.kind} {what} on the linked hub {one_line(item.hub)!r}, which knows more"
     gone = " (gone: deleted, done with, or kept no longer)" if item.is_gone else ""
     match item.kind:
         case "event":

@@ -12,7 +12,7 @@ from tenuto.insight.reading import RunReader
 from tenuto.insight.steps import Run
 from tenuto.insight.surroundings import Surroundings
 from tenuto.model.explanation import Explanation
-from tenuto.model.ids import InstanceId
+from tenuto.model.ids import InstanceId, split_address
 from tenuto.model.status import InstanceRecord
 
 _MOST_CHILDREN: Final = 1_000
@@ -61,6 +61,7 @@ async def explained(
     """
     children = await waited_children(reader, run, _MOST_CHILDREN)
     if children:
+        is_linked = any(split_address(name) is not None for name in children)
         found = [one for one in children.values() if one is not None]
         unserved = frozenset(_unserved(found, around, serves))
         waiting = [
@@ -70,6 +71,7 @@ async def explained(
             around,
             children=children,
             unserved=unserved,
+            troubled_links=await reader.troubled_links() if is_linked else {},
             below=await below(reader, waiting, around, looks),
         )
     return explain(run, around)

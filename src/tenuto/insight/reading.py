@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from tenuto.client.gateway import Gateway
+from tenuto.engine.linking import HasLinks
 from tenuto.engine.ports import LoadedInstance, Storage
 from tenuto.model.errors import LimitError
-from tenuto.model.ids import InstanceId
+from tenuto.model.ids import InstanceId, split_address
 from tenuto.model.status import InstanceRecord
 
 _AT_ONCE: Final = 8
@@ -24,6 +25,9 @@ class RunReader(Protocol):
 
     async def turns(self, instance_id: InstanceId, most_bytes: int) -> list[bytes] | None:
         """The history of its current execution; None when that is longer."""
+
+    async def troubled_links(self) -> dict[str, str]:
+        """What is wrong with links to other hubs, by name; of a place that does not tell, none."""
 
 
 class StoreReader:
@@ -45,6 +49,13 @@ class StoreReader:
         """See ``RunReader``."""
         return await _unless_long(self._storage, instance_id, most_bytes)
 
+    async def troubled_links(self) -> dict[str, str]:
+        """See ``RunReader``."""
+        if not isinstance(self._storage, HasLinks):
+            return {}
+        hubs = await self._storage.linking.hubs()
+        return {hub.name: hub.problem for hub in hubs if hub.problem is not None}
+
 
 class GatewayReader:
     """Reads through a gateway, one instance after the other, some at a time."""
@@ -55,17 +66,21 @@ class GatewayReader:
 
     async def load(self, instance_ids: Sequence[InstanceId]) -> list[LoadedInstance]:
         """See ``RunReader``. An instance that moves on between row and history is of no harm."""
-        found = await asyncio.gather(*(self._one(one) for one in instance_ids))
+        found = await asyncio.gather(*(self._one(one) for one in _of_here(instance_ids)))
         return [one for one in found if one is not None]
 
     async def rows(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """See ``RunReader``."""
-        found = await asyncio.gather(*(self._row(one) for one in instance_ids))
+        found = await asyncio.gather(*(self._row(one) for one in _of_here(instance_ids)))
         return [one for one in found if one is not None]
 
     async def turns(self, instance_id: InstanceId, most_bytes: int) -> list[bytes] | None:
         """See ``RunReader``."""
         return await _unless_long(self._gateway, instance_id, most_bytes)
+
+    async def troubled_links(self) -> dict[str, str]:
+        """See ``RunReader``: the host itself says it, where it explains."""
+        return {}
 
     async def _row(self, instance_id: InstanceId) -> InstanceRecord | None:
         async with self._free:
@@ -76,6 +91,11 @@ class GatewayReader:
             turns = await self._gateway.history(instance_id)
             record = await self._gateway.get(instance_id)
         return None if record is None else LoadedInstance(record, turns, [])
+
+
+def _of_here(instance_ids: Sequence[InstanceId]) -> list[InstanceId]:
+    """Without those of linked hubs, which no other hub knows: a store finds none of them either."""
+    return [one for one in instance_ids if split_address(one) is None]
 
 
 async def _unless_long(

@@ -23,6 +23,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         untaken: Messages by instance that a running host has left lying while somebody looked.
         orchestrators: Those of the app that was named; None when none was.
         unserved: Children among them whose orchestrator is not there.
+        troubled_links: What is wrong with links to other hubs, by name.
         below: What keeps children that wait themselves, by id.
         place: The options that name the place, for commands in advice.
         at: How a moment is written.
@@ -35,6 +36,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     untaken: Mapping[str, int] = {}
     orchestrators: frozenset[str] | None = None
     unserved: frozenset[InstanceId] = frozenset()
+    troubled_links: Mapping[str, str] = {}
     below: Mapping[InstanceId, Below] = {}
     place: tuple[str, ...] = ()
     at: Callable[[int], str] = moment

@@ -24,6 +24,8 @@ from tenuto.model.ids import split_address
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 
+_LONG: Final = 300
+"""Of what is wrong with a link so many are."""
 _SHORT: Final = 100
 """Of an answer so many characters are shown."""
 
@@ -101,7 +103,9 @@ def _standing(wait: ChildWait) -> str:
     """How a child stands, where that says more than that it runs."""
     address = split_address(wait.instance_id or "")
     if address is not None:
-        return f", on the linked hub {address[0]}"
+        problem = one_line(wait.link_problem or "", _LONG)
+        away = f", to which nothing goes now ({problem})" if problem else ""
+        return f", on the linked hub {address[0]}{away}"
     if wait.is_missing and not wait.is_lost:
         return ", not there yet"
     is_plain = wait.status is None or wait.status == RuntimeStatus.RUNNING.label

@@ -8,11 +8,13 @@ through requests grow shorter, down to a kilobyte; messages that are longer go i
 import asyncio
 import contextlib
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from tenuto.client.connection import is_loopback
 from tenuto.client.remote_errors import error_of
@@ -21,14 +23,16 @@ from tenuto.link.end import LinkEnd
 from tenuto.link.options import LEAST_BYTES, MOST_BYTES, WAIT_SECONDS
 from tenuto.model.errors import (
     ConnectionFailedError,
+    RouteNotFoundError,
     StorageError,
     TenutoError,
     UnexpectedAnswerError,
 )
-from tenuto.model.linking import Parcel, Place, Refusal
+from tenuto.model.linking import Parcel, Place, Refusal, is_life
+from tenuto.model.texts import said
 
 if TYPE_CHECKING:
-    from httpx2 import AsyncClient, Response
+    from httpx2 import AsyncClient, Request
 
 T = TypeVar("T")
 
@@ -37,6 +41,10 @@ _FIRST_PAUSE_SECONDS: Final = 0.05
 _MOST_DOUBLINGS: Final = 20
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 30.0
+_OK: Final = 200
+_CODE: Final = re.compile("TN-[0-9]{4}")
+_MOST_ANSWER_BYTES: Final = 8 * MOST_BYTES
+"""No hub answers with more: of as many characters as are asked for each may take some bytes."""
 _HASTY_SECONDS: Final = 1.0
 """An answer without messages, that was to be waited for, does not come so soon."""
 
@@ -73,7 +81,10 @@ class Line:
             "most": str(most_bytes),
             "wait": str(WAIT_SECONDS),
         }
-        return self._read(await self._ask("GET", params=query), _decode_parcel)
+        parcel = self._read(await self._ask("GET", params=query), _decode_parcel)
+        if not is_life(parcel.life):
+            raise self._strange(_OK)
+        return parcel
 
     async def close(self) -> None:
         """Close connections."""
@@ -83,39 +94,67 @@ class Line:
 
     async def _ask(
         self, method: str, *, content: bytes | None = None, params: dict[str, str] | None = None
-    ) -> "Response":
+    ) -> bytes:
         import httpx2  # noqa: PLC0415 - it takes long, and most hosts have no link
 
         if self._client is None:
             is_encrypted = self._url.lower().startswith("https:")
             self._client = httpx2.AsyncClient(
-                headers={"x-functions-key": self._key, "Content-Type": "application/json"},
+                headers={
+                    "x-functions-key": self._key,
+                    "Content-Type": "application/json",
+                    "Accept-Encoding": "identity",
+                },
                 verify=httpx2.create_ssl_context() if is_encrypted else False,
                 trust_env=not is_loopback(self._url),
                 timeout=httpx2.Timeout(_CONNECT_SECONDS, read=WAIT_SECONDS + _ANSWER_SECONDS),
             )
         try:
-            answer = await self._client.request(method, self._url, content=content, params=params)
-        except (httpx2.TransportError, httpx2.DecodingError) as error:
+            return await self._answered(
+                self._client,
+                self._client.build_request(method, self._url, content=content, params=params),
+            )
+        except httpx2.TransportError as error:
             reason = str(error) or type(error).__name__
             raise ConnectionFailedError(f"{self._url} cannot be reached: {reason}") from None
+
+    async def _answered(self, client: "AsyncClient", request: "Request") -> bytes:
+        """What is answered to a request. Whoever answers may be anybody, and say anything.
+
+        Raises:
+            UnexpectedAnswerError: it is more than a hub ever says, or not said in its way.
+        """
+        answer = await client.send(request, stream=True)
+        try:
+            body = bytearray()
+            if "content-encoding" in answer.headers:  # a few bytes may stand for very many
+                raise self._strange(answer.status_code)
+            async for part in answer.aiter_raw():
+                body += part
+                if len(body) > _MOST_ANSWER_BYTES:
+                    raise self._strange(answer.status_code)
+        finally:
+            await answer.aclose()
         if answer.is_success:
-            return answer
+            return bytes(body)
         try:
-            refused = msgspec.json.decode(answer.content, type=ErrorBody)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise self._strange(answer) from None
-        raise error_of(refused)
+            refused = msgspec.json.decode(body, type=ErrorBody)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise self._strange(answer.status_code) from None
+        is_ours = _CODE.fullmatch(refused.code) and refused.code != RouteNotFoundError.code
+        if not is_ours:
+            raise self._strange(answer.status_code)
+        raise error_of(structs.replace(refused, message=said(refused.message)))
 
-    def _read(self, answer: "Response", decode: Callable[[bytes], T]) -> T:
+    def _read(self, body: bytes, decode: Callable[[bytes], T]) -> T:
         try:
-            return decode(answer.content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise self._strange(answer) from None
+            return decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise self._strange(_OK) from None
 
-    def _strange(self, answer: "Response") -> UnexpectedAnswerError:
+    def _strange(self, status: int) -> UnexpectedAnswerError:
         return UnexpectedAnswerError(
-            f"{self._url} answered with {answer.status_code}, as no Tenuto hub of this version "
+            f"{self._url} answered with {status}, as no Tenuto hub of this version "
             "does; is it the address of one, without a path behind it?"
         )
 
@@ -163,7 +202,7 @@ class Dialling:
         if not parcel.frames and refused is None:
             await end.until_news()
             return
-        parcel = msgspec.structs.replace(parcel, refused=refused)
+        parcel = structs.replace(parcel, refused=refused)
         tries.place = await self._line.bring(parcel)
         if refused is not None:
             self._refused = None

@@ -16,20 +16,21 @@ from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import Clock, Observer
 from tenuto.engine.rows import InboxRow
 from tenuto.link.options import MOST_BYTES
-from tenuto.link.translation import Arrival, frames_of, placed, taken
+from tenuto.link.translation import Arrival, frames_of, most_envelope, placed, taken
 from tenuto.model.codec import decode_any_message
-from tenuto.model.errors import InputError, LinkRefusedError
+from tenuto.model.errors import LinkRefusedError
 from tenuto.model.ids import address_of
 from tenuto.model.limits import Limits
 from tenuto.model.linking import Frame, LinkedHub, Parcel, Place, Refusal
+from tenuto.model.texts import said
 from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.model.topics import PublishedEvent
 
 _NOTE_EVERY: Final[Microseconds] = 30 * MICROSECONDS
 """When a hub was heard of is for people: it is not written more often, unless it is news."""
 _TELL_EVERY: Final[Microseconds] = 60 * MICROSECONDS
-_MOST_ENVELOPE: Final = 64 * 1024 * 1024
-"""Characters of a message that comes in pieces."""
+_THREAD_CHARACTERS: Final = 64 * 1024
+"""A message that is longer is read in a thread: the loop goes on meanwhile."""
 
 
 class LinkMeans(Struct, frozen=True, kw_only=True):
@@ -81,7 +82,9 @@ class LinkEnd:
         self._giving = asyncio.Lock()
         self._news = asyncio.Event()
         self._noted = hub.heard_at or 0, hub.problem
-        self._told = "", 0
+        self._held_bytes = hub.held_bytes
+        self._most_envelope = most_envelope(means.limits)
+        self._told: dict[str, Microseconds] = {}
 
     @property
     def name(self) -> str:
@@ -132,7 +135,8 @@ class LinkEnd:
             return
         one = found[0]
         message = decode_any_message(one.message)
-        error = LinkRefusedError(f"the linked hub {self.name!r} refuses it: {refusal.reason}")
+        reason = said(refusal.reason)
+        error = LinkRefusedError(f"the linked hub {self.name!r} refuses it: {reason}")
         address = address_of(self.name, one.instance_id)
         is_told = asyncio.Event()
         batch = means.pipeline.batch
@@ -188,16 +192,14 @@ class LinkEnd:
         for frame in parcel.frames:
             if frame.sequence <= last:
                 continue  # it is here
-            text = await self._whole(frame, place)
-            if text is None:
-                break
             try:
-                now = means.clock.now()
-                one = taken(
-                    Arrival(self.name, parcel.life, frame.sequence, text, now), means.limits
-                )
+                text = await self._whole(frame, place)
+                if text is None:
+                    break
+                one = await self._read(parcel.life, frame.sequence, text)
             except LinkRefusedError as error:
-                refused = Refusal(sequence=frame.sequence, reason=str(error))
+                refused = Refusal(sequence=frame.sequence, reason=said(str(error)))
+                await self._drop_pieces()
                 break
             if isinstance(one, InboxRow):
                 rows.append(placed(one, means.partitions))
@@ -206,26 +208,52 @@ class LinkEnd:
             last = frame.sequence
         if last > place.received:
             await means.store.take_in(self.name, last, rows, means.clock.now(), events)
+            self._held_bytes = 0
             means.arrived(bool(rows), bool(events))
         place = await self.place()
         return Place(
             received=place.received, piece_of=place.piece_of, held=place.held, refused=refused
         )
 
+    async def _read(self, life: str, sequence: int, text: str) -> InboxRow | PublishedEvent:
+        """What a message says; see ``taken``."""
+        means = self._means
+        arrival = Arrival(self.name, life, sequence, text, means.clock.now())
+        if len(text) <= _THREAD_CHARACTERS:
+            return taken(arrival, means.limits)
+        return await asyncio.to_thread(taken, arrival, means.limits)
+
     async def _whole(self, frame: Frame, place: Place) -> str | None:
-        """The text of a message, when this frame makes it whole."""
-        if frame.of > _MOST_ENVELOPE:
-            raise InputError(f"message {frame.sequence} is longer than {_MOST_ENVELOPE:,}")
-        if frame.at == 0 and len(frame.text) == frame.of:
-            return frame.text
-        held = place.held if place.piece_of == frame.sequence else 0
+        """The text of a message, when this frame makes it whole.
+
+        Raises:
+            LinkRefusedError: it is longer than any that this hub takes.
+        """
+        text, size = frame.text, len(frame.text.encode())
+        is_begun = place.piece_of == frame.sequence
+        held, held_bytes = (place.held, self._held_bytes) if is_begun else (0, 0)
+        if frame.of > self._most_envelope or held_bytes + size > self._most_envelope:
+            raise LinkRefusedError(
+                f"message {frame.sequence} has more than {self._most_envelope:,} bytes, which is "
+                "as long as one may be for this hub (setting limits.payload_bytes)"
+            )
+        if frame.at == 0 and len(text) == frame.of:
+            return text
         if frame.at != held:
             return None  # another request has brought more, or less, than this one goes on from
         store = self._means.store
-        await store.keep_piece(self.name, frame.sequence, frame.at, frame.text)
-        if held + len(frame.text) < frame.of:
+        if text:
+            await store.keep_piece(self.name, frame.sequence, frame.at, text)
+            self._held_bytes = held_bytes + size
+        if held + len(text) < frame.of:
             return None
         return await store.pieces(self.name, frame.sequence)
+
+    async def _drop_pieces(self) -> None:
+        """What was kept of a message that is refused."""
+        if self._held_bytes:
+            await self._means.store.drop_pieces(self.name)
+            self._held_bytes = 0
 
     # --- how it is --------------------------------------------------------------------------------
 
@@ -247,6 +275,7 @@ class LinkEnd:
             way: With which kind of request.
             problem: What is wrong, with its code.
         """
+        problem = said(problem)
         self._tell(problem)
         self._problems[way] = problem
         await self._note(self._noted[0])
@@ -254,9 +283,9 @@ class LinkEnd:
     def _tell(self, problem: str) -> None:
         """Into the log, but not each time that a bad line is cut."""
         code, now = problem.partition(" ")[0], self._means.clock.monotonic()
-        told, told_at = self._told
-        if code != told or now - told_at >= _TELL_EVERY:
-            self._told = code, now
+        told_at = self._told.get(code)
+        if told_at is None or now - told_at >= _TELL_EVERY:
+            self._told[code] = now
             self._means.observer.notice(f"link {self.name!r}: {problem}")
 
     async def _note(self, now: Microseconds) -> None:

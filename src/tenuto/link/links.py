@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import structs
 
-from tenuto.client.connection import checked_key, checked_url
+from tenuto.client.connection import checked_key, checked_url, is_loopback
 from tenuto.engine.engine import Engine
 from tenuto.engine.linking import HasLinks, LinkStore
 from tenuto.engine.ports import Storage
@@ -79,7 +79,7 @@ async def put(store: LinkStore, hub: LinkedHub) -> None:
     await store.put(hub)
 
 
-def dialled(name: str, url: str, called: str, key: str) -> LinkedHub:
+def dialled(name: str, url: str, called: str, key: str, *, allow_http: bool = False) -> LinkedHub:
     """A link to a hub, for the store of who dials.
 
     Args:
@@ -87,17 +87,26 @@ def dialled(name: str, url: str, called: str, key: str) -> LinkedHub:
         url: Where it is.
         called: How it calls this one.
         key: What opens the link there.
+        allow_http: Whether the key may go over a network in clear, where whoever sees it can use
+            it.
 
     Raises:
         InputError: a name cannot be one.
-        SettingsError: URL or key cannot be one.
+        SettingsError: URL or key cannot be one, or the key would go over a network in clear.
     """
     checked = checked_key(key)
     if checked is None:
         raise SettingsError("a link needs the key that `tenuto links add NAME` gave at the hub")
+    where = checked_url(url)
+    if not (allow_http or is_loopback(where) or where.lower().startswith("https:")):
+        raise SettingsError(
+            f"{where!r} is no https address: the key of the link, and all that goes over it, could "
+            "be read and changed on the way. Give one that is; or, on a network that is yours "
+            "alone, say so: `tenuto link --allow-http`, in a program allow_http=True"
+        )
     return LinkedHub(
         name=check_hub_name(name),
-        url=checked_url(url),
+        url=where,
         called=check_hub_name(called),
         key=checked,
     )
@@ -193,6 +202,7 @@ class Links:
             await self._means.pipeline.passed()
             await self._means.store.bury(self._means.clock.now())
             self._has_buried = True
+            self._arrived()  # who has called there may have got an answer
         for hub in hubs.values():
             facts = hub.url, hub.called, hub.key
             if self._known.get(hub.name) != facts:
@@ -204,7 +214,9 @@ class Links:
 
     async def _forget(self, name: str) -> None:
         self._known.pop(name, None)
-        self._ends.pop(name, None)
+        end = self._ends.pop(name, None)
+        if end is not None:
+            end.has_news()  # who waits at it has to ask once more, with the key of today
         dialling = self._dialling.pop(name, None)
         if dialling is not None:
             await dialling.stop()
@@ -269,17 +281,27 @@ class Links:
         await self.refresh()
         return key
 
-    async def dial(self, url: str, *, called: str, key: str, name: str = "hub") -> None:
+    async def dial(
+        self, url: str, *, called: str, key: str, name: str = "hub", allow_http: bool = False
+    ) -> None:
         """Make a link to a hub, and keep it up.
+
+        Args:
+            url: Where the hub is.
+            called: How it calls this one.
+            key: What opens the link there.
+            name: How it is called here.
+            allow_http: Whether the key may go over a network in clear.
 
         Raises:
             InputError: a name cannot be one.
-            SettingsError: URL or key cannot be one, or this store keeps no links.
+            SettingsError: URL or key cannot be one, the key would go over a network in clear, or
+                this store keeps no links.
 
         Example:
             ``await host.links.dial("https://hub.example", called="box-17", key=key)``
         """
-        await put(self.store, dialled(name, url, called, key))
+        await put(self.store, dialled(name, url, called, key, allow_http=allow_http))
         await self.refresh()
 
     # --- answering --------------------------------------------------------------------------------

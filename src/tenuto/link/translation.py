@@ -1,21 +1,32 @@
 """What is sent to another hub as text, and back, with names as the receiver knows them. Pure.
 
 A message is sent as its sender has it. The receiver puts its own name of the sender before the ids
-of those who wait for an answer: so a result finds its way back by the address alone.
+of those who wait for an answer: so a result finds its way back by the address alone. It takes over
+no message as it came: it makes a new one of what may cross a link, checked as what a caller says.
 """
 
 import re
+from hashlib import sha256
 from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from tenuto.engine.outside import OVER_LINKS
+from tenuto.engine.outside import check_reuse
 from tenuto.engine.rows import InboxRow
 from tenuto.model.carried_events import arrived
+from tenuto.model.causes import CAUSE_TAG, beyond
 from tenuto.model.codec import decode_message, encode
-from tenuto.model.errors import InputError, LinkRefusedError, TenutoError
+from tenuto.model.errors import InputError, LimitError, LinkRefusedError, TenutoError
+from tenuto.model.events import (
+    EventRaised,
+    ExecutionStarted,
+    SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceFailed,
+)
+from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import (
+    ExecutionId,
     InstanceId,
     MessageId,
     address_of,
@@ -26,9 +37,12 @@ from tenuto.model.ids import (
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.linking import MESSAGE, PUBLISH, Envelope, Frame, Outgoing
 from tenuto.model.messages import ChildResult, Message, Publish, RaiseEvent, Start, Terminate
-from tenuto.model.texts import check_together, checked_name
-from tenuto.model.timing import Microseconds
-from tenuto.model.topics import PublishedEvent
+from tenuto.model.payload.soundness import check_json, check_json_depth
+from tenuto.model.status import ParentInstance
+from tenuto.model.texts import check_together, checked_name, checked_text_or_none
+from tenuto.model.timing import LATEST, Microseconds
+from tenuto.model.topics import PublishedEvent, checked_event_name
+from tenuto.model.trace import checked_trace
 
 
 class _Tagged(Struct, frozen=True):
@@ -41,6 +55,22 @@ _decode_publish = msgspec.json.Decoder(Publish).decode
 _PUBLISH_TYPE: Final = Publish.__name__
 _LIFE_SHOWN: Final = 8
 _EXECUTION_ID: Final = re.compile("[0-9A-Za-z:_-]{1,100}")
+_TIME_OF_ID: Final = re.compile("[0-9a-f]{12}")
+_ID_DIGITS: Final = 32
+_MOST_LEVELS: Final = 400
+"""Of a message that holds a failure with all its causes; readers here manage more."""
+_MOST_NUMBER: Final = 2**53
+_OVERHEAD: Final = 4 * 1024 * 1024
+"""What an envelope may hold beside its payload: names, attributes, the causes of a failure."""
+
+
+def most_envelope(limits: Limits) -> int:
+    """How long an envelope may be, in bytes of UTF-8: each sign of a payload may be escaped.
+
+    Args:
+        limits: Of the hub that takes it in.
+    """
+    return 2 * limits.payload_bytes + _OVERHEAD
 
 
 def envelope_of(one: Outgoing) -> str:
@@ -99,26 +129,26 @@ def taken(arrival: Arrival, limits: Limits) -> InboxRow | PublishedEvent:
     """
     hub, life, sequence = arrival.hub, arrival.life, arrival.sequence
     try:
+        check_json_depth(arrival.text.encode(), _MOST_LEVELS)
         envelope = _decode_envelope(arrival.text)
         if envelope.kind == PUBLISH:
             event = _decode_publish(envelope.message)
             return arrived(envelope.to, event, hub, arrival.now, limits.payload_bytes)
         if envelope.kind != MESSAGE:
             raise LinkRefusedError(
-                f"message {sequence} is of kind {envelope.kind!r}, which this hub does not know; "
-                "bring it up to date"
+                f"message {sequence} is of kind {envelope.kind[:80]!r}, which this hub does not "
+                "know; bring it up to date"
             )
         to = check_instance_id(envelope.to)
         message = _addressed(hub, to, decode_message(envelope.message), limits)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise LinkRefusedError(f"message {sequence} cannot be read: {error}") from None
     except TenutoError as error:
         if isinstance(error, LinkRefusedError):
             raise
         raise LinkRefusedError(f"message {sequence}: {error.code} {error}") from None
     key = MessageId(f"{hub}/{life[:_LIFE_SHOWN]}.{sequence}")
-    named = structs.replace(message, message_id=key, awaits_answer=False)
-    return InboxRow(key, 0, to, Raw(encode(named)))
+    return InboxRow(key, 0, to, Raw(encode(structs.replace(message, message_id=key))))
 
 
 def placed(row: InboxRow, partitions: int) -> InboxRow:
@@ -127,35 +157,150 @@ def placed(row: InboxRow, partitions: int) -> InboxRow:
 
 
 def _addressed(hub: str, to: InstanceId, message: Message, limits: Limits) -> Message:
-    if not isinstance(message, OVER_LINKS):
-        raise InputError(f"a {type(message).__name__} is not taken from another hub")
-    if isinstance(message, Start):
-        return _start(hub, to, message, limits)
-    if isinstance(message, RaiseEvent):
-        checked_name(message.event.name, "an event")
-        check_payload(message.event.input, limits.payload_bytes, f"event {message.event.name!r}")
-    if isinstance(message, Terminate) and message.child_of is None:
+    """A new message, of those parts that may come from another hub; each is checked."""
+    match message:
+        case Start():
+            return _start(hub, to, message, limits)
+        case RaiseEvent(event=event):
+            return RaiseEvent(event=_raised(event, limits))
+        case ChildResult():
+            return _result(hub, message, limits)
+        case Terminate():
+            return _end(hub, message)
+        case _:
+            raise InputError(f"a {type(message).__name__} is not taken from another hub")
+
+
+def _raised(event: EventRaised, limits: Limits) -> EventRaised:
+    name = checked_event_name(event.name)
+    _check_payload(event.input, limits, f"event {name!r}")
+    return EventRaised(name, event.input)
+
+
+def _end(hub: str, message: Terminate) -> Terminate:
+    if message.child_of is None:
         raise InputError("only who has called an instance ends it from another hub")
-    assert isinstance(message, RaiseEvent | ChildResult | Terminate)
-    return message
+    reason = message.reason
+    if reason is not None:
+        check_together([reason], "the reason")
+        _check_json(reason, "the reason")
+    return Terminate(
+        reason=reason,
+        recurse=message.recurse,
+        child_of=_execution_id(message.child_of),
+        task_id=_number(message.task_id, "the number of a call"),
+        hub=hub,
+    )
+
+
+def _result(hub: str, message: ChildResult, limits: Limits) -> ChildResult:
+    """What a child there has come to. Who waits for it gets an answer even if it cannot be used."""
+    event = message.event
+    task_id = _number(event.task_scheduled_id, "the number of a call")
+    try:
+        _check_outcome(event, limits)
+    except (InputError, LimitError) as error:
+        failure = FailureDetails("RuntimeError", f"{LinkRefusedError.code} {error.code} {error}")
+        event = SubOrchestrationInstanceFailed(task_id, failure)
+    return ChildResult(execution_id=_execution_id(message.execution_id), event=event, hub=hub)
+
+
+def _check_outcome(
+    event: SubOrchestrationInstanceCompleted | SubOrchestrationInstanceFailed, limits: Limits
+) -> None:
+    if isinstance(event, SubOrchestrationInstanceCompleted):
+        _check_payload(event.result, limits, "its result")
+        return
+    size = len(encode(event.failure_details))
+    if size > _OVERHEAD:
+        raise LimitError(f"its failure has {size:,} bytes; at most {_OVERHEAD:,} are allowed")
 
 
 def _start(hub: str, to: InstanceId, message: Start, limits: Limits) -> Start:
-    event = message.event
-    checked_name(event.name, "an orchestrator")
-    labels = [part for item in (event.tags or {}).items() for part in item]
-    check_together([event.name, event.version or "", *labels], "name, version and tags together")
-    if not _EXECUTION_ID.fullmatch(event.execution_id):
-        raise InputError(f"{event.execution_id[:80]!r} is no id of an execution")
-    check_payload(event.input, limits.payload_bytes, f"the input of {event.name!r}")
-    if message.depth > limits.nesting_depth:
+    if derived_from(to) is not None:
+        raise InputError(f"the id {to!r} is of the form of sub-orchestrations")
+    check_reuse(message.reuse)
+    if not 0 <= message.depth <= limits.nesting_depth:
         raise InputError(f"it is nested {message.depth} deep, which is too deep for this hub")
+    event = _started(hub, message.event, limits)
+    # With a root of its own, a start that is refused becomes a dead letter here.
     parent = event.parent
+    depth = 0 if parent is None else message.depth
+    root_id = to if parent is None else parent.instance_id
+    return Start(event=event, root_id=root_id, depth=depth, reuse=message.reuse)
+
+
+def _started(hub: str, event: ExecutionStarted, limits: Limits) -> ExecutionStarted:
+    name = checked_name(event.name, "an orchestrator")
+    version = checked_text_or_none(event.version, "version")
+    labels = [part for item in (event.tags or {}).items() for part in item]
+    check_together([name, version or "", *labels], "name, version and tags together")
+    _check_payload(event.input, limits, f"the input of {name!r}")
+    scheduled = event.scheduled_start
+    if scheduled is not None and not 0 <= scheduled <= LATEST:
+        raise InputError("scheduledStart must be microseconds since 1970 UTC, before year 10000")
+    return ExecutionStarted(
+        name,
+        _own_execution_id(hub, event.execution_id),
+        event.input,
+        version,
+        _caller(hub, event.parent),
+        _tags(hub, event.tags),
+        scheduled,
+        trace=checked_trace(event.trace),
+    )
+
+
+def _tags(hub: str, tags: dict[str, str] | None) -> dict[str, str] | None:
+    """What has led to the start is called here as its hub is called here."""
+    if tags is None or CAUSE_TAG not in tags:
+        return tags
+    return tags | {CAUSE_TAG: beyond(tags[CAUSE_TAG], hub)}
+
+
+def _caller(hub: str, parent: ParentInstance | None) -> ParentInstance | None:
+    """Who waits for the result, as it is called here."""
     if parent is None:
-        if derived_from(to) is not None:
-            raise InputError(f"the id {to!r} is of the form of sub-orchestrations")
-        # With a root of its own, a start that is refused becomes a dead letter here.
-        return structs.replace(message, root_id=to, depth=0)
-    caller = address_of(hub, check_instance_id(parent.instance_id))
-    event = structs.replace(event, parent=structs.replace(parent, instance_id=caller))
-    return structs.replace(message, event=event, root_id=caller)
+        return None
+    return ParentInstance(
+        address_of(hub, check_instance_id(parent.instance_id)),
+        _execution_id(parent.execution_id),
+        checked_name(parent.name, "an orchestrator"),
+        _number(parent.task_scheduled_id, "the number of a call"),
+    )
+
+
+def _own_execution_id(hub: str, given: str) -> ExecutionId:
+    """The execution id here of what another hub starts; the same for the same start.
+
+    Not the one that was given: executions here have theirs, and the ids of the children of an
+    execution are made of it. It keeps the time with which our ids begin.
+    """
+    digest = sha256(f"{hub}/{_execution_id(given)}".encode()).hexdigest()
+    found = _TIME_OF_ID.match(given)
+    return ExecutionId(f"{found[0] if found else ''}{digest}"[:_ID_DIGITS])
+
+
+def _execution_id(text: str) -> ExecutionId:
+    if not _EXECUTION_ID.fullmatch(text):
+        raise InputError(f"{text[:80]!r} is no id of an execution")
+    return ExecutionId(text)
+
+
+def _number(number: int, what: str) -> int:
+    if not 0 <= number < _MOST_NUMBER:
+        raise InputError(f"{what} must be from 0, and less than 2^53")
+    return number
+
+
+def _check_payload(text: str | None, limits: Limits, what: str) -> None:
+    check_payload(text, limits.payload_bytes, what)
+    if text is not None:
+        _check_json(text, what)
+
+
+def _check_json(text: str, what: str) -> None:
+    try:
+        check_json(text.encode())
+    except InputError as error:
+        raise InputError(f"{what} is no JSON that can be stored: {error}") from None

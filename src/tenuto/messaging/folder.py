@@ -102,11 +102,14 @@ class Folder:
 
 
 def _version_of(entry: "os.DirEntry[str]") -> FileVersion | None:
-    """Of a file; None for what is none, or is gone by now."""
+    """Of a file; None for what is none, or is gone by now.
+
+    A link is none: whoever may write into the folder would have a function read what they may not.
+    """
     try:
-        if not entry.is_file():
+        if not entry.is_file(follow_symlinks=False):
             return None
-        status = entry.stat()
+        status = entry.stat(follow_symlinks=False)
     except OSError:
         return None
     return FileVersion(status.st_size, status.st_mtime_ns, status.st_ino)

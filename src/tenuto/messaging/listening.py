@@ -17,7 +17,7 @@ from tenuto.engine.program import Delivery, Redelivery, TriggeredFunction
 from tenuto.engine.rows import Lease
 from tenuto.functions.http_activity import HttpActivity, http_of_host
 from tenuto.functions.outbound import OutboundSettings
-from tenuto.functions.user_calls import flush_output, is_given_up
+from tenuto.functions.user_calls import flush_output, give_up, is_given_up
 from tenuto.messaging.topics.feed import TopicFeed
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.failure import failure_of
@@ -133,7 +133,11 @@ class ListenerMeans:
     async def attempt(
         self, function: TriggeredFunction, delivery: Delivery
     ) -> BaseException | None:
-        """Run a function once; what it has raised. A delivery is busy meanwhile (see ``busy``)."""
+        """Run a function once; what it has raised. A delivery is busy meanwhile (see ``busy``).
+
+        Raises:
+            asyncio.CancelledError: it was given up while it ran, and has not succeeded.
+        """
         failure: BaseException | None = None
         with running_for(self.client, delivery.cause):
             http_of_host.set(self.http)  # of the task, which runs nothing of another host
@@ -141,7 +145,7 @@ class ListenerMeans:
                 await function.run(delivery)
             except BaseException as error:
                 if is_given_up(error):
-                    raise
+                    raise asyncio.CancelledError from error
                 failure = error  # whatever user code raises is its failure, an exit as well
         flush_output()
         is_away = isinstance(failure, StorageUnavailableError)
@@ -255,7 +259,7 @@ class Tasks:
         await self.wait(seconds)
         left = list(self._running)
         for one in left:
-            one.cancel()
+            give_up(one)
         if left:
             await asyncio.wait(left, timeout=_END_SECONDS)
         return len(left)

@@ -17,10 +17,10 @@ from tenuto.model.errors import StorageUnavailableError, TenutoError
 from tenuto.model.failure import failure_of
 from tenuto.model.timing import Microseconds
 
-_MOST_DEATHS: Final = 3
-"""However few attempts a function wants: one death of a host says nothing of its messages."""
 _SUSPICIOUS: Final = 2
 """Whoever was in work at so many deaths of hosts runs alone."""
+_FEWEST_DEATHS: Final = _SUSPICIOUS + 1
+"""So many it takes at least until one is put aside: only who ran alone is known to be the cause."""
 _MOST_ERROR: Final = 4_000
 _STORE_PAUSE: Final = 1_000_000
 
@@ -34,6 +34,7 @@ class QueueWork:
     Args:
         function: That works on them.
         redelivery: What is done with one that has failed.
+        most_deaths: After so many deaths of hosts one is put aside, and no fewer than three.
         clock: The host's.
 
     Attributes:
@@ -43,9 +44,12 @@ class QueueWork:
         is_alone: Whether one is in work, or about to be, beside which nothing else may run.
     """
 
-    def __init__(self, function: str, redelivery: Redelivery, clock: Clock) -> None:
+    def __init__(
+        self, function: str, redelivery: Redelivery, most_deaths: int, clock: Clock
+    ) -> None:
         self._function = function
         self._redelivery = redelivery
+        self._most_deaths = max(most_deaths, _FEWEST_DEATHS)
         self._clock = clock
         self._running: dict[int, TakenMessage] = {}
         self._resumed: deque[int] = deque()
@@ -76,17 +80,15 @@ class QueueWork:
 
     def take_over(self, messages: Iterable[MessageInWork]) -> None:
         """The queue is new to this host, and these were in work."""
-        most = max(self._redelivery.attempts, _MOST_DEATHS)
         # Those with fewer deaths first: so that the one who causes them does not hold them up.
-        for one in sorted(messages, key=_attempts):
+        for one in sorted(messages, key=_deaths):
             if one.number in self._running or one.number in self.done:
                 continue
-            if one.attempts >= most:
-                error = TenutoError(
-                    f"its host ended while it was worked on, in attempt {one.attempts} of {most}"
-                )
+            deaths = one.deaths + 1
+            if deaths >= self._most_deaths:
+                error = TenutoError(f"its host ended {deaths} times while it was worked on")
                 self._put_aside(one.number, one.message_id, error)
-            elif one.attempts >= _SUSPICIOUS:
+            elif deaths >= _SUSPICIOUS:
                 self._suspects.append(one.number)
             else:
                 self._resumed.append(one.number)
@@ -124,7 +126,7 @@ class QueueWork:
             # No fault of the message: the store, or the host, is not there now.
             self._put_back(message, _STORE_PAUSE, message.attempts - 1)
             return _STORE_PAUSE
-        pause = self._redelivery.pause_before(message.attempts + 1)
+        pause = self._redelivery.pause_before(message.counted + 1)
         if pause is None:
             self._put_aside(message.number, message.message_id, failure)
             return None
@@ -132,9 +134,9 @@ class QueueWork:
         return pause
 
     def give_up(self) -> None:
-        """The host stops: what runs is for the next one, and has had no attempt."""
+        """The host stops: what runs is for the next one, before others, and had no attempt."""
         for one in self._running.values():
-            self._put_back(one, 0, one.attempts - 1)
+            self.later.append(LaterMessage(one.number, 0, one.attempts - 1))
         self._running.clear()
 
     def noting(self) -> None:
@@ -159,5 +161,5 @@ class QueueWork:
         self.failed.append((one, message_id, error))
 
 
-def _attempts(message: MessageInWork) -> int:
-    return message.attempts
+def _deaths(message: MessageInWork) -> int:
+    return message.deaths

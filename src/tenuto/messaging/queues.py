@@ -6,9 +6,10 @@ meanwhile is noted by the next turn. So a message costs a share of two commits, 
 are, and each message is at every moment either in the queue, in work, or put aside
 (``no_silent_drop``, at-least-once).
 
-An attempt counts before it begins. What was in work when a host died is taken again by the next
-owner; what was so more than once is run alone, so that among many messages the one that ends its
-host is put aside, and no other.
+An attempt counts before it begins, so that deaths of hosts are seen; they count for themselves,
+and cost a message no attempt of its policy. What was in work when a host died is taken again by the
+next owner; what was so more than once is run alone, so that among many messages the one that ends
+its host is put aside, and no other.
 """
 
 from typing import Final
@@ -44,7 +45,9 @@ class QueueListener:
         self._function = function
         self._trigger = trigger
         self._means = means
-        self._work = QueueWork(function.name, trigger.redelivery, means.clock)
+        self._work = QueueWork(
+            function.name, trigger.redelivery, means.engine.options.max_deliveries, means.clock
+        )
         self._tasks = Tasks()
         self._turns = Tasks()
         self._lease: Lease | None = None
@@ -232,7 +235,7 @@ class QueueListener:
             delivery = Delivery(
                 id=message.message_id,
                 attempt=message.attempts,
-                last_attempt=message.attempts >= redelivery.attempts,
+                last_attempt=message.counted >= redelivery.attempts,
                 data=data,
                 facts={"queue": queue, "queued_at": message.queued_at},
                 # A message is gone when it is done with: what it leads to is hung to what it was
@@ -244,6 +247,6 @@ class QueueListener:
         if pause is not None:
             assert failure is not None, "what has succeeded has no pause"
             is_away = isinstance(failure, StorageUnavailableError)
-            which = NO_ATTEMPT if is_away else attempt_of(message.attempts, redelivery.attempts)
+            which = NO_ATTEMPT if is_away else attempt_of(message.counted, redelivery.attempts)
             self._means.tell_again(self._function, message.message_id, failure, pause, which)
         self._wake()

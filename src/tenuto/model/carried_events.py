@@ -1,20 +1,18 @@
 """Events for topics of linked hubs: as they are published, on the way, and where they arrive. Pure.
 
 On its way an event is a message like those to instances, for an address such as ``hub/orders``:
-so it waits, goes and counts as they do. What it names of its sender's hub (who has published it,
-what has caused it) gets the receiver's name of that hub, as the ids of instances do.
+so it waits, goes and counts as they do. Its id, and what it names of its sender's hub (who has
+published it, what has caused it), get the receiver's name of that hub, as the ids of instances do:
+no link takes an id that somebody else's event will have.
 """
 
 from typing import Final
-
-import msgspec
 
 from tenuto.model.causes import beyond
 from tenuto.model.errors import InputError
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import Publish
-from tenuto.model.payload.exact import is_json
-from tenuto.model.payload.plain import MAX_DEPTH
+from tenuto.model.payload.soundness import check_json
 from tenuto.model.texts import checked_text
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import (
@@ -31,6 +29,7 @@ from tenuto.model.topics import (
 
 _NULL: Final = b"null"
 _INSTANCE: Final = "instance/"
+_LINKED: Final = "linked/"
 
 
 def carried(event: PublishedEvent, message_id: MessageId) -> tuple[InstanceId, Publish]:
@@ -73,18 +72,18 @@ def arrived(
         LimitError: it is too long.
     """
     name = checked_place(topic, "a topic")
-    source = message.source
-    if source is not None and source.startswith(_INSTANCE):
-        source = f"{_INSTANCE}{hub}/{source.removeprefix(_INSTANCE)}"
-    details = EventDetails(source=source, subject=message.subject, attributes=message.attributes)
+    details = EventDetails(
+        source=_source(message.source, hub), subject=message.subject, attributes=message.attributes
+    )
     head = checked_head(EventHead(key=message.key, type=message.kind, details=details), name)
     check_data(message.input, payload_bytes, f"topic {name!r}")
-    _check_json(message.input, name)
+    if message.input is not None:
+        _check_json(message.input, name)
     cause = message.cause
     if cause is not None:
         cause = beyond(checked_text(cause, f"the cause of an event for topic {name!r}"), hub)
     return PublishedEvent(
-        event_id=checked_id(message.event_id, "an event"),
+        event_id=f"{hub}/{checked_id(message.event_id, 'an event')}",
         topic=name,
         key=head.key,
         published_at=max(0, min(message.published_at, now)),
@@ -94,17 +93,18 @@ def arrived(
     )
 
 
-def _check_json(text: str | None, topic: str) -> None:
+def _source(source: str | None, hub: str) -> str:
+    """Who says so, with the hub's name: who speaks over a link speaks as nobody else."""
+    if source is None:
+        return f"{_LINKED}{hub}"
+    if source.startswith(_INSTANCE):
+        return f"{_INSTANCE}{hub}/{source.removeprefix(_INSTANCE)}"
+    return f"{_LINKED}{hub}/{source}"
+
+
+def _check_json(text: str, topic: str) -> None:
     """See that data is JSON as every reader here can read it: a store has it as such."""
-    if text is None:
-        return
     try:
-        is_fit = is_json(msgspec.json.decode(text))
-    except msgspec.DecodeError as error:
-        raise InputError(f"the data for topic {topic!r} is no JSON: {error}") from None
-    except RecursionError:
-        is_fit = False
-    if not is_fit:
-        raise InputError(
-            f"the data for topic {topic!r} is nested more than {MAX_DEPTH} levels deep"
-        )
+        check_json(text.encode())
+    except InputError as error:
+        raise InputError(f"the data for topic {topic!r} is no JSON that fits: {error}") from None

@@ -1,7 +1,8 @@
 """Causes: what has led to what, over topics, queues and instances, as short texts.
 
 ``event:<topic>/<id>``, ``message:<queue>/<id>``, ``instance:<id>``,
-``file:<function>/<path>#<id>``.
+``file:<function>/<path>#<id>``. An instance of a linked hub is ``instance:<hub>/<id>``, anything
+else there ``linked:<hub>/`` and what it is called there.
 An event or a message knows its cause, an instance has it as a tag. So a flow that is glued by
 events can be drawn as one tree.
 """
@@ -16,6 +17,7 @@ _MESSAGE: Final = "message:"
 _INSTANCE: Final = "instance:"
 _FILE: Final = "file:"
 _MOST_PATH: Final = 500
+_LINKED: Final = "linked:"
 
 
 def event_cause(topic: str, event_id: str) -> str:
@@ -42,15 +44,33 @@ def instance_cause(instance_id: str) -> str:
 
 
 def beyond(cause: str, hub: str) -> str:
-    """A cause in a linked hub, as it is called here: with the hub before its name."""
-    kind, _, name = cause.partition(":")
-    return f"{kind}:{hub}/{name}"
+    """A cause in a linked hub, as it is called here: with the hub's name before it.
+
+    Example:
+        >>> beyond("instance:watch-1", "box-17"), beyond("event:readings/r1", "box-17")
+        ('instance:box-17/watch-1', 'linked:box-17/event:readings/r1')
+    """
+    if cause.startswith(_INSTANCE):
+        return f"{_INSTANCE}{hub}/{cause.removeprefix(_INSTANCE)}"
+    return f"{_LINKED}{hub}/{cause}"
+
+
+def hub_of(cause: str) -> tuple[str | None, str]:
+    """The linked hub where a cause is, and what it is called there; None for one of this hub."""
+    for mark in (_LINKED, _INSTANCE):
+        if cause.startswith(mark):
+            hub, slash, rest = cause.removeprefix(mark).partition("/")
+            if slash:
+                return hub, rest if mark == _LINKED else instance_cause(rest)
+    return None, cause
 
 
 def parted(cause: str) -> tuple[str, str, str]:
     """Kind (``event``, ``message``, ``file``, ``instance``), topic, queue or function, and id.
 
-    One that is none of ours, such as a tag that somebody made up, comes as an instance's.
+    Args:
+        cause: As it is called in its own hub. One that is none of ours, such as a tag that somebody
+            made up, comes as an instance's.
     """
     kind, colon, rest = cause.partition(":")
     place, slash, name = rest.partition("/")

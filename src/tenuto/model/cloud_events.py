@@ -18,7 +18,13 @@ from msgspec import Raw, Struct
 
 from tenuto.model.errors import InputError
 from tenuto.model.texts import storable_text
-from tenuto.model.topics import Event, EventDetails, EventHead
+from tenuto.model.topics import (
+    MOST_ATTRIBUTES,
+    Event,
+    EventDetails,
+    EventHead,
+    checked_count,
+)
 
 VERSION: Final = "1.0"
 STRUCTURED: Final = "application/cloudevents+json"
@@ -47,9 +53,12 @@ _TIME: Final = re.compile(
 _MEDIA_TYPE: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+.*")
 _MOST_ID: Final = 200
 _DIGEST: Final = 24
+_MOST_MEMBERS: Final = MOST_ATTRIBUTES + 16
+"""Those of an event that a topic keeps elsewhere than among its attributes, and some that are
+null."""
 
 _decode: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_many: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+_parts: Final = msgspec.json.Decoder(list[Raw]).decode
 _value: Final = msgspec.json.decode
 
 
@@ -138,21 +147,23 @@ def read_batch(body: str) -> list[CloudEvent]:
         InputError: one of them is no CloudEvent; says which and what is wrong.
     """
     try:
-        members = _decode_many(body)
+        parts = checked_count(_parts(body), "a batch of CloudEvents")
     except msgspec.DecodeError as error:
         raise InputError(f"the body is no batch of CloudEvents: {error}") from None
-    return list(_each(members))
+    return list(_each(parts))
 
 
-def _each(members: list[dict[str, Raw]]) -> Iterator[CloudEvent]:
-    for number, one in enumerate(members, 1):
+def _each(parts: list[Raw]) -> Iterator[CloudEvent]:
+    for number, one in enumerate(parts, 1):
         try:
-            yield _of_members(one)
-        except InputError as error:
-            raise InputError(f"event {number} of {len(members)}: {error}") from None
+            yield _of_members(_decode(one))
+        except (InputError, msgspec.DecodeError) as error:
+            raise InputError(f"event {number} of {len(parts)}: {error}") from None
 
 
 def _of_members(members: dict[str, Raw]) -> CloudEvent:
+    if len(members) > _MOST_MEMBERS:
+        raise InputError(f"it has {len(members):,} attributes; at most {_MOST_MEMBERS} are read")
     attributes = {
         name: text
         for name, raw in members.items()

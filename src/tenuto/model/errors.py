@@ -11,6 +11,7 @@
     │   ├── AppLoadError                   TN-1105
     │   ├── RegistrationError              TN-1106
     │   │   └── SignatureError (TypeError) TN-1107  no stored input can fill its parameters
+    │   ├── EventNotFoundError             TN-1110  no topic or queue has it
     │   ├── AzurePackagesError             TN-1810  the extra `azure` is not installed
     │   ├── TaskHubError                   TN-1813  no task hub in Azure that can be used for this
     │   └── HttpCallError                  TN-1108  fails the activity behind ctx.call_http
@@ -207,6 +208,12 @@ class TaskHubError(InputError):
     """A task hub in Azure Storage cannot be used for what was asked: its name, or what it holds."""
 
     code = "TN-1813"
+
+
+class EventNotFoundError(InputError):
+    """No topic has this event, and no queue this message."""
+
+    code = "TN-1110"
 
 
 class HttpCallError(InputError):

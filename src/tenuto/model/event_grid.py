@@ -13,7 +13,14 @@ from msgspec import Raw, Struct
 
 from tenuto.model.cloud_events import check_time, cloud_event_of, id_in_topic
 from tenuto.model.errors import InputError
-from tenuto.model.topics import MOST_NAME, Event, EventDetails, EventHead, checked_place
+from tenuto.model.topics import (
+    MOST_NAME,
+    Event,
+    EventDetails,
+    EventHead,
+    checked_count,
+    checked_place,
+)
 
 VALIDATION: Final = "Microsoft.EventGrid.SubscriptionValidationEvent"
 """The type of the event with which Event Grid asks whether a webhook wants its events."""
@@ -103,7 +110,13 @@ class _Validation(Struct, frozen=True, rename="camel"):
     validation_code: str
 
 
-_decode: Final = msgspec.json.Decoder(list[GridEvent] | GridEvent).decode
+_parts: Final = msgspec.json.Decoder(list[Raw]).decode
+_decode: Final = msgspec.json.Decoder(GridEvent).decode
+
+
+def _is_array(body: str) -> bool:
+    """Whether JSON text is that of an array."""
+    return body.lstrip()[:1] == "["
 
 
 def read_grid_events(body: str) -> list[GridEvent]:
@@ -113,12 +126,12 @@ def read_grid_events(body: str) -> list[GridEvent]:
         InputError: one of them has not what each has; says what.
     """
     try:
-        found = _decode(body)
+        parts = _parts(body) if _is_array(body) else [Raw(body.encode())]
+        events = list(map(_decode, checked_count(parts, "a request of Event Grid")))
     except msgspec.DecodeError as error:
         raise InputError(
             f"the body is no array of events in the schema of Event Grid: {error}"
         ) from None
-    events = found if isinstance(found, list) else [found]
     for one in events:
         for name, value in (("id", one.id), ("eventType", one.event_type)):
             if not value:

@@ -246,6 +246,8 @@ class ChildWait(_Fact, frozen=True, kw_only=True, tag="orchestration"):
         is_missing: Whether there is no such instance.
         is_lost: Whether it will never answer: it is missing, or another one has its id.
         is_unserved: Whether its orchestrator is not there.
+        link_problem: Why nothing goes over the link to the hub where it is; None while all is well,
+            or for what is here.
         below: What keeps it, or an instance below it, when it waits itself.
     """
 
@@ -260,6 +262,7 @@ class ChildWait(_Fact, frozen=True, kw_only=True, tag="orchestration"):
     is_missing: bool = False
     is_lost: bool = False
     is_unserved: bool = False
+    link_problem: str | None = None
     below: "Below | None" = None
 
     @property

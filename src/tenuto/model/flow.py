@@ -24,6 +24,7 @@ class FlowItem(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
         type: Of an event.
         attempts: Of a delivery that was put aside.
         error: Why an instance or a delivery has failed, or is held.
+        hub: The linked hub where it is: that one knows more of it. None for what is here.
         is_gone: Only its name is known: it was deleted, or done with.
     """
 
@@ -39,6 +40,7 @@ class FlowItem(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     type: str | None = None
     attempts: int | None = None
     error: str | None = None
+    hub: str | None = None
     is_gone: bool = False
 
     @property

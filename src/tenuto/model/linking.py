@@ -7,6 +7,7 @@ once however often it comes. Numbers belong to a *life* of the sending store: a 
 anew, or a copy that was started, is another one.
 """
 
+import re
 from typing import Annotated, Final
 
 from msgspec import Meta, Raw, Struct
@@ -25,6 +26,14 @@ MOST_BYTES: Final = 256 * 1024 * 1024
 """As long may they be together, if nobody says otherwise."""
 
 
+_LIFE: Final = re.compile("[0-9a-f]{1,64}")
+
+
+def is_life(text: str) -> bool:
+    """Whether a text may name the life of a store: up to 64 hexadecimal digits."""
+    return _LIFE.fullmatch(text) is not None
+
+
 class LinkedHub(Struct, frozen=True, kw_only=True, rename="camel"):
     """A link, as the store of one end knows it.
 
@@ -40,6 +49,7 @@ class LinkedHub(Struct, frozen=True, kw_only=True, rename="camel"):
         waiting_bytes: How long they are.
         most_messages: As many may wait, by the settings of the host that runs, or ran.
         most_bytes: As long may they be together, by the same.
+        held_bytes: How much is here of a message of it that has not come as a whole.
         heard_at: When it was last heard of, in microseconds since 1970 UTC.
         problem: Why nothing goes over it now, as far as that is known.
     """
@@ -55,6 +65,7 @@ class LinkedHub(Struct, frozen=True, kw_only=True, rename="camel"):
     waiting_bytes: int = 0
     most_messages: int = MOST_MESSAGES
     most_bytes: int = MOST_BYTES
+    held_bytes: int = 0
     heard_at: Microseconds | None = None
     problem: str | None = None
 

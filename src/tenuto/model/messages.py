@@ -60,10 +60,15 @@ class TaskResult(_Message, frozen=True, kw_only=True):
 
 
 class ChildResult(_Message, frozen=True, kw_only=True):
-    """A sub-orchestration ended."""
+    """A sub-orchestration ended.
+
+    ``hub`` is the linked hub that says so, written by the end of the link that has taken it in; it
+    counts for a call that went there. None for what is said here.
+    """
 
     execution_id: ExecutionId
     event: SubOrchestrationInstanceCompleted | SubOrchestrationInstanceFailed
+    hub: str | None = None
 
 
 class TimerDue(_Message, frozen=True, kw_only=True):
@@ -142,13 +147,15 @@ class Terminate(_Message, frozen=True, kw_only=True):
     too, and what that has called.
 
     ``child_of`` and ``task_id`` are the execution and the call of a parent that has given the
-    instance up: whoever stands under the id by then and is not that child is left alone.
+    instance up: whoever stands under the id by then and is not that child is left alone. ``hub`` is
+    the linked hub where the parent is, written by the end of the link that has taken it in.
     """
 
     reason: str | None = None
     recurse: bool = False
     child_of: ExecutionId | None = None
     task_id: int = 0
+    hub: str | None = None
 
 
 class Suspend(_Message, frozen=True, kw_only=True):

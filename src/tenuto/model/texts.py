@@ -13,6 +13,8 @@ from tenuto.model.errors import InputError, LimitError, PayloadError
 MOST_BYTES: Final = 4 * 1024
 """Name, version and tags of an instance together, as UTF-8; a reason or an event's name alone."""
 
+_MOST_SAID: Final = 1_000
+
 MOST_CHARACTERS: Final = 32_768
 """What history keeps of a text that nobody has checked."""
 
@@ -86,6 +88,22 @@ def checked_name(value: object, what: str) -> str:
     if not value or not isinstance(value, str):
         raise InputError(f"{what} needs a name, a non-empty string; got {value!r}")
     return checked_text(value, f"the name of {what}")
+
+
+def said(text: str) -> str:
+    r"""What somebody else says, for a log or a table: a line, cut, and what does not print escaped.
+
+    Args:
+        text: It, of any length.
+
+    Example:
+        >>> said("no\nseat")
+        'no\\nseat'
+    """
+    line = text[: _MOST_SAID + 1]
+    if not line.isprintable():
+        line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
+    return line if len(line) <= _MOST_SAID else f"{line[:_MOST_SAID]}..."
 
 
 def storable_text(text: str) -> str:

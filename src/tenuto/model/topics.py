@@ -22,6 +22,8 @@ from tenuto.model.timing import Microseconds, to_datetime
 
 MOST_NAME: Final = 256
 MOST_ATTRIBUTES: Final = 64
+MOST_AT_ONCE: Final = 10_000
+"""So many events and messages one request brings, by whichever door."""
 MOST_ID: Final = 512
 _DIGEST: Final = 32
 _FORBIDDEN: Final = frozenset("/\\#?")
@@ -91,7 +93,7 @@ class QueuedMessage(Struct, frozen=True, array_like=True, gc=False):
     Attributes:
         message_id: Unique in its queue; one that is there already is left alone.
         queue: Its name.
-        visible_at: Not handed out before.
+        visible_at: Not handed out before; 0 when nothing holds it back, so that no clock does.
         queued_at: When.
         cause: What it was caused by; None when nobody knows.
         iid: Of the instance whose turn has queued it; 0 for a client.
@@ -179,6 +181,31 @@ def event_for_wait(text: str | None) -> StoredEvent | None:
         return _stored_in(text or "")
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
+
+
+_RESERVED: Final = "tenuto."
+
+
+def checked_event_name(value: object, what: str = "an event") -> str:
+    """The name of an event that somebody raises or waits for, or refused.
+
+    Args:
+        value: What was given.
+        what: What it is the name of.
+
+    Raises:
+        InputError: it is no name, or one of Tenuto's own: who raised an event under that would
+            answer a wait for a topic with what no topic has.
+        PayloadError: it has half of a surrogate pair.
+        LimitError: it is too long.
+    """
+    name = checked_name(value, what)
+    if name.casefold().startswith(_RESERVED):  # names of events ignore case
+        raise InputError(
+            f"{name!r:.200} cannot be the name of {what}: names that begin with {_RESERVED!r} are "
+            "Tenuto's own"
+        )
+    return name
 
 
 content_in: Final = msgspec.json.Decoder(EventContent).decode
@@ -363,13 +390,33 @@ def checked_head(head: EventHead, topic: str) -> EventHead:
     if not isinstance(attributes, Mapping) or len(attributes) > MOST_ATTRIBUTES:
         raise InputError(
             f"the attributes of an event for topic {topic!r} must be a mapping of at most "
-            f"{MOST_ATTRIBUTES} texts, got {attributes!r:.100}"
+            f"{MOST_ATTRIBUTES} texts, got {_counted(attributes)}"
         )
     for name, value in attributes.items():
         checked_name(name, f"an attribute of an event for topic {topic!r}")
         checked_text(value, f"the attribute {name!r:.100} of an event for topic {topic!r}")
     checked_key(head.key, f"the key of an event for topic {topic!r}")
     return head
+
+
+def _counted(attributes: object) -> str:
+    """Too many are not shown: that takes as long as there are many."""
+    return f"{len(attributes):,}" if isinstance(attributes, Mapping) else f"{attributes!r:.100}"
+
+
+def checked_count(found: list[Raw], what: str) -> list[Raw]:
+    """What one request brings, before anything is made of it, or refused.
+
+    Args:
+        found: Its parts.
+        what: What they stand in, such as ``a batch``.
+
+    Raises:
+        InputError: there are too many.
+    """
+    if len(found) > MOST_AT_ONCE:
+        raise InputError(f"{what} has {MOST_AT_ONCE:,} events at most, this one {len(found):,}")
+    return found
 
 
 def check_data(text: str | None, limit: int, where: str) -> None:

@@ -29,9 +29,8 @@ from tenuto.model.ids import (
 from tenuto.model.limits import limit_error
 from tenuto.model.payload import decoder, encode
 from tenuto.model.retry import RetryFacts, RetryPolicy
-from tenuto.model.texts import checked_text
 from tenuto.model.timing import Microseconds, span, to_microseconds
-from tenuto.model.topics import Event, EventDetails, EventHead
+from tenuto.model.topics import Event, EventDetails, EventHead, checked_event_name
 from tenuto.orchestration.asyncio_inside.functions import gather_in_session
 from tenuto.orchestration.http_call import HttpCallTask, request_text
 from tenuto.orchestration.logger import SessionLogger
@@ -697,12 +696,10 @@ class Context:
         of_child = child_execution_id(execution_id, task_id, self._session.loop.now)
         instance_id = call.instance_id
         if instance_id is None:
-            instance_id = child_instance_id(execution_id, task_id)
-            if call.on is not None and detached:
-                # Ids of that form are for who has a parent; this one is the top of a tree there.
-                instance_id = InstanceId(of_child)
-            if call.on is not None:
-                instance_id = address_of(call.on, instance_id)
+            if call.on is None:
+                instance_id = child_instance_id(execution_id, task_id)
+            else:  # ids of that form are for children of executions there
+                instance_id = address_of(call.on, of_child)
         return ChildCreated(
             task_id,
             call.name,
@@ -780,4 +777,4 @@ def _typed(annotation: object, owner: str) -> Callable[[str | None], Any]:
 def _checked_name(name: object, where: str) -> str:
     if not isinstance(name, str) or not name:
         raise InputError(f"{where} takes the event's name, a non-empty string; got {name!r}")
-    return checked_text(name, "the event's name")
+    return checked_event_name(name)

@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVa
 
 from msgspec import UNSET, UnsetType
 
-from tenuto.model.errors import GuardError, InputError
+from tenuto.model.errors import GuardError, InputError, LimitError
 from tenuto.model.ids import check_hub_name, check_instance_id
 from tenuto.model.retry import RetryPolicy
-from tenuto.model.texts import check_together, checked_text, checked_text_or_none
+from tenuto.model.texts import MOST_BYTES, check_together, checked_text, checked_text_or_none
 
 if TYPE_CHECKING:
     from tenuto.model.signature import Signature
@@ -336,7 +336,9 @@ def checked_tags(tags: object) -> dict[str, str] | None:
     if not isinstance(tags, Mapping) or not all(
         isinstance(part, str) for item in tags.items() for part in item
     ):
-        raise InputError(f"tags must map str to str, got {tags!r}")
+        raise InputError(f"tags must map str to str, got {tags!r:.200}")
+    if len(tags) > MOST_BYTES:  # not looked at one by one, which takes its time
+        raise LimitError(f"{len(tags):,} tags: all together may have {MOST_BYTES:,} bytes")
     checked = {
         checked_text(name, "a tag's name"): checked_text(value, f"tag {name[:80]!r}")
         for name, value in tags.items()

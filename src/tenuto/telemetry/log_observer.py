@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tenuto.engine.ports import ActivityWork
 from tenuto.model.failure import failure_of
 from tenuto.model.hold import Hold
-from tenuto.model.ids import InstanceId
+from tenuto.model.ids import InstanceId, split_address
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
@@ -118,8 +118,11 @@ class LogObserver:
         )
 
     def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
-        """A problem like any other."""
-        self.problem(instance_id, f"dead letter: {reason}")
+        """A problem like any other; what was for a linked hub is of no instance here."""
+        if split_address(instance_id) is not None:
+            self.problem(None, f"dead letter for {instance_id!r}: {reason}")
+        else:
+            self.problem(instance_id, f"dead letter: {reason}")
 
     def notice(self, text: str) -> None:
         """A line about the host."""

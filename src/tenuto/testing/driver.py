@@ -15,7 +15,7 @@ from tenuto.client.gateway import Gateway, has_come
 from tenuto.client.topics import TopicsGateway
 from tenuto.engine.engine import Engine
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
-from tenuto.engine.topic_ports import FailedDelivery
+from tenuto.engine.topic_ports import FailedDelivery, Redriven
 from tenuto.model.errors import TenutoError
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import ClientMessage
@@ -206,7 +206,7 @@ class TimeSkippingGateway:
         async with self._request() as inner:
             return await inner.failed_deliveries(source, name, function, after, limit)
 
-    async def redrive(self, numbers: Sequence[int]) -> int:
+    async def redrive(self, numbers: Sequence[int]) -> Redriven:
         """See the gateway."""
         async with self._request() as inner:
             return await inner.redrive(numbers)

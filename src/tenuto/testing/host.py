@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, TypeVarTuple, cast, overload
 
 from msgspec import structs
 
@@ -76,7 +76,10 @@ class TestHost:
         self.settings: Settings = structs.replace(
             settings, guard_every=1, on_mismatch=settings.on_mismatch or "fail"
         )
-        self.observer: Observer = observer or RecordingObserver()
+        self.observer: RecordingObserver = cast(
+            "RecordingObserver", observer or RecordingObserver()
+        )
+        """Who is told what happens; of the type that it has when no other was given."""
         self._kept: _KeptStorage | None = None
         if storage == MEMORY:
             partitions = self.settings.partitions_of("sqlite://") or 1

@@ -3,11 +3,14 @@
 import asyncio
 import base64
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob.aio import ContainerClient
+from azure.storage.queue.aio import QueueClient
 from msgspec import structs
 
 import tenuto.interop.azure_services.queue_listener as queues
@@ -19,13 +22,14 @@ from tenuto import (
     Host,
     RegistrationError,
     RetryPolicy,
+    Settings,
     StorageUnavailableError,
     SyncClient,
 )
 from tenuto.engine.program import AzureQueueTrigger, Delivery
 from tenuto.host.native_calls import Offer
 from tenuto.host.native_triggered import native_triggered
-from tenuto.interop.azure_services import blobs, connections
+from tenuto.interop.azure_services import blob_listener, blobs, connections
 from tenuto.interop.azure_services.messages import QueueOptions
 from tenuto.messaging import listening
 from tenuto.model.timing import MICROSECONDS
@@ -161,6 +165,34 @@ async def test_a_message_stays_with_a_function_that_takes_long(
     assert account.received("longer") == []
 
 
+async def test_a_renewal_that_has_begun_ends_before_its_message_is_deleted(
+    account: Account, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer changes what the message is deleted by: without that it came again."""
+    began = asyncio.Event()
+    update = QueueClient.update_message
+
+    async def slow(self: QueueClient, *parts: Any, **options: Any) -> object:
+        kept = await update(self, *parts, **options)
+        began.set()
+        await asyncio.sleep(0.1)  # the answer is under way
+        return kept
+
+    monkeypatch.setattr(QueueClient, "update_message", slow)
+    monkeypatch.setattr(queues, "_RENEWED", 1_000)
+
+    async def work(_delivery: Delivery) -> None:
+        await began.wait()
+
+    observer = RecordingObserver()
+    app = queue_app("renewed", work, azurite.connection_string)
+    send(account, "renewed", "one")
+    async with Host(app, "sqlite://", observer=observer):
+        await until(lambda: bool(observer.deliveries))
+    assert observer.problems == []
+    assert account.received("renewed") == []
+
+
 @pytest.mark.parametrize(("batch", "threshold", "at_once"), [(1, 0, 1), (4, 2, 6)])
 async def test_so_many_messages_are_worked_on_at_once(
     account: Account, azurite: Azurite, batch: int, threshold: int, at_once: int
@@ -279,6 +311,52 @@ async def test_an_attempt_in_which_its_host_dies_counts(account: Account) -> Non
     account.waits_for("webjobs-blobtrigger-poison")
 
 
+async def test_what_cannot_be_read_is_no_attempt(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App()
+    came: list[int] = []
+    busy = [HttpResponseError("Server busy")] * 3
+    read = blobs.content_of
+
+    async def content_of(found: Any) -> bytes:  # noqa: ANN401 - of Azure
+        if busy:
+            raise busy.pop()
+        return await read(found)
+
+    monkeypatch.setattr(blob_listener, "content_of", content_of)
+    monkeypatch.setattr(blob_listener, "_UNREAD_PAUSE", 1_000)
+
+    @app.blob("unread/{name}", retry=RetryPolicy(max_attempts=1))
+    async def note(blob: Blob) -> None:
+        came.append(blob.attempt)
+
+    account.upload("unread/one", b"1")
+    observer = RecordingObserver()
+    async with Host(app, "sqlite://", observer=observer):
+        await until(lambda: len(came) + len(observer.put_aside) == 1)
+    assert (came, observer.put_aside) == ([1], [])
+
+
+async def test_what_a_stopping_host_gives_up_is_no_attempt(account: Account) -> None:
+    app = App()
+    came: list[int] = []
+
+    @app.blob("given-up/{name}", retry=RetryPolicy(max_attempts=1))
+    async def note(blob: Blob) -> None:
+        came.append(blob.attempt)
+        if len(came) <= 2:
+            await asyncio.Event().wait()
+
+    account.upload("given-up/one", b"1")
+    for count in (1, 2, 3):
+        host = Host(app, settings=Settings(storage="sqlite://", drain_seconds=0))
+        await host.start()
+        await until(lambda count=count: len(came) == count)  # type: ignore[misc]
+        await host.stop()
+    assert came == [1, 1, 1]
+
+
 async def test_a_blob_that_changes_meanwhile_is_run_for_what_it_is_then(account: Account) -> None:
     app = App()
     came: list[bytes] = []
@@ -314,6 +392,34 @@ async def test_a_blob_that_is_too_long_is_put_aside(
         await until(lambda: bool(observer.put_aside))
     assert observer.put_aside == [("never", "long/one")]
     assert "a function gets 4 at most" in str(observer.deliveries[0][1])
+    account.waits_for("webjobs-blobtrigger-poison")
+
+
+async def test_a_blob_is_not_read_from_another_container(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that lists such a name would have us ask for what another container has."""
+    app = App()
+
+    @app.blob("listed", retry=RetryPolicy(max_attempts=1))
+    async def never(blob: Blob) -> None:
+        raise AssertionError(blob)
+
+    listed = ContainerClient.list_blobs
+
+    async def renamed(self: ContainerClient, *parts: Any, **options: Any) -> AsyncIterator[Any]:
+        async for one in listed(self, *parts, **options):
+            if one.name == "one":
+                one.name = "../secrets/pw"
+            yield one
+
+    monkeypatch.setattr(ContainerClient, "list_blobs", renamed)
+    account.upload("listed/one", b"1")
+    account.upload("secrets/pw", b"2")
+    observer = RecordingObserver()
+    async with Host(app, "sqlite://", observer=observer):
+        await until(lambda: bool(observer.put_aside))
+    assert "is no name of a blob here" in str(observer.deliveries[0][1])
     account.waits_for("webjobs-blobtrigger-poison")
 
 

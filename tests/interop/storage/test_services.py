@@ -1,5 +1,6 @@
 """Queues, blobs and tables as inputs and outputs, one by one, against the emulator."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tenuto.interop.azure_app.bindings.blobs import BlobSink, BlobSource
+from tenuto.interop.azure_app.bindings.blobs import BlobSink, BlobSource, place_of
 from tenuto.interop.azure_app.bindings.ports import BindingError, CallData
 from tenuto.interop.azure_app.bindings.queues import AzureQueueSink, HubQueueSink
 from tenuto.interop.azure_app.bindings.tables import TableSink, TableSource
@@ -63,6 +64,45 @@ async def test_many_rows_are_inserted_and_found(accounts: Accounts, azurite: Azu
     assert len(json.loads((await named.read(data) or Datum()).json or "")) == 1
 
 
+@pytest.mark.parametrize("value", ["-7", "1.5", "7L", "true", "2026-11-30", "2026-11-30T08:00:00Z"])
+def test_what_needs_no_quotes_may_stand_in_a_filter_without(value: str) -> None:
+    assert filter_of("Age gt {it} and Name ne '{it}'", value) == (
+        f"PartitionKey eq 'mine' and (Age gt {value} and Name ne '{value}')"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["0) or (PartitionKey ne ''", "0 or 1 eq 1", "Name", "'x'", "", "1\n", "truth", "'"]
+)
+def test_a_filter_takes_no_more_than_a_value_from_a_call(value: str) -> None:
+    with pytest.raises(BindingError, match="cannot stand in a filter without quotes"):
+        filter_of("Age gt {it}", value)
+    quoted = value.replace("'", "''")
+    assert filter_of("Name eq '{it}'", value) == f"PartitionKey eq 'mine' and (Name eq '{quoted}')"
+
+
+def filter_of(text: str, value: str) -> str:
+    """The query of a binding with this filter, for what one call says."""
+    asked: list[str] = []
+
+    class Table:
+        async def query_entities(self, query: str) -> AsyncIterator[dict[str, object]]:
+            asked.append(query)
+            for _ in ():
+                yield {}
+
+    class Found(Accounts):
+        def table(self, connection: str, name: str) -> object:
+            del connection, name
+            return Table()
+
+    source = TableSource(
+        accounts=Found(), connection="", table="rows", partition="mine", filter=text
+    )
+    asyncio.run(source.read(CallData(values={"it": value}, now=NOW)))
+    return asked[0]
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
@@ -100,6 +140,44 @@ async def test_a_path_must_name_container_and_blob(accounts: Accounts, azurite: 
     data = CallData(values={"container": "plates", "name": None}, now=NOW)
     with pytest.raises(BindingError, match="'plates/' is no path of a blob"):
         await sink.write(Datum(string=""), data)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../secrets/pw", "a/../../secrets/pw", "..", "./x", "a/./b", "a//b", "/x", "x/", "a\\..\\b"],
+)
+async def test_what_is_filled_in_does_not_leave_its_container(name: str) -> None:
+    accounts = Accounts()  # nothing is asked of it
+    data = CallData(values={"name": name}, now=NOW)
+    with pytest.raises(BindingError, match="is no name of a blob"):
+        await BlobSink(accounts, KEY, "plates/{name}").write(Datum(string=""), data)
+    with pytest.raises(BindingError, match="is no name of a blob"):
+        await BlobSource(accounts, KEY, "plates/{name}", is_text=True).read(data)
+
+
+def test_the_container_ends_where_the_path_says() -> None:
+    def place(path: str, **values: str) -> tuple[str, str]:
+        return place_of(path, CallData(values=values, now=NOW))
+
+    assert place("/{a}/{b}", a="plates", b="x/y.jpg") == ("plates", "x/y.jpg")
+    assert place("{whole}", whole="plates/a.jpg") == ("plates", "a.jpg")
+    assert place("plates/{DateTime:yyyy/MM}/a") == ("plates", "2026/11/a")
+    assert place("plates/{name}", name="...") == ("plates", "...")
+    with pytest.raises(BindingError, match="no name of a container"):
+        place("{a}/{b}", a="plates/x", b="y")
+    with pytest.raises(BindingError, match="no path of a blob"):
+        place("{a}/{b}", a="", b="secrets/pw")
+    with pytest.raises(BindingError, match="no path of a blob"):
+        place("{whole}", whole="plates")
+
+
+async def test_a_name_that_is_filled_in_is_no_address() -> None:
+    data = CallData(values={"name": "../x"}, now=NOW)
+    queue = AzureQueueSink(Accounts(), KEY, "{name}", "none", is_python=True)
+    with pytest.raises(BindingError, match="no name of a queue"):
+        await queue.write(Datum(string=""), data)
+    with pytest.raises(BindingError, match="no name of a table"):
+        await TableSource(accounts=Accounts(), connection=KEY, table="{name}").read(data)
 
 
 # --- queues -------------------------------------------------------------------------------------

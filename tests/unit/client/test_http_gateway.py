@@ -133,6 +133,22 @@ async def test_an_event_whose_answer_is_lost_is_not_sent_again(server: Server) -
         assert await client.handle("c").result() == [1, 2]
 
 
+async def test_a_message_whose_answer_is_lost_is_not_sent_again_but_events_of_topics_are(
+    server: Server,
+) -> None:
+    storage = server.host.engine.storage
+    async with cutting_proxy(server.url) as proxy, Client(proxy.url) as client:
+        proxy.cuts = 1
+        with pytest.raises(ConnectionFailedError, match="not known: look at what is there"):
+            await client.enqueue("plates", 1)
+        assert proxy.requests == 1
+        assert len(await storage.queue_messages("plates", 9, 9)) == 1
+        proxy.cuts = 2
+        await client.publish("orders", 1)
+        assert proxy.requests == 4
+        assert len(await storage.events("orders", 0, 9, 9_999)) == 1
+
+
 async def test_a_question_whose_answer_is_lost_is_asked_again(server: Server) -> None:
     async with cutting_proxy(server.url) as proxy, Client(proxy.url) as client:
         proxy.cuts = 1

@@ -98,7 +98,7 @@ def test_what_a_turn_publishes_and_queues_is_among_its_effects() -> None:
     assert json.loads(bytes(second.event)) == {"source": "instance/i"}
     assert step.effects.queued == [
         QueuedMessage("e-2", "plates", NOW + 9, NOW, "instance:i", 7, "[1]"),
-        QueuedMessage("e-4", "plates", NOW, NOW, "instance:i", 7, "null"),
+        QueuedMessage("e-4", "plates", 0, NOW, "instance:i", 7, "null"),
     ]
     assert rows(step) == []
 

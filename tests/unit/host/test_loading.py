@@ -28,6 +28,9 @@ async def cancel_trip(ctx: Context) -> None: ...
 
 def helper() -> None: ...
 
+@app.subscribe("trips")
+def noted(trip: str) -> None: ...
+
 class Trip: ...
 """
 
@@ -253,6 +256,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_one_and_the_list(write: Wri
     [
         ("book", "an activity; only orchestrators can be started"),
         ("helper", "a plain function; decorate it with @app.orchestrator"),
+        ("noted", "a function that events start, and nothing else; serve its app, and it runs for"),
         ("LIMIT", "neither an app nor an orchestrator, it is of type int"),
         ("Trip", "neither an app nor an orchestrator, it is a class"),
     ],
@@ -261,7 +265,9 @@ def test_a_name_of_something_else_is_refused_saying_what_it_is(
     write: Write, name: str, what: str
 ) -> None:
     write("travel.py", TRAVEL)
-    assert f"travel.py:{name} is {what}; orchestrators: book_trip" in refusal(f"travel.py:{name}")
+    said = refusal(f"travel.py:{name}")
+    assert f"travel.py:{name} is {what}" in said
+    assert "; orchestrators: book_trip" in said
 
 
 def test_an_orchestrator_without_its_app_is_refused(write: Write) -> None:

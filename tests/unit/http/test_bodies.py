@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.http import bodies
 from tenuto.http.bodies import check_depth, json_text
 from tenuto.http.errors import HttpError
+from tenuto.model.payload import soundness
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text('[]{}"\\x', max_size=5),
@@ -35,7 +35,7 @@ def depth(value: Any) -> int:  # noqa: ANN401 - any JSON
 def test_the_depth_is_that_of_the_value_however_it_is_cut(value: object, piece: int) -> None:
     body = json.dumps(value, ensure_ascii=False).encode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bodies, "_PIECE_BYTES", piece)
+        patch.setattr(soundness, "_PIECE_BYTES", piece)
         for levels in range(depth(value)):
             with pytest.raises(HttpError, match=f"more than {levels} levels"):
                 check_depth(body, levels)

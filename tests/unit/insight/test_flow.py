@@ -70,6 +70,23 @@ def test_what_failed_and_what_is_gone_say_so_in_words() -> None:
     assert lines["instance:a"].words == "instance a (ship) Running: held (guard): it reads"
 
 
+def test_what_is_on_a_linked_hub_is_not_said_to_be_gone() -> None:
+    far = FlowItem(
+        ref="linked:box/message:readings/r1",
+        kind="message",
+        name="readings",
+        id="r1",
+        cause=ROOT.ref,
+        hub="box",
+    )
+    caller = FlowItem(
+        ref="instance:box/m", kind="instance", name="", id="m", cause=ROOT.ref, hub="box"
+    )
+    lines = {one.item.ref: one.words for one in flow_lines(flow(far, caller))}
+    assert lines[far.ref] == "message readings/r1 on the linked hub 'box', which knows more"
+    assert lines[caller.ref] == "instance m on the linked hub 'box', which knows more"
+
+
 def test_a_flow_deeper_than_the_stack_of_python_is_drawn() -> None:
     items, cause = [], ROOT.ref
     for number in range(3_000):

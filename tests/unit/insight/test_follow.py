@@ -44,6 +44,9 @@ class SlowReader:
     async def turns(self, instance_id: str, most_bytes: int) -> list[bytes] | None:
         return list(self._rows[instance_id].turns)
 
+    async def troubled_links(self) -> dict[str, str]:
+        return {}
+
 
 async def test_two_who_read_at_once_both_see_what_children_did() -> None:
     follower = Follower(SlowReader(), record().instance_id, most=10)

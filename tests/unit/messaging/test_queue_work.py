@@ -7,16 +7,16 @@ from tenuto.model.errors import StorageUnavailableError
 from tenuto.testing.clock import VirtualClock
 
 
-def work(attempts: int = 5) -> QueueWork:
-    return QueueWork("work", Redelivery(attempts=attempts), VirtualClock())
+def work(attempts: int = 5, most_deaths: int = 3) -> QueueWork:
+    return QueueWork("work", Redelivery(attempts=attempts), most_deaths, VirtualClock())
 
 
-def taken(number: int, attempts: int = 1) -> TakenMessage:
-    return TakenMessage(number, f"m-{number}", 0, attempts, None, "1")
+def taken(number: int, attempts: int = 1, deaths: int = 0) -> TakenMessage:
+    return TakenMessage(number, f"m-{number}", 0, attempts, None, "1", deaths)
 
 
-def in_work(number: int, attempts: int = 1) -> MessageInWork:
-    return MessageInWork(number, f"m-{number}", attempts)
+def in_work(number: int, deaths: int = 0) -> MessageInWork:
+    return MessageInWork(number, f"m-{number}", deaths)
 
 
 def test_there_is_room_for_as_many_as_may_run_at_once() -> None:
@@ -52,7 +52,7 @@ def test_of_another_owners_time_only_what_is_done_counts() -> None:
     for number, failure, attempts in ((1, None, 1), (2, ValueError(), 1), (3, ValueError(), 2)):
         queue.begin(taken(number, attempts))
         queue.end(taken(number, attempts), failure)
-    queue.take_over([in_work(4), in_work(5, attempts=2)])
+    queue.take_over([in_work(4), in_work(5, deaths=1)])
     assert (len(queue.later), len(queue.failed), queue.has_next) == (1, 1, True)
     queue.change_owner()
     assert (queue.done, queue.later, queue.failed, queue.has_next) == ([1], [], [], False)
@@ -60,9 +60,9 @@ def test_of_another_owners_time_only_what_is_done_counts() -> None:
 
 def test_who_was_in_work_at_several_deaths_runs_alone_and_those_of_few_come_first() -> None:
     queue = work()
-    queue.take_over([in_work(1, 3), in_work(2, 2), in_work(3, 1), in_work(4, 7)])
-    assert [one.number for one, _, _ in queue.failed] == [4]
-    for number in (2, 1):
+    queue.take_over([in_work(1, 2), in_work(2, 1), in_work(3), in_work(4, 7), in_work(5, 1)])
+    assert [one.number for one, _, _ in queue.failed] == [1, 4]
+    for number in (2, 5):
         assert queue.room(9) == 1
         assert queue.next_to_resume(1) == [number]
         assert queue.is_alone
@@ -75,10 +75,25 @@ def test_who_was_in_work_at_several_deaths_runs_alone_and_those_of_few_come_firs
     assert not queue.is_alone
 
 
+def test_who_has_not_run_alone_is_never_put_aside_however_few_deaths_are_allowed() -> None:
+    queue = work(most_deaths=1)
+    queue.take_over([in_work(1), in_work(2, 1), in_work(3, 2)])
+    assert [one.number for one, _, _ in queue.failed] == [3]
+
+
+def test_deaths_use_up_no_attempt() -> None:
+    queue = work(attempts=3)
+    for number, attempts, deaths in ((1, 5, 2), (2, 4, 2), (3, 5, 3)):
+        queue.begin(taken(number, attempts, deaths))
+        queue.end(taken(number, attempts, deaths), ValueError())
+    assert [one.number for one, _, _ in queue.failed] == [1]
+    assert [(one.number, one.attempts) for one in queue.later] == [(2, 4), (3, 5)]
+
+
 def test_who_is_to_run_alone_waits_for_those_that_run() -> None:
     queue = work()
     queue.begin(taken(9))
-    queue.take_over([in_work(1, 2)])
+    queue.take_over([in_work(1, deaths=1)])
     assert queue.room(9) == 0
     queue.end(taken(9), None)
     assert queue.room(9) == 1
@@ -109,7 +124,7 @@ def test_what_has_no_attempt_of_its_own_counts_as_none() -> None:
     assert queue.end(taken(1, 3), StorageUnavailableError("away")) == 1_000_000
     queue.begin(taken(2, 3))
     queue.give_up()
-    assert queue.later == [LaterMessage(1, now + 1_000_000, 2), LaterMessage(2, now, 2)]
+    assert queue.later == [LaterMessage(1, now + 1_000_000, 2), LaterMessage(2, 0, 2)]
 
 
 def test_an_error_is_kept_in_words_that_have_an_end() -> None:

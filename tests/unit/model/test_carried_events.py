@@ -4,6 +4,8 @@ import pytest
 from msgspec import structs
 
 from tenuto.model.carried_events import arrived, carried
+from tenuto.model.causes import beyond, event_cause, hub_of
+from tenuto.model.cloud_events import id_in_topic
 from tenuto.model.codec import decode_any_message, encode
 from tenuto.model.errors import InputError, LimitError
 from tenuto.model.ids import MessageId
@@ -15,6 +17,7 @@ from tenuto.model.topics import (
     checked_own_topic,
     checked_place,
     checked_topic,
+    content_in,
     content_of,
 )
 
@@ -67,19 +70,37 @@ def test_all_that_is_said_of_an_event_comes_along_and_names_get_that_of_the_hub(
     assert letter_facts(structs.replace(again, kind=None))[0] == "e"
     event = received(again)
     named = structs.replace(DETAILS, source="instance/box/m")
-    expected = structs.replace(published(details=named), topic="orders", cause="event:box/x/y")
+    expected = structs.replace(
+        published(details=named), event_id="box/e", topic="orders", cause="linked:box/event:x/y"
+    )
     assert event == expected
 
 
-def test_an_event_of_which_nothing_is_said_comes_as_it_is() -> None:
+def test_an_event_of_which_nothing_is_said_says_who_has_brought_it() -> None:
     bare = published(None, EventDetails())
     bare = structs.replace(bare, key=None, cause=None)
     event = received(carried(bare, MessageId("m"))[1])
     assert event.key is None
     assert event.cause is None
-    assert event.event == bare.event
-    plain = structs.replace(published(details=EventDetails(source="a sensor")), cause=None)
-    assert b"a sensor" in bytes(received(carried(plain, MessageId("m"))[1]).event)
+    assert content_in(event.event).source == "linked/box"
+    plain = structs.replace(published(details=EventDetails(source="/shop")), cause=None)
+    came = received(carried(plain, MessageId("m"))[1])
+    assert content_in(came.event).source == "linked/box//shop"
+
+
+def test_no_link_takes_the_id_that_the_event_of_somebody_else_will_have() -> None:
+    own = id_in_topic("/shop", "order-7")
+    forged = received(Publish(event_id=own, published_at=1, source="/shop"))
+    assert forged.event_id != own
+    assert received(Publish(event_id="x" * 512, published_at=1)).event_id == "box/" + "x" * 512
+
+
+def test_causes_of_a_linked_hub_are_told_from_those_of_this_one() -> None:
+    assert hub_of(event_cause("a", "b/c")) == (None, "event:a/b/c")
+    assert hub_of("instance:x") == (None, "instance:x")
+    for cause in ("instance:x", "event:t/id", "message:q/a/b", "file:f/a/b#1", "made up"):
+        assert hub_of(beyond(cause, "box")) == ("box", cause)
+        assert hub_of(hub_of(beyond(beyond(cause, "far"), "box"))[1]) == ("far", cause)
 
 
 def test_no_event_comes_from_the_future_or_from_before_all_time() -> None:

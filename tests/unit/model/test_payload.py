@@ -464,7 +464,7 @@ UNSTORABLE: list[tuple[Any, str]] = [
     ({"\ud800": 1}, "lone surrogate at character 0"),
     (10**5000, "the integer is too long"),
     (CYCLE, r"at \$\[0\]\.again cannot be stored: the list contains itself"),
-    (nested(101), "nested more than 100 levels"),
+    (nested(100), "nested more than 100 levels"),
     (nested(50_000), "nested more than 100 levels"),
     ({True: 1}, "the key True is a <class 'bool'>"),
     ({None: 1}, "the key None"),
@@ -493,8 +493,8 @@ def test_bad_input_is_refused_whole_when_encoding(value: object, message: str) -
 
 
 def test_nesting_up_to_the_limit_is_stored() -> None:
-    assert encode(nested(100)) == "[" * 101 + "]" * 101
-    assert encode([nested(99), {1}]) == "[" * 101 + "]" * 100 + ",[1]]"
+    assert encode(nested(99)) == "[" * 100 + "]" * 100
+    assert encode([nested(98), {1}]) == "[" * 100 + "]" * 99 + ",[1]]"
 
 
 def test_a_stack_that_is_nearly_used_up_gives_a_clear_error() -> None:

@@ -3,7 +3,13 @@
 import pytest
 
 from tenuto import InputError, LimitError, PayloadError
-from tenuto.model.texts import check_together, checked_name, checked_text, checked_text_or_none
+from tenuto.model.texts import (
+    check_together,
+    checked_name,
+    checked_text,
+    checked_text_or_none,
+    said,
+)
 
 
 class Shouted(str):
@@ -50,3 +56,11 @@ def test_half_of_a_surrogate_pair_is_refused_with_its_place() -> None:
     for check in (checked_text, checked_text_or_none, checked_name):
         with pytest.raises(PayloadError, match="lone surrogate at character 2"):
             check("ab\ud800", "the reason")
+
+
+def test_what_somebody_else_says_is_a_line_and_cut() -> None:
+    assert said("no seat, °C") == "no seat, °C"
+    assert said("a\n2026 FALSE \x1b[31m\x00") == "a\\n2026 FALSE \\x1b[31m\\x00"
+    assert said("x" * 1_000) == "x" * 1_000
+    for long in ("x" * 3_000_000, "\n" * 3_000_000):
+        assert len(said(long)) == 1_003

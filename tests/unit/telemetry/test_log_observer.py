@@ -40,3 +40,12 @@ def test_no_silent_drop_the_line_of_a_dead_letter_carries_whom_it_was_for(
     (line,) = caplog.records
     assert vars(line)["instance_id"] == "trip-1"
     assert "dead letter: it has already ended" in line.getMessage()
+
+
+def test_the_line_of_what_was_for_a_linked_hub_names_no_instance(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    LogObserver().dead_letter(InstanceId("hub/alarms"), "TN-1801 no link")
+    (line,) = caplog.records
+    assert line.getMessage() == "dead letter for 'hub/alarms': TN-1801 no link"
+    assert "instance_id" not in vars(line)

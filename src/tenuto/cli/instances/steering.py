@@ -17,14 +17,15 @@ from tenuto.cli.connection import Connection, Place, asking_options, place_optio
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.client.client import Client
-from tenuto.client.gateway import present
+from tenuto.client.gateway import check_here, present
 from tenuto.client.starting import HOSTS_OWN_LIMITS, StartOptions, start_request
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InputError, InstanceStateError
 from tenuto.model.events import EventRaised
-from tenuto.model.ids import InstanceId, check_instance_id
+from tenuto.model.ids import InstanceId, check_address, check_instance_id
 from tenuto.model.messages import ClientMessage, RaiseEvent, Terminate
 from tenuto.model.texts import checked_name, checked_text_or_none
+from tenuto.model.topics import checked_event_name
 
 reason_option = click.option("--reason", help="Why, in a few words; kept with the instance.")
 
@@ -101,7 +102,7 @@ def raise_event(
     instance_id: str, event: str, data: str | None, *, place: Place, as_json: bool
 ) -> None:
     """Raise the external event EVENT for an instance."""
-    _named(event, "an event")
+    checked_event_name(_named(event, "an event"))
     message = RaiseEvent(event=EventRaised(event, data))
     _tell(place, instance_id, message, f"event {event!r}", as_json=as_json)
 
@@ -174,7 +175,10 @@ def _named(name: str, what: str) -> str:
 def _tell(
     place: Place, instance_id: str, message: ClientMessage, what: str, *, as_json: bool
 ) -> None:
-    checked = check_instance_id(instance_id)
+    # Somebody may think that an event goes over a link from here as well: it is told why not.
+    is_event = isinstance(message, RaiseEvent)
+    checked = check_address(instance_id) if is_event else check_instance_id(instance_id)
+    check_here(checked)
 
     async def act(connection: Connection) -> None:
         await connection.gateway.tell(checked, message)

@@ -237,7 +237,7 @@ def _message_queued(effects: Effects, action: MessageQueued, deciding: _Deciding
     message = QueuedMessage(
         message_id=_id_of(state, action.event_id),
         queue=action.queue,
-        visible_at=action.visible_at,
+        visible_at=action.visible_at if action.visible_at > deciding.timestamp else 0,
         queued_at=deciding.timestamp,
         cause=instance_cause(state.instance_id),
         iid=state.iid,

@@ -51,7 +51,7 @@ from tenuto.model.messages import (
     TimerDue,
 )
 from tenuto.model.status import RuntimeStatus
-from tenuto.model.topics import event_for_wait, is_of_wait
+from tenuto.model.topics import is_of_wait
 from tenuto.model.webhook import OpenWebhook
 
 _RUNNING: Final = RuntimeStatus.RUNNING
@@ -357,14 +357,8 @@ def _sort_answer(state: InstanceState, message: AnswerQuestion, result: SortedIn
 
 
 def _is_brought(event: EventRaised | QuestionAnswered) -> bool:
-    """Whether the host has brought it to a wait: history must say that it was passed. What somebody
-    has made up under such a name is refused like any other.
-    """
-    return (
-        isinstance(event, EventRaised)
-        and is_of_wait(event.name)
-        and event_for_wait(event.input) is not None
-    )
+    """Whether the host has brought it to a wait: history must say that it was passed."""
+    return isinstance(event, EventRaised) and is_of_wait(event.name)
 
 
 def _take_in(
@@ -432,7 +426,8 @@ def _wanted(
             return None
     else:
         task_id = message.event.task_scheduled_id
-        if task_id not in work.children:
+        call = work.children.get(task_id)
+        if call is None or not _is_from(message.hub, call.instance_id):
             return None
     if message.execution_id != state.facts.execution_id:
         return None
@@ -505,15 +500,25 @@ def _is_handed_on(state: InstanceState, message: Terminate) -> bool:
     """Whether it comes from the parent, from the instance's own end, or from a client: what the
     instance called may run after its end.
     """
-    return message.child_of in {None, state.facts.execution_id} or is_child(state, message)
+    is_told_here = message.hub is None and message.child_of in {None, state.facts.execution_id}
+    return is_told_here or is_child(state, message)
 
 
 def is_child(state: InstanceState, message: Terminate) -> bool:
+    """Whether the word is that of who has called the instance."""
     parent = state.facts.parent
-    return parent is not None and (parent.execution_id, parent.task_scheduled_id) == (
-        message.child_of,
-        message.task_id,
-    )
+    if parent is None or not _is_from(message.hub, parent.instance_id):
+        return False
+    return (parent.execution_id, parent.task_scheduled_id) == (message.child_of, message.task_id)
+
+
+def _is_from(hub: str | None, instance_id: InstanceId) -> bool:
+    """Whether what a linked hub says of an instance is its own to say: one of its instances.
+
+    A link knows the numbers of each execution that has called it once, but those of other calls of
+    it are none of its business. What is said here is believed.
+    """
+    return hub is None or instance_id.startswith(f"{hub}/")
 
 
 def _refuse_state(

@@ -5,7 +5,6 @@ server open a link, nor does that of a link open anything else.
 """
 
 import asyncio
-import re
 from typing import Final
 
 import msgspec
@@ -22,10 +21,9 @@ from tenuto.link.dialling import PATH
 from tenuto.link.end import LinkEnd
 from tenuto.link.links import Links
 from tenuto.link.options import LEAST_BYTES, MOST_BYTES, WAIT_SECONDS
-from tenuto.model.linking import LinkedHub, Parcel, Place
+from tenuto.model.linking import LinkedHub, Parcel, Place, is_life
 
 _LONGEST_WAIT_SECONDS: Final = 2 * WAIT_SECONDS
-_LONGEST_LIFE: Final = 64
 _decode_parcel = msgspec.json.Decoder(Parcel).decode
 
 
@@ -40,6 +38,7 @@ class LinkBody(Struct, frozen=True, rename="camel"):
         delivered: The last number that the other hub is known to have.
         waiting: Messages that it has not yet.
         waiting_bytes: How long they are.
+        held_bytes: How much is here of a message of it that has not come as a whole.
         heard_at: When it was last heard of, in microseconds since 1970 UTC.
         problem: Why nothing goes over it now.
     """
@@ -51,6 +50,7 @@ class LinkBody(Struct, frozen=True, rename="camel"):
     delivered: int
     waiting: int
     waiting_bytes: int
+    held_bytes: int
     heard_at: int | None
     problem: str | None
 
@@ -65,6 +65,7 @@ class LinkBody(Struct, frozen=True, rename="camel"):
             hub.delivered,
             hub.waiting,
             hub.waiting_bytes,
+            hub.held_bytes,
             hub.heard_at,
             hub.problem,
         )
@@ -120,6 +121,8 @@ class LinksApi:
         parcel = await end.give(place, most)
         if not parcel.frames and seconds:
             await self._wait(call, end, seconds)
+            if self._opened(call) is not end:  # another key, or no link at all, since
+                raise _closed()
             parcel = await end.give(place, most)
         return json_answer(parcel)
 
@@ -136,18 +139,30 @@ class LinksApi:
                 one.cancel()
 
     def _opened(self, call: Call) -> LinkEnd:
-        end = self._links.opened(call.parameters["name"], sent_key(call))
+        key = sent_key(call)
+        end = self._links.opened(call.parameters["name"], key)
         if end is None:
-            raise UnauthorizedError(
-                "this needs the key of the link, in the header x-functions-key: `tenuto links add "
-                "NAME` at this hub gives one"
-            )
+            raise _closed() if key else _keyless()
         call.role = Role.OPERATE  # what it fetches comes to the letter, addresses and all
         return end
 
 
+def _keyless() -> UnauthorizedError:
+    return UnauthorizedError(
+        "this needs the key of the link, in the header x-functions-key: `tenuto links add NAME` at "
+        "this hub gives one"
+    )
+
+
+def _closed() -> UnauthorizedError:
+    return UnauthorizedError(
+        "the key does not open the link: it is that of another one, or was replaced, or there is "
+        "no such link. `tenuto links add NAME` at this hub gives one"
+    )
+
+
 def _check_life(life: str) -> None:
-    if not re.fullmatch(f"[0-9a-f]{{1,{_LONGEST_LIFE}}}", life):
+    if not is_life(life):
         raise HttpError("life must be that of the sending store: up to 64 hexadecimal digits")
 
 

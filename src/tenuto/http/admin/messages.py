@@ -15,16 +15,25 @@ from tenuto.client.wire import (
     PublishedBody,
     text_of,
 )
+from tenuto.http.bodies import beside
 from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
 from tenuto.http.queries import fitting_body
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.limits import Limits
-from tenuto.model.topics import EventDetails, EventHead, PublishedEvent, QueuedMessage
+from tenuto.model.timing import Microseconds
+from tenuto.model.topics import (
+    MOST_AT_ONCE,
+    EventDetails,
+    EventHead,
+    PublishedEvent,
+    QueuedMessage,
+)
 from tenuto.orchestration.publishing import LONGEST_DELAY
 
-_MOST_AT_ONCE: Final = 10_000
+_WRAPPED: Final = 3
+"""So many levels down data stands in a body: of an item, in a list, in an object."""
 
 _PUBLISH: Final = Operation(
     summary="Publish events to topics and put messages into queues, all or none; answers when they "
@@ -54,14 +63,20 @@ class MessagesApi:
         return bound(_ENDPOINTS, self)
 
     async def publish(self, call: Call) -> Response:
-        text = await call.json_text(wrapped=True)
+        text = await call.json_text(wrapped=_WRAPPED)
         if text is None:
             raise HttpError("the request needs a body: a JSON object with events or messages")
         body = fitting_body(text, PublishBody)
-        if not 1 <= len(body.events) + len(body.messages) <= _MOST_AT_ONCE:
-            raise HttpError(f"a request publishes 1 to {_MOST_AT_ONCE:,} events and messages")
-        events = [self._event(one) for one in body.events]
-        messages = [self._message(one) for one in body.messages]
+        if not 1 <= len(body.events) + len(body.messages) <= MOST_AT_ONCE:
+            raise HttpError(f"a request publishes 1 to {MOST_AT_ONCE:,} events and messages")
+        now = self._gateway.now()
+        events, messages = await beside(
+            len(text),
+            lambda: (
+                [self._event(one, now) for one in body.events],
+                [self._message(one, now) for one in body.messages],
+            ),
+        )
         await self._gateway.publish(events, messages)
         return json_answer(
             PublishedBody(
@@ -70,13 +85,13 @@ class MessagesApi:
             )
         )
 
-    def _event(self, one: EventToPublish) -> PublishedEvent:
+    def _event(self, one: EventToPublish, now: Microseconds) -> PublishedEvent:
         details = EventDetails(source=one.source, subject=one.subject, attributes=one.attributes)
         head = EventHead(key=one.key, type=one.type, details=details)
-        stamp = self._stamp(one.cause)
+        stamp = self._stamp(one.cause, now)
         return event_of_text(one.topic, text_of(one.data), head, event_id=one.id, stamp=stamp)
 
-    def _message(self, one: MessageToQueue) -> QueuedMessage:
+    def _message(self, one: MessageToQueue, now: Microseconds) -> QueuedMessage:
         text = text_of(one.data) or "null"
         if not 0 <= one.delay_seconds <= LONGEST_DELAY.total_seconds():
             raise HttpError(
@@ -84,11 +99,11 @@ class MessagesApi:
                 f"{one.delay_seconds:g}"
             )
         delay = timedelta(seconds=one.delay_seconds) if one.delay_seconds else None
-        stamp = self._stamp(one.cause)
+        stamp = self._stamp(one.cause, now)
         return message_of_text(one.queue, text, delay, message_id=one.id, stamp=stamp)
 
-    def _stamp(self, cause: str | None) -> Stamp:
-        return Stamp(self._gateway.now(), cause, self._limits.payload_bytes)
+    def _stamp(self, cause: str | None, now: Microseconds) -> Stamp:
+        return Stamp(now, cause, self._limits.payload_bytes)
 
 
 _ENDPOINTS: Final[tuple[Endpoint[MessagesApi], ...]] = (

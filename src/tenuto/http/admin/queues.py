@@ -12,6 +12,7 @@ from tenuto.client.message_bodies import (
     MessageIdsBody,
     NumbersBody,
     QueueBody,
+    RedrivenBody,
     WaitingMessageBody,
 )
 from tenuto.client.wire import ADMIN
@@ -71,7 +72,8 @@ class QueuesApi:
 
     async def redrive(self, call: Call) -> Response:
         body = await _body(call, NumbersBody)
-        return json_answer(CountBody(count=await self._gateway.redrive(body.numbers)))
+        redriven = await self._gateway.redrive(body.numbers)
+        return json_answer(RedrivenBody(count=redriven.count, left=redriven.left))
 
     async def drop_failed(self, call: Call) -> Response:
         body = await _body(call, NumbersBody)
@@ -150,7 +152,13 @@ _REDRIVE: Final = Operation(
     tag="admin",
     body=NumbersBody,
     body_required=True,
-    answers={200: _COUNTED},
+    answers={
+        200: Answer(
+            text="How many were given back, and which stay put aside because a message of their id "
+            "is in the queue again.",
+            kind=RedrivenBody,
+        )
+    },
     errors=(413,),
 )
 _DROP_FAILED: Final = Operation(

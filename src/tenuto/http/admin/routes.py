@@ -59,8 +59,9 @@ from tenuto.model.messages import AnswerQuestion, Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.requests import HistoryPage, InstanceQuery, ListingOrder
 from tenuto.model.status import RuntimeStatus
-from tenuto.model.texts import checked_name, checked_text_or_none
+from tenuto.model.texts import checked_text_or_none
 from tenuto.model.timing import LATEST
+from tenuto.model.topics import checked_event_name
 from tenuto.model.trace import checked_trace
 
 B = TypeVar("B")
@@ -178,7 +179,7 @@ class AdminApi:
     async def raise_event(self, call: Call) -> Response:
         instance_id = call.instance_id
         body = await _body(call, EventBody)
-        name = checked_name(body.name, "an event")
+        name = checked_event_name(body.name)
         text = text_of(body.input)
         check_payload(text, self._limits.payload_bytes, f"event {name!r}")
         event = RaiseEvent(event=EventRaised(name, text))
@@ -231,7 +232,7 @@ async def _body(call: Call, kind: type[B], *, otherwise: B | None = None) -> B:
     Raises:
         HttpError: it is no JSON, or not of this shape; naming the place.
     """
-    text = await call.json_text(wrapped=True)
+    text = await call.json_text(wrapped=1)
     if text is None:
         if otherwise is not None:
             return otherwise

@@ -68,7 +68,7 @@ class RunningApi:
 
     async def run(self, call: Call) -> Response:
         name = call.parameters["name"]
-        await call.json_text(wrapped=True)  # a timer takes no input, but the body must be one
+        await call.json_text(wrapped=1)  # a timer takes no input, but the body must be one
         timer = _named(name, (one.name for one in self._program.timers))
         if timer is None:
             raise self._refused(name)

@@ -31,7 +31,8 @@ from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.requests import InstanceQuery
-from tenuto.model.texts import checked_name, checked_text_or_none
+from tenuto.model.texts import checked_text_or_none
+from tenuto.model.topics import checked_event_name
 
 T = TypeVar("T")
 
@@ -56,7 +57,7 @@ class Steering:
 
     async def raise_event(self, call: Call) -> Response:
         instance_id = call.instance_id
-        name = checked_name(call.parameters["eventName"], "an event")
+        name = checked_event_name(call.parameters["eventName"])
         text = await call.json_text()
         if text is not None:
             _check_content_type(call)

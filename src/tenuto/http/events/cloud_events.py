@@ -4,6 +4,7 @@ An event is durable before it is acknowledged. One that comes again, as senders 
 no answer, is recognised by its source and id, and left alone.
 """
 
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote
 
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from tenuto.client.gateway import Gateway
 from tenuto.client.publishing import Stamp, event_of_text
 from tenuto.client.wire import PublishedBody
-from tenuto.http.bodies import json_text
+from tenuto.http.bodies import beside, json_text
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
@@ -33,9 +34,6 @@ from tenuto.model.payload.plain import MAX_DEPTH
 from tenuto.model.topics import PublishedEvent
 
 PATH: Final = "/runtime/topics/{topic}"
-MOST_AT_ONCE: Final = 10_000
-_LEVELS: Final = MAX_DEPTH + 2
-"""The data of an event stands in it, and that may stand in a batch."""
 _QUOTE: Final = '"'
 _UNSUPPORTED: Final = 415
 
@@ -84,9 +82,7 @@ class CloudEventsApi:
         return bound(_ENDPOINTS, self)
 
     async def publish(self, call: Call) -> Response:
-        events = rows_of(
-            await read_events(call), call.parameters["topic"], self._gateway, self._limits
-        )
+        events = await posted_rows(call, call.parameters["topic"], self._gateway, self._limits)
         if events:
             await self._gateway.publish(events, [])
         return json_answer(PublishedBody(events=tuple(one.event_id for one in events), messages=()))
@@ -95,20 +91,26 @@ class CloudEventsApi:
         return granted(call)
 
 
-def rows_of(
-    events: list[CloudEvent], topic: str, gateway: Gateway, limits: Limits
+async def posted_rows(
+    call: Call, topic: str, gateway: Gateway, limits: Limits
 ) -> list[PublishedEvent]:
-    """Events as a topic takes them.
+    """The CloudEvents of a request as a topic takes them.
 
     Raises:
-        InputError: something of one cannot be kept, or it is no name of a topic.
+        InputError: one is none, something of it cannot be kept, or it is no name of a topic.
         LimitError: one is too long.
+        HttpError: the body is in a form that is not known here, or no JSON.
+        RequestTooLargeError: the body is longer than allowed.
     """
+    size, read = await _reader(call)
     stamp = Stamp(gateway.now(), None, limits.payload_bytes)
-    return [
-        event_of_text(topic, one.data, one.head, event_id=one.event_id, stamp=stamp)
-        for one in events
-    ]
+    return await beside(
+        size,
+        lambda: [
+            event_of_text(topic, one.data, one.head, event_id=one.event_id, stamp=stamp)
+            for one in read()
+        ],
+    )
 
 
 def is_cloud_event(call: Call) -> bool:
@@ -118,19 +120,15 @@ def is_cloud_event(call: Call) -> bool:
     )
 
 
-async def read_events(call: Call) -> list[CloudEvent]:
-    """The CloudEvents of a request, in whichever form they come.
-
-    Raises:
-        InputError: what comes is none, or one is not right.
-        HttpError: the body is in a form that is not known here, or no JSON.
-        RequestTooLargeError: the body is longer than allowed.
-    """
+async def _reader(call: Call) -> tuple[int, Callable[[], list[CloudEvent]]]:
+    """How long the body of a request is, and what reads its CloudEvents, in whichever form."""
     kind = call.content_type
     if kind == STRUCTURED:
-        return [read_structured(await _text(call))]
+        text = await json_text(await call.body(), levels=MAX_DEPTH + 1)
+        return len(text), lambda: [read_structured(text)]
     if kind == BATCH:
-        return _not_too_many(read_batch(await _text(call)))
+        text = await json_text(await call.body(), levels=MAX_DEPTH + 2)
+        return len(text), lambda: read_batch(text)
     if kind.startswith("application/cloudevents"):
         raise HttpError(
             f"CloudEvents as {kind} are not taken; send {STRUCTURED} or {BATCH}",
@@ -147,17 +145,7 @@ async def read_events(call: Call) -> list[CloudEvent]:
     body = await call.body()
     if body and is_json(kind or JSON):
         await json_text(body)
-    return [read_binary(headers, call.header("content-type"), body)]
-
-
-async def _text(call: Call) -> str:
-    return await json_text(await call.body(), levels=_LEVELS)
-
-
-def _not_too_many(events: list[CloudEvent]) -> list[CloudEvent]:
-    if len(events) > MOST_AT_ONCE:
-        raise HttpError(f"a batch has {MOST_AT_ONCE:,} events at most, this one {len(events):,}")
-    return events
+    return len(body), lambda: [read_binary(headers, call.header("content-type"), body)]
 
 
 def _attributes(call: Call) -> dict[str, str]:

@@ -15,10 +15,10 @@ from tenuto.client.publishing import Stamp, event_of_text
 from tenuto.client.wire import PublishedBody
 from tenuto.engine.program import EventGridTrigger, Program
 from tenuto.http.access import Access
-from tenuto.http.bodies import json_text
+from tenuto.http.bodies import beside, json_text
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError, RouteNotFoundError
-from tenuto.http.events.cloud_events import HANDSHAKE, granted, is_cloud_event, read_events, rows_of
+from tenuto.http.events.cloud_events import HANDSHAKE, granted, is_cloud_event, posted_rows
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.event_grid import GridEvent, read_grid_events, topic_of
@@ -32,7 +32,6 @@ KEY: Final = "eventgrid_extension"
 
 _KIND: Final = "aeg-event-type"
 _GOODBYES: Final = frozenset({"subscriptiondeletion", "unsubscribe"})
-_LEVELS: Final = MAX_DEPTH + 2
 _FUNCTION: Final = Parameter(
     name="functionName", text="The function that the events are for.", required=True
 )
@@ -95,15 +94,16 @@ class EventGridApi:
         if kind in _GOODBYES:
             return Response(status_code=202)
         if is_cloud_event(call):
-            rows = rows_of(await read_events(call), topic, self._gateway, self._limits)
+            rows = await posted_rows(call, topic, self._gateway, self._limits)
         else:
-            text = await json_text(await call.body(), levels=_LEVELS)
-            events = read_grid_events(text)
+            body = await call.body()
+            text = await json_text(body, levels=MAX_DEPTH + 1 + body.lstrip().startswith(b"["))
+            events = await beside(len(text), lambda: read_grid_events(text))
             for one in events:
                 code = one.validation_code
                 if code is not None:
                     return json_answer({"validationResponse": code})
-            rows = self._rows(events, topic)
+            rows = await self._rows(events, topic, len(text))
         if rows:
             await self._gateway.publish(rows, [])
         return json_answer(PublishedBody(events=tuple(one.event_id for one in rows), messages=()))
@@ -131,12 +131,15 @@ class EventGridApi:
             f"no function {wanted!r} is started by Event Grid here; there are: {there}"
         )
 
-    def _rows(self, events: list[GridEvent], topic: str) -> list[PublishedEvent]:
+    async def _rows(self, events: list[GridEvent], topic: str, size: int) -> list[PublishedEvent]:
         stamp = Stamp(self._gateway.now(), None, self._limits.payload_bytes)
-        return [
-            event_of_text(topic, one.text, one.head, event_id=one.event_id, stamp=stamp)
-            for one in events
-        ]
+        return await beside(
+            size,
+            lambda: [
+                event_of_text(topic, one.text, one.head, event_id=one.event_id, stamp=stamp)
+                for one in events
+            ],
+        )
 
 
 _ENDPOINTS: Final[tuple[Endpoint[EventGridApi], ...]] = (

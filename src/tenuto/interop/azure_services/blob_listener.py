@@ -7,6 +7,7 @@ function runs until it has succeeded or its attempts are used up; then a message
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,12 @@ from msgspec import Struct
 
 from tenuto.engine.program import AzureBlobTrigger, Delivery, Redelivery, TriggeredFunction
 from tenuto.interop.azure_services.blob_patterns import blob_pattern
-from tenuto.interop.azure_services.blobs import BlobTooLongError, content_of, properties_of
+from tenuto.interop.azure_services.blobs import (
+    UnfitBlobError,
+    check_place,
+    content_of,
+    properties_of,
+)
 from tenuto.interop.azure_services.connections import reason, with_place
 from tenuto.interop.azure_services.messages import BASE64, POISON, written
 from tenuto.interop.azure_services.polling import Polling
@@ -24,6 +30,8 @@ from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _LONGEST_NAME: Final = 200
 _LONGEST_PAUSE: Final = 10 * MICROSECONDS
+_UNREAD_PAUSE: Final = MICROSECONDS
+"""Before a blob is looked for again that could not be read."""
 _QUEUE: Final = "webjobs-blobtrigger" + POISON
 
 
@@ -72,6 +80,7 @@ class AzureBlobListener:
         )
         self._receipts: Receipts | None = None
         self._working: set[str] = set()
+        self._is_dying = False
         what = f"container {self._pattern.container!r} of Azure Storage"
         self._polling = Polling(function.name, what, means, _LONGEST_PAUSE, self._look)
 
@@ -84,11 +93,12 @@ class AzureBlobListener:
         """What is published here is none of it."""
 
     async def stop(self, seconds: float) -> None:
-        """Begin nothing more; what still runs after this long is run again."""
+        """Begin nothing more; what still runs after this long is run again, as the same attempt."""
         await self._polling.stop(seconds)
 
     async def abandon(self) -> None:
         """Go as a process goes that dies."""
+        self._is_dying = True
         await self._polling.abandon()
 
     async def _look(self) -> bool:
@@ -157,7 +167,7 @@ class AzureBlobListener:
                 None,
                 f"blob {self._pattern.container}/{name} is tried again: {reason(error)}",
             )
-            await self._means.pause(MICROSECONDS)
+            await self._means.pause(_UNREAD_PAUSE)
         finally:
             self._working.discard(name)
 
@@ -169,8 +179,10 @@ class AzureBlobListener:
         failure: BaseException | None = RuntimeError("its last attempt never ended")
         attempt = begun + 1
         while attempt <= self._options.attempts:
+            # What cannot be read is no attempt: only what may end the host is counted before it.
+            read = await self._read(name, etag, fields, attempt)
             await receipts.note(name, Receipt(etag, attempt, is_over=False))
-            failure = await self._attempt(name, etag, fields, attempt)
+            failure = await self._attempt(receipts, name, etag, read)
             pause = self._redelivery.pause_before(attempt + 1)
             if failure is None or pause is None:
                 break
@@ -183,23 +195,44 @@ class AzureBlobListener:
         await receipts.note(name, Receipt(etag, attempt, is_over=True))
 
     async def _attempt(
-        self, name: str, etag: str, fields: Mapping[str, str], attempt: int
+        self, receipts: Receipts, name: str, etag: str, read: Delivery | UnfitBlobError
     ) -> BaseException | None:
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 - an extra
+
+        if isinstance(read, UnfitBlobError):
+            return read
+        try:
+            return await self._means.attempt_with_store(self._function, read)
+        except BaseException:  # given up by a host that stops, which is no fault of the blob
+            if not self._is_dying:
+                with suppress(AzureError):  # then it counts
+                    await receipts.note(name, Receipt(etag, read.attempt - 1, is_over=False))
+            raise
+
+    async def _read(
+        self, name: str, etag: str, fields: Mapping[str, str], attempt: int
+    ) -> Delivery | UnfitBlobError:
+        """What the function is run for; an error when nobody may have it.
+
+        Raises:
+            AzureError: it cannot be read now.
+        """
         from azure.core import MatchConditions  # noqa: PLC0415 - an extra
 
         client = self._container.get_blob_client(name)
-        # In quotes, as it is on the wire.
-        found = await client.download_blob(
-            etag=f'"{etag}"', match_condition=MatchConditions.IfNotModified
-        )
         try:
+            check_place(name)
+            # In quotes, as it is on the wire.
+            found = await client.download_blob(
+                etag=f'"{etag}"', match_condition=MatchConditions.IfNotModified
+            )
             content = await content_of(found)
-        except BlobTooLongError as error:
+        except UnfitBlobError as error:
             is_last = attempt >= self._options.attempts
             self._means.observer.delivery_ended(self._function.name, error, is_last=is_last)
             return error
         place = f"{self._pattern.container}/{name}"
-        delivery = Delivery(
+        return Delivery(
             id=_delivery_id(place, etag),
             attempt=attempt,
             last_attempt=attempt >= self._options.attempts,
@@ -212,7 +245,6 @@ class AzureBlobListener:
                 **fields,
             },
         )
-        return await self._means.attempt_with_store(self._function, delivery)
 
     async def _put_aside(self, name: str, etag: str, failure: BaseException) -> None:
         """Say it in the poison queue; the blob stays where it is."""

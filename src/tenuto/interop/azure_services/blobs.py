@@ -20,8 +20,27 @@ _PROPERTIES: Final = {
 }
 
 
-class BlobTooLongError(Exception):
+_FOLDERS: Final = frozenset({".", ".."})
+
+
+class UnfitBlobError(Exception):
+    """A function does not get this blob."""
+
+
+class BlobTooLongError(UnfitBlobError):
     """A blob is longer than a function gets."""
+
+
+def check_place(name: str) -> None:
+    """Refuse a name that clients and proxies follow to another place, also out of its container.
+
+    Raises:
+        UnfitBlobError: a part of it stands for another folder.
+    """
+    if not _FOLDERS.isdisjoint(name.replace("\\", "/").split("/")):
+        raise UnfitBlobError(
+            f"{name!r:.200} is no name of a blob here: a part of it between slashes is `.` or `..`"
+        )
 
 
 async def content_of(found: Any) -> bytes:  # noqa: ANN401 - of Azure

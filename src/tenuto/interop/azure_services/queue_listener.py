@@ -99,11 +99,14 @@ class AzureQueueListener:
         if message.dequeue_count > most:  # its host died in the last attempt
             await self._put_aside(queue, message, NoMessageError("its last attempt never ended"))
             return
-        renewing = self._means.begin(self._keep(queue, message), f"{self._function.name}-renewal")
+        renewal = asyncio.Lock()
+        keeping = self._keep(queue, message, renewal)
+        renewing = self._means.begin(keeping, f"{self._function.name}-renewal")
         try:
             failure = await self._attempt(message, is_last=message.dequeue_count == most)
         finally:
-            renewing.cancel()
+            async with renewal:  # one that has begun changes what the message is deleted by
+                renewing.cancel()
             await asyncio.wait([renewing])
         if failure is None:
             await queue.delete_message(message)
@@ -133,22 +136,25 @@ class AzureQueueListener:
         # The service has counted this attempt; while the store is away it goes on.
         return await self._means.attempt_with_store(self._function, delivery)
 
-    async def _keep(self, queue: Any, message: Any) -> None:  # noqa: ANN401 - of Azure
-        """Keep a message invisible while its function runs."""
+    async def _keep(self, queue: Any, message: Any, renewal: asyncio.Lock) -> None:  # noqa: ANN401 - of Azure
+        """Keep a message invisible while its function runs; holds the lock while it asks for it."""
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - an extra
 
         while True:
             await self._means.pause(_RENEWED)
-            try:
-                kept = await queue.update_message(message, visibility_timeout=_INVISIBLE_SECONDS)
-            except AzureError as error:
-                self._means.observer.problem(
-                    None,
-                    f"message {message.id} of queue {self._trigger.queue!r} may be run twice at "
-                    f"once: it could not be kept from others: {reason(error)}",
-                )
-            else:
-                message.pop_receipt = kept.pop_receipt
+            async with renewal:
+                try:
+                    kept = await queue.update_message(
+                        message, visibility_timeout=_INVISIBLE_SECONDS
+                    )
+                except AzureError as error:
+                    self._means.observer.problem(
+                        None,
+                        f"message {message.id} of queue {self._trigger.queue!r} may be run twice "
+                        f"at once: it could not be kept from others: {reason(error)}",
+                    )
+                else:
+                    message.pop_receipt = kept.pop_receipt
 
     async def _put_aside(self, queue: Any, message: Any, failure: BaseException) -> None:  # noqa: ANN401 - of Azure
         """Into the poison queue, then out of this one: a host that dies between has it twice."""

@@ -374,6 +374,7 @@ class _Service:
                 cause=event.cause,
                 key=event.key,
                 content=bytes(event.event).decode(),
+                came_at=event.published_at,
             )
         )
 

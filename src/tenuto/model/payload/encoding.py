@@ -49,7 +49,7 @@ def encode(value: object) -> str:
     try:
         if type(value) is str and len(value) < LONG:  # as many are
             return _to_json(value).decode()
-        if type(value) in _ATOMS or _is_native(value, MAX_DEPTH):
+        if type(value) in _ATOMS or _is_native(value, MAX_DEPTH - 1):
             return encoded(value).decode()
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         # A lone surrogate, an integer too long to print, an unset field, a default that stands in
@@ -59,7 +59,8 @@ def encode(value: object) -> str:
 
 
 def _is_native(value: Any, levels: int) -> bool:
-    """Whether msgspec writes this value as we want it; no for whatever needs a closer look.
+    """Whether msgspec writes this value as we want it; no for whatever needs a closer look, as
+    what has more levels below it does.
 
     This is the hot path: the sets look at all keys, then at all parts, without a step in Python.
     """

@@ -91,8 +91,10 @@ def _remembered(annotation: object, _spelling: str | None) -> Proof:
     return _build(annotation)
 
 
-def is_json(value: Any, levels: int = MAX_DEPTH) -> bool:
-    """Whether a value is what JSON text is read as where nothing is annotated."""
+def is_json(value: Any, levels: int = MAX_DEPTH - 1) -> bool:
+    """Whether a value is what JSON text is read as where nothing is annotated; with no more levels
+    below it.
+    """
     cls = type(value)
     if cls in _JSON_ATOMS:
         return True

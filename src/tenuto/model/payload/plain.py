@@ -24,8 +24,8 @@ from tenuto.model.payload.foreign import dump_pydantic, is_attrs, is_pydantic
 from tenuto.model.payload.moments import zone_of, zoned_text
 
 MAX_DEPTH = 100
-"""Levels of nesting that a value may have. Fixed, so that a refusal does not depend on the stack
-that is left.
+"""So many lists and objects may stand in each other, by each door. Fixed, so that a refusal does
+not depend on the stack that is left.
 """
 
 _ADVICE = "use a dataclass, a msgspec struct, a pydantic model, an attrs class or JSON data"
@@ -86,7 +86,7 @@ class _Walk:
     def _enter(self, value: object, path: str) -> None:
         if id(value) in self._around:
             raise _refused(path, f"the {type(value).__name__} contains itself")
-        if len(self._around) > MAX_DEPTH:
+        if len(self._around) >= MAX_DEPTH:
             raise _refused(ROOT, f"it is nested more than {MAX_DEPTH} levels deep")
         self._around.append(id(value))
 

@@ -160,7 +160,7 @@ class Committer:
                 lost = await not_held(session, batch.fences)
                 return None, lost, await session.value("is_next", **claimed)
 
-        result, lost, is_next = await self._connection.do(look, "read")
+        result, lost, is_next = await self._connection.do(look, "write to")
         if result is not None:
             return result
         if lost:

@@ -9,11 +9,16 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
+import asyncpg
 from msgspec import Raw
 
+from tenuto.engine.linking import GivenUpCall, answer_to_call
 from tenuto.engine.rows import InboxRow
+from tenuto.model.codec import decode_any_message
 from tenuto.model.errors import LinkError, LinkInUseError, NoSuchLinkError
+from tenuto.model.ids import InstanceId
 from tenuto.model.linking import LinkedHub, Outgoing, Place
+from tenuto.model.messages import Start
 from tenuto.model.requests import DeadLetter
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent
@@ -68,10 +73,10 @@ class PostgresLinks(Access):
         await self._write(lambda session: session.run("bound_links", messages=messages, bytes=size))
 
     async def drop(self, name: str, now: Microseconds) -> None:
-        """A link is no more; what waits for it is a dead letter."""
+        """A link is no more, and what waits for it is given up."""
 
         async def drop(session: Session) -> None:
-            await _bury(session, name, now)
+            await _give_up(session, name, now)
             await session.run("drop_linked_hub", name=name)
             await session.run("drop_pieces", hub=name, sequence=None)
 
@@ -79,9 +84,9 @@ class PostgresLinks(Access):
         await self._write(drop)
 
     async def bury(self, now: Microseconds) -> None:
-        """What waits for hubs that are linked no more is a dead letter."""
+        """What waits for hubs that are linked no more is given up."""
         # Crash points: before COMMIT it waits as before, and the next host buries it.
-        await self._write(lambda session: _bury(session, None, now))
+        await self._write(lambda session: _give_up(session, None, now))
 
     async def outgoing(self, hub: str, after: int, most_bytes: int) -> list[Outgoing]:
         """The next messages for a hub."""
@@ -132,7 +137,8 @@ class PostgresLinks(Access):
         async def look(session: Session) -> Place | None:
             row = await session.row("place", hub=hub)
             if row is None:
-                raise NoSuchLinkError(hub)
+                known = await session.rows("link_names")
+                raise NoSuchLinkError(hub, [one["name"] for one in known])
             if life is not None and life != row["life"]:
                 if life in row["past_lives"]:
                     raise LinkInUseError(
@@ -157,10 +163,18 @@ class PostgresLinks(Access):
 
     async def keep_piece(self, hub: str, sequence: int, at: int, text: str) -> None:
         """Keep a part of a message."""
+
+        async def keep(session: Session) -> None:
+            await session.run("drop_other_pieces", hub=hub, sequence=sequence)
+            await session.run("keep_piece", hub=hub, sequence=sequence, at=at, text=text)
+
         # Crash points: before COMMIT it is sent once more.
-        await self._write(
-            lambda session: session.run("keep_piece", hub=hub, sequence=sequence, at=at, text=text)
-        )
+        await self._write(keep)
+
+    async def drop_pieces(self, hub: str) -> None:
+        """Parts of a message that is refused are kept no longer."""
+        # Crash points: before COMMIT they are there, and go with the next refusal.
+        await self._write(lambda session: session.run("drop_pieces", hub=hub, sequence=None))
 
     async def pieces(self, hub: str, sequence: int) -> str:
         """The parts of a message as one text."""
@@ -196,18 +210,44 @@ class PostgresLinks(Access):
             await self._write(write, tells=True)
 
 
-async def _bury(session: Session, hub: str | None, now: Microseconds) -> None:
-    """What waits for a hub, or for hubs that are not linked, is a dead letter and waits no more."""
-    letters = [
-        DeadLetter(
-            row["message_id"],
-            f"{row['hub']}/{row['instance_id']}",  # type: ignore[arg-type] # an address
-            f"TN-1801 the link {json.dumps(row['hub'])} was removed",
-            now,
-            Raw(row["message"]),
-        )
-        for row in await session.rows("waiting_for", hub=hub)
-    ]
-    if letters:
-        await session.run("add_dead_letters", **packing.dead_letters(letters))
-        await session.run("drop_waiting_for", hub=hub)
+async def _give_up(session: Session, hub: str | None, now: Microseconds) -> None:
+    """Answer whoever has called over a link that is no more; what else waits is a dead letter."""
+    partitions = (await session.rows("facts"))[0]["partitions"]
+    after = 0
+    while True:  # some at a time: as much may wait as the settings allow
+        rows = await session.rows("waiting_for", hub=hub, after=after, rows=_MOST_ROWS)
+        if not rows:
+            return
+        letters: list[DeadLetter] = []
+        answers: list[InboxRow] = []
+        for row in rows:
+            call = _call(row)
+            if call is not None:
+                answers.append(answer_to_call(call, partitions))
+            else:
+                letters.append(_letter(row, now))
+        if letters:
+            await session.run("add_dead_letters", **packing.dead_letters(letters))
+        if answers:
+            await add_messages(session, answers)
+        sequences = [row["sequence"] for row in rows]
+        await session.run("drop_waiting", sequences=sequences)
+        after = sequences[-1]
+
+
+def _call(row: asyncpg.Record) -> GivenUpCall | None:
+    """The call that a message makes, where it makes one."""
+    message = decode_any_message(Raw(row["message"]))
+    if not isinstance(message, Start) or message.event.parent is None:
+        return None
+    return GivenUpCall(row["message_id"], row["hub"], message.event.parent)
+
+
+def _letter(row: asyncpg.Record, now: Microseconds) -> DeadLetter:
+    return DeadLetter(
+        row["message_id"],
+        InstanceId(f"{row['hub']}/{row['instance_id']}"),
+        f"TN-1801 the link {json.dumps(row['hub'])} was removed",
+        now,
+        Raw(row["message"]),
+    )

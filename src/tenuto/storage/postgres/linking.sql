@@ -13,7 +13,8 @@ DELETE FROM hub.linked_hub WHERE name = :name;
 
 -- linked_hubs: all links, with what waits
 SELECT name, url, called, key, life, received, delivered, heard_at, problem, most_messages,
-    most_bytes, (SELECT count(*) FROM hub.outgoing WHERE outgoing.hub = name) AS waiting,
+    most_bytes, (SELECT coalesce(sum(octet_length(text)), 0)::bigint FROM hub.incoming_piece
+        WHERE incoming_piece.hub = name) AS held_bytes, (SELECT count(*) FROM hub.outgoing WHERE outgoing.hub = name) AS waiting,
     (SELECT coalesce(sum(octet_length(message)), 0)::bigint FROM hub.outgoing
         WHERE outgoing.hub = name) AS waiting_bytes
 FROM hub.linked_hub ORDER BY name;
@@ -36,16 +37,14 @@ WITH gone AS (
     RETURNING octet_length(message) AS size)
 SELECT count(*) AS count, coalesce(sum(size), 0)::bigint AS size FROM gone;
 
--- waiting_for: what waits for a hub, or for hubs that are not linked
-SELECT hub, message_id, instance_id, message FROM hub.outgoing
-WHERE CASE WHEN :hub::text IS NULL THEN hub NOT IN (SELECT name FROM hub.linked_hub)
-    ELSE hub = :hub END
-ORDER BY sequence;
+-- waiting_for: the next that waits for a hub, or for hubs that are not linked
+SELECT sequence, hub, message_id, instance_id, message FROM hub.outgoing
+WHERE sequence > :after AND CASE WHEN :hub::text IS NULL
+    THEN hub NOT IN (SELECT name FROM hub.linked_hub) ELSE hub = :hub END
+ORDER BY sequence LIMIT :rows;
 
--- drop_waiting_for: and waits no more
-DELETE FROM hub.outgoing
-WHERE CASE WHEN :hub::text IS NULL THEN hub NOT IN (SELECT name FROM hub.linked_hub)
-    ELSE hub = :hub END;
+-- drop_waiting: these wait no more
+DELETE FROM hub.outgoing WHERE sequence = ANY (:sequences::bigint[]);
 
 -- note_delivered: how far the other hub has come
 UPDATE hub.linked_hub SET delivered = greatest(delivered, :sequence), heard_at = :now, problem = NULL
@@ -59,7 +58,7 @@ SELECT life, past_lives, received FROM hub.linked_hub WHERE name = :hub;
 
 -- new_life: the other hub begins anew
 UPDATE hub.linked_hub SET received = 0, life = :life,
-    past_lives = CASE WHEN life = '' THEN past_lives ELSE past_lives || life END
+    past_lives = CASE WHEN life = '' THEN past_lives ELSE past_lives[greatest(1, cardinality(past_lives) - 98):] || life END
 WHERE name = :hub;
 
 -- received: the other hub's messages up to this number are here
@@ -80,3 +79,6 @@ SELECT text FROM hub.incoming_piece WHERE hub = :hub AND sequence = :sequence OR
 -- drop_pieces: parts of messages that are here whole, or without a number all of a hub
 DELETE FROM hub.incoming_piece
 WHERE hub = :hub AND (:sequence::bigint IS NULL OR sequence <= :sequence);
+
+-- drop_other_pieces: only one message is here in part
+DELETE FROM hub.incoming_piece WHERE hub = :hub AND sequence <> :sequence;

@@ -5,6 +5,7 @@ refuses texts that are valid (a NUL, half of a surrogate pair). Raises what ``CO
 for a row that no store can hold.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
@@ -91,8 +92,36 @@ def checked(value: Raw) -> bytes:
     Raises:
         msgspec.DecodeError: it is none.
     """
-    _valid(value)
+    try:
+        _valid(value)
+    except msgspec.DecodeError:
+        # Half of a surrogate pair, written as an escape, is JSON, and no text in Python or UTF-8.
+        if not _is_json(value):
+            raise
     return bytes(value)
+
+
+def _is_json(value: Raw | str) -> bool:
+    try:
+        json.loads(value if isinstance(value, str) else bytes(value))
+    except ValueError:
+        return False
+    return True
+
+
+def _envelope_of(value: Raw | str) -> _Envelope:
+    """What the store must know of a message, or an event."""
+    try:
+        return _envelope(value)
+    except msgspec.DecodeError:
+        if not _is_json(value):
+            raise
+    found = json.loads(value if isinstance(value, str) else bytes(value))
+    kind = found.get("type") if isinstance(found, dict) else None
+    return _Envelope(
+        kind if isinstance(kind, str) else None,
+        isinstance(found, dict) and found.get("awaitsAnswer") is True,
+    )
 
 
 def json_text(value: object) -> str | None:
@@ -220,7 +249,7 @@ def messages(rows: Sequence[InboxRow]) -> Values:
 
 
 def _message_columns(row: InboxRow) -> tuple[Any, ...]:
-    envelope = _envelope(row.message)
+    envelope = _envelope_of(row.message)
     return (
         row.partition,
         envelope.awaits_answer,
@@ -265,7 +294,7 @@ def published(rows: Sequence[PublishedEvent]) -> Values:
 
 def type_of(event: Raw | str) -> str | None:
     """The type of an event, where it has one that a column can hold."""
-    found = _envelope(event).type
+    found = _envelope_of(event).type
     return None if found is None else readable(found)
 
 
@@ -346,4 +375,5 @@ def failed(rows: Sequence[FailedDelivery]) -> Values:
         "causes": [row.cause for row in rows],
         "keys": [row.key for row in rows],
         "contents": [row.content for row in rows],
+        "came": [row.came_at for row in rows],
     }

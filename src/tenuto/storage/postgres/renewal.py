@@ -16,7 +16,9 @@ from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.connection import Connection, Session
 
 LEASE_SECONDS: Final = 10.0
-BEAT_SECONDS: Final = 3.0
+_BEAT: Final = 0.3
+"""Of a lease: after so long it is renewed."""
+
 BLOCKED_SECONDS: Final = 60.0
 
 
@@ -26,20 +28,18 @@ class Renewal:
     Args:
         address: Of the store.
         lease: How long a lease holds, in seconds.
-        beat: After how many seconds it is renewed.
         blocked: After so many seconds without an answer of the host's loop it is not.
     """
 
     def __init__(
         self,
         address: Address,
-        lease: float = LEASE_SECONDS,
-        beat: float = BEAT_SECONDS,
+        lease: float,
         blocked: float = BLOCKED_SECONDS,
     ) -> None:
         self._address = address
         self._lease = lease
-        self._beat = beat
+        self._beat = lease * _BEAT
         self._blocked = blocked
         self._owners: frozenset[str] = frozenset()
         self._thread: threading.Thread | None = None

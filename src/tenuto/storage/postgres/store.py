@@ -78,7 +78,7 @@ class _Hub:
         self.readers = [Connection(address, "reads", _READER_SETTINGS) for _ in range(_READERS)]
         self.next_reader = itertools.cycle(self.readers)
         self.committer = Committer(self.commits, address.url)
-        self.renewal = Renewal(address)
+        self.renewal = Renewal(address, LEASE_SECONDS)
         self.listening = Listening(address)
         self.owners: set[str] = set()
 

@@ -15,6 +15,7 @@ from tenuto.engine.topic_ports import (
     MatchPage,
     Place,
     Progress,
+    Redriven,
     SubscriptionStanding,
     TopicMatch,
     TopicNews,
@@ -274,17 +275,21 @@ class PostgresTopics(Access):
         # Crash points: before COMMIT it is there, after it not.
         return await self._write(lambda session: session.run("take_failed", numbers=list(numbers)))
 
-    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> int:
+    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> Redriven:
         """Give failed deliveries back to their function."""
 
-        async def redrive(session: Session) -> int:
-            taken = {"numbers": list(numbers)}
-            await session.run("redrive_queued", **taken, now=now)
-            await session.run("redrive_event", **taken)
-            await session.run("redrive_files", **taken)
-            return await session.run("take_failed", **taken)
+        async def redrive(session: Session) -> Redriven:
+            rows = await session.rows("redrivable", numbers=list(numbers))
+            chosen = {"numbers": [row["number"] for row in rows]}
+            await session.run("redrive_queued", **chosen, now=now)
+            await session.run("redrive_event", **chosen)
+            await session.run("redrive_files", **chosen)
+            count = await session.run("take_failed", **chosen)
+            left = await session.rows("still_failed", numbers=list(numbers))
+            return Redriven(count, tuple(row["number"] for row in left))
 
-        # Crash points: before COMMIT it is put aside, after it is on its way again.
+        # Crash points: before COMMIT it is put aside, after it is on its way again. Only what goes
+        # into its queue is deleted here: what has no place there stays put aside.
         return await self._write(redrive, tells=True)
 
 
@@ -324,4 +329,5 @@ def _failed(row: asyncpg.Record) -> FailedDelivery:
         values["cause"],
         values["event_key"],
         values["content"],
+        values["came_at"],
     )

@@ -73,10 +73,10 @@ ON CONFLICT (name) DO UPDATE SET topic = excluded.topic, position = excluded.pos
 
 -- add_failed: deliveries that are put aside
 INSERT INTO hub.failed_delivery (source, name, function, message_id, attempts, failed_at, error,
-    cause, event_key, content)
+    cause, event_key, content, came_at)
 SELECT * FROM unnest(:sources::text[], :names::text[], :functions::text[], :message_ids::text[],
     :attempts::bigint[], :times::bigint[], :errors::text[], :causes::text[], :keys::text[],
-    :contents::text[]);
+    :contents::text[], :came::bigint[]);
 
 -- remove_subscription: forget a subscription
 DELETE FROM hub.subscription WHERE name = :name;
@@ -89,7 +89,7 @@ DELETE FROM hub.redelivery WHERE subscription = :name;
 
 -- failed_list: what was put aside, oldest first, as long as it fits, one at least
 SELECT number, source, name, function, message_id, attempts, failed_at, error, cause, event_key,
-    content
+    content, came_at
 FROM (
     SELECT *, sum(octet_length(content)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
         - octet_length(content) AS before
@@ -108,16 +108,31 @@ FROM hub.failed_delivery GROUP BY source, name, function ORDER BY source, name, 
 -- take_failed: it is put aside no more
 DELETE FROM hub.failed_delivery WHERE number = ANY (:numbers::bigint[]);
 
--- redrive_queued: messages are in their queue again, with all attempts
-INSERT INTO hub.queued (message_id, queue, visible_at, queued_at, cause, data)
-SELECT message_id, name, :now, :now, cause, content FROM hub.failed_delivery
-WHERE source = 'queue' AND number = ANY (:numbers::bigint[]) ORDER BY number
-ON CONFLICT DO NOTHING;
+-- redrivable: which of these may go back: no message whose id is in its queue again, or is to go
+-- there with another one of these; nobody else takes them meanwhile
+WITH chosen AS MATERIALIZED (
+    SELECT number, source, name, message_id FROM hub.failed_delivery
+    WHERE number = ANY (:numbers::bigint[]) ORDER BY number FOR UPDATE)
+SELECT min(number) AS number FROM chosen
+WHERE source = 'queue' AND NOT EXISTS (
+    SELECT 1 FROM hub.queued
+    WHERE queued.queue = chosen.name AND queued.message_id = chosen.message_id)
+GROUP BY name, message_id
+UNION ALL
+SELECT number FROM chosen WHERE source <> 'queue';
+
+-- still_failed: which of these are put aside
+SELECT number FROM hub.failed_delivery WHERE number = ANY (:numbers::bigint[]) ORDER BY number;
+
+-- redrive_queued: messages are in their queue again, with all attempts; those that are
+INSERT INTO hub.queued (message_id, queue, visible_at, queued_at, came_at, cause, data)
+SELECT message_id, name, 0, :now, came_at, cause, content FROM hub.failed_delivery
+WHERE source = 'queue' AND number = ANY (:numbers::bigint[]) ORDER BY number;
 
 -- redrive_event: events are given to their subscription again, and to no other
 INSERT INTO hub.redelivery (subscription, event_id, topic, event_key, published_at, cause, event)
 SELECT function, message_id, name, event_key,
-    coalesce((SELECT published_at FROM hub.event
+    coalesce(came_at, (SELECT published_at FROM hub.event
         WHERE topic = failed_delivery.name AND event_id = message_id), failed_at),
     cause, content
 FROM hub.failed_delivery

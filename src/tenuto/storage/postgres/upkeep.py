@@ -14,7 +14,14 @@ import msgspec
 from msgspec import Raw
 
 from tenuto.engine.rows import InboxRow
-from tenuto.engine.upkeep import Copy, Examination, FollowedTo, Following, Told
+from tenuto.engine.upkeep import (
+    Copy,
+    Examination,
+    FollowedTo,
+    Following,
+    RedrivenLetters,
+    Told,
+)
 from tenuto.model.codec import decode_any_message
 from tenuto.model.errors import (
     InputError,
@@ -105,32 +112,53 @@ class PostgresUpkeep:
         """The oldest messages that nobody has taken in: arrival number and instance."""
         return await self._do(_waiting)
 
-    async def redrive(self, message_id: MessageId) -> InstanceId:
-        """Send a dead letter to its instance again; the instance's id."""
+    async def redrive_letters(self, message_ids: Sequence[MessageId] | None) -> RedrivenLetters:
+        """Send dead letters to their instances again, the oldest first."""
+        redriven = RedrivenLetters(sent=[], left=[])
+        ids = None if message_ids is None else list(message_ids)
+        rows = await self._do(lambda session: session.rows("dead_letter_numbers", ids=ids))
+        missing = set(ids or ()) - {row["message_id"] for row in rows}
+        if missing:
+            raise InputError(f"there is no dead letter {min(missing)!r}")
 
-        async def redrive(session: Session) -> InstanceId:
-            row = await session.row("dead_letter", message_id=message_id)
-            if row is None:
-                raise InputError(f"there is no dead letter {message_id!r}")
-            if not isinstance(decode_any_message(Raw(row["message"])), LETTERS):
-                raise InputError(
-                    f"dead letter {message_id!r} is no event and no answer; it can only be purged"
-                )
-            instance_id = InstanceId(row["instance_id"])
-            await _check_taker(session, instance_id)
-            facts = await facts_of(session, self._address)
-            assert facts is not None
-            name = MessageId(f"redriven-{row['number']}")
-            message = json.loads(row["message"]) | {"messageId": name}
-            partition = partition_of(instance_id, facts.partitions)
-            text = Raw(msgspec.json.encode(message))
-            await add_messages(session, [InboxRow(name, partition, instance_id, text)])
-            await session.run("drop_dead_letter", number=row["number"])
-            return instance_id
+        async def named(session: Session) -> None:
+            for row in rows:
+                redriven.sent.append(await self._send(session, row["number"]))
 
-        # Crash points: before COMMIT the letter is dead as before; after it, it waits in the inbox
-        # and is a dead letter no more.
-        return await self._do(redrive, writes=True)
+        if ids is not None:
+            # Crash points: before COMMIT the letters are dead as before; after it, they wait in the
+            # inbox and are dead letters no more.
+            await self._do(named, writes=True)
+            return redriven
+        for row in rows:
+            number = row["number"]
+            # Each in a transaction of its own, so that one that nobody can take keeps no other.
+            try:
+                sent = await self._do(lambda session, one=number: self._send(session, one))  # type: ignore[misc]
+            except TenutoError as error:
+                redriven.left.append((MessageId(row["message_id"]), str(error)))
+            else:
+                redriven.sent.append(sent)
+        return redriven
+
+    async def _send(self, session: Session, number: int) -> tuple[MessageId, InstanceId]:
+        row = await session.row("dead_letter", number=number)
+        if row is None:
+            raise InputError("somebody else was faster")
+        message_id, instance_id = MessageId(row["message_id"]), InstanceId(row["instance_id"])
+        if not isinstance(decode_any_message(Raw(row["message"])), LETTERS):
+            raise InputError(
+                f"dead letter {message_id!r} is no event and no answer; it can only be purged"
+            )
+        await _check_taker(session, instance_id)
+        facts = await facts_of(session, self._address)
+        assert facts is not None
+        name = MessageId(f"redriven-{number}")
+        message = Raw(msgspec.json.encode(json.loads(row["message"]) | {"messageId": name}))
+        partition = partition_of(instance_id, facts.partitions)
+        await add_messages(session, [InboxRow(name, partition, instance_id, message)])
+        await session.run("drop_dead_letter", number=number)
+        return message_id, instance_id
 
     async def acknowledge_letters(
         self, message_ids: Sequence[MessageId] | None, now: Microseconds

@@ -39,9 +39,15 @@ WHERE kind <> 'Start'
     AND NOT EXISTS (SELECT 1 FROM hub.instance WHERE instance.instance_id = inbox.instance_id)
 ORDER BY instance_id LIMIT :rows;
 
--- dead_letter: the newest dead letter with this message id, which nobody else takes meanwhile
+-- dead_letter_numbers: those of the newest dead letters with these message ids, the oldest first; or of
+-- all of them
+SELECT max(number) AS number, message_id FROM hub.dead_letter
+WHERE :ids::text[] IS NULL OR message_id = ANY (:ids)
+GROUP BY message_id, CASE WHEN :ids::text[] IS NULL THEN number END ORDER BY number;
+
+-- dead_letter: one, which nobody else takes meanwhile
 SELECT number, message_id, instance_id, reason, created_at, message, acknowledged_at
-FROM hub.dead_letter WHERE message_id = :message_id ORDER BY number DESC LIMIT 1 FOR UPDATE;
+FROM hub.dead_letter WHERE number = :number FOR UPDATE;
 
 -- drop_dead_letter: delete one dead letter
 DELETE FROM hub.dead_letter WHERE number = :number;

@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 import apsw
 import msgspec
 
+from tenuto.engine.linking import GivenUpCall, answer_to_call
 from tenuto.engine.rows import InboxRow
 from tenuto.model.errors import LinkError, LinkInUseError, NoSuchLinkError
 from tenuto.model.linking import LinkedHub, Outgoing, Place
@@ -29,6 +30,7 @@ _LAST: Final = 2**63 - 1
 _decode_hubs = msgspec.json.Decoder(list[LinkedHub]).decode
 _decode_outgoing = msgspec.json.Decoder(list[Outgoing]).decode
 _decode_sizes = msgspec.json.Decoder(list[tuple[int, int]]).decode
+_decode_calls = msgspec.json.Decoder(list[GivenUpCall]).decode
 _decode_place = msgspec.json.Decoder(tuple[str, list[str], int]).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 _decode_pair = msgspec.json.Decoder(tuple[int, int]).decode
@@ -72,12 +74,10 @@ class SqliteLinks:
         await self._write(_run("bound_links", {"messages": messages, "bytes": size}))
 
     async def drop(self, name: str, now: Microseconds) -> None:
-        """A link is no more; what waits for it is a dead letter."""
+        """A link is no more, and what waits for it is given up."""
 
         def drop(connection: apsw.Connection) -> None:
-            connection.execute(SQL["bury_outgoing"], {"hub": name, "now": now})
-            span = {"hub": name, "first": 0, "last": _LAST}
-            connection.execute(SQL["drop_outgoing"], span)
+            _give_up(connection, name, now)
             connection.execute(SQL["drop_linked_hub"], {"name": name})
             connection.execute(SQL["drop_pieces"], {"hub": name, "sequence": None})
 
@@ -85,14 +85,9 @@ class SqliteLinks:
         await self._write(drop)
 
     async def bury(self, now: Microseconds) -> None:
-        """What waits for hubs that are linked no more is a dead letter."""
-
-        def bury(connection: apsw.Connection) -> None:
-            connection.execute(SQL["bury_orphans"], {"now": now})
-            connection.execute(SQL["drop_orphans"])
-
+        """What waits for hubs that are linked no more is given up."""
         # Crash points: before COMMIT it waits as before, and the next host buries it.
-        await self._write(bury)
+        await self._write(lambda connection: _give_up(connection, None, now))
 
     async def outgoing(self, hub: str, after: int, most_bytes: int) -> list[Outgoing]:
         """The next messages for a hub."""
@@ -174,9 +169,19 @@ class SqliteLinks:
 
     async def keep_piece(self, hub: str, sequence: int, at: int, text: str) -> None:
         """Keep a part of a message."""
+
+        def keep(connection: apsw.Connection) -> None:
+            connection.execute(SQL["drop_other_pieces"], {"hub": hub, "sequence": sequence})
+            piece = {"hub": hub, "sequence": sequence, "at": at, "text": text}
+            connection.execute(SQL["keep_piece"], piece)
+
         # Crash points: before COMMIT it is sent once more.
-        piece = {"hub": hub, "sequence": sequence, "at": at, "text": text}
-        await self._write(_run("keep_piece", piece))
+        await self._write(keep)
+
+    async def drop_pieces(self, hub: str) -> None:
+        """Of a message that is refused."""
+        # Crash points: before COMMIT it is refused once more, as it comes once more.
+        await self._write(_run("drop_pieces", {"hub": hub, "sequence": None}))
 
     async def pieces(self, hub: str, sequence: int) -> str:
         """The parts of a message as one text."""
@@ -213,6 +218,25 @@ def _run(statement: str, arguments: Arguments) -> Job[None]:
         connection.execute(SQL[statement], arguments)
 
     return job
+
+
+def _give_up(connection: apsw.Connection, hub: str | None, now: Microseconds) -> None:
+    """What waits for a hub will not go: calls fail, what else there is becomes dead letters.
+
+    Args:
+        connection: In a transaction.
+        hub: Which; None for all that are not linked.
+        now: The present.
+    """
+    given_up = {"hub": hub}
+    calls = _decode_calls(value(connection, "calls_given_up", given_up))
+    if calls:
+        partitions = value(connection, "hub_partitions")
+        rows = [answer_to_call(call, partitions) for call in calls]
+        for part in cut(rows, ONE_STATEMENT_BYTES):
+            connection.execute(SQL["commit"], only(inbox=part))
+    connection.execute(SQL["bury_outgoing"], given_up | {"now": now})
+    connection.execute(SQL["drop_given_up"], given_up)
 
 
 def _life(reading: apsw.Connection) -> str:

@@ -423,6 +423,12 @@ FROM dead_letter WHERE number = :number;
 -- dead_letter_number: the number of the newest dead letter with this message id
 SELECT max(number) FROM dead_letter WHERE message_id = :message_id;
 
+-- all_dead_letters: the numbers of all dead letters, the oldest first
+SELECT json_group_array(number) FROM (SELECT number FROM dead_letter ORDER BY number);
+
+-- is_dead_letter: whether a dead letter is still there
+SELECT 1 FROM dead_letter WHERE number = :number;
+
 -- drop_dead_letters: delete dead letters by message id, or all of them
 DELETE FROM dead_letter
 WHERE :ids IS NULL OR message_id IN (SELECT value FROM json_each(:ids));
@@ -529,7 +535,9 @@ SELECT CAST(json_group_array(json_object(
     'mostMessages', most_messages, 'mostBytes', most_bytes,
     'waiting', (SELECT count(*) FROM outgoing WHERE hub = name),
     'waitingBytes', (
-        SELECT coalesce(sum(octet_length(message)), 0) FROM outgoing WHERE hub = name))) AS BLOB)
+        SELECT coalesce(sum(octet_length(message)), 0) FROM outgoing WHERE hub = name),
+    'heldBytes', (
+        SELECT coalesce(sum(octet_length(text)), 0) FROM incoming_piece WHERE hub = name))) AS BLOB)
 FROM (SELECT * FROM linked_hub ORDER BY name);
 
 -- outgoing_sizes: numbers and lengths of the next messages for a hub
@@ -554,24 +562,27 @@ WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
 -- drop_outgoing: the other hub has these, or refuses the last one of them
 DELETE FROM outgoing WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
 
--- bury_outgoing: what waits for a hub that is linked no more is a dead letter
-INSERT INTO add_dead_letters
-SELECT json_group_array(json_array(
-    message_id, hub || '/' || instance_id, 'TN-1801 the link ' || json_quote(hub) || ' was removed',
-    :now, json(message)))
-FROM (SELECT * FROM outgoing WHERE hub = :hub ORDER BY sequence) HAVING count(*) > 0;
+-- calls_given_up: calls that wait for a hub that is linked no more (with NULL for any such hub), and
+-- who has made them
+SELECT json_group_array(json_array(message_id, hub, message -> '$.event.parent')) FROM outgoing
+WHERE (hub = :hub OR (:hub IS NULL AND hub NOT IN (SELECT name FROM linked_hub)))
+    AND message ->> '$.type' = 'Start' AND message -> '$.event.parent' IS NOT NULL;
 
--- bury_orphans: what waits for hubs that are not linked is a dead letter
+-- bury_outgoing: what else waits for it is a dead letter
 INSERT INTO add_dead_letters
 SELECT json_group_array(json_array(
     message_id, hub || '/' || instance_id, 'TN-1801 the link ' || json_quote(hub) || ' was removed',
     :now, json(message)))
 FROM (
-    SELECT * FROM outgoing WHERE hub NOT IN (SELECT name FROM linked_hub) ORDER BY sequence)
+    SELECT * FROM outgoing
+    WHERE (hub = :hub OR (:hub IS NULL AND hub NOT IN (SELECT name FROM linked_hub)))
+        AND (message ->> '$.type' <> 'Start' OR message -> '$.event.parent' IS NULL)
+    ORDER BY sequence)
 HAVING count(*) > 0;
 
--- drop_orphans: and waits no more
-DELETE FROM outgoing WHERE hub NOT IN (SELECT name FROM linked_hub);
+-- drop_given_up: and waits no more
+DELETE FROM outgoing
+WHERE hub = :hub OR (:hub IS NULL AND hub NOT IN (SELECT name FROM linked_hub));
 
 -- note_delivered: how far the other hub has come
 UPDATE linked_hub SET delivered = max(delivered, :sequence), heard_at = :now, problem = NULL
@@ -583,14 +594,19 @@ UPDATE linked_hub SET heard_at = coalesce(:now, heard_at), problem = :problem WH
 -- place: life, earlier lives and place of the other hub
 SELECT json_array(life, json(past_lives), received) FROM linked_hub WHERE name = :hub;
 
--- new_life: the other hub begins anew
+-- new_life: the other hub begins anew; of its earlier lives the newest hundred are known
 UPDATE linked_hub SET received = 0, life = :life,
-    past_lives = iif(life = '', past_lives, json_insert(past_lives, '$[#]', life))
+    past_lives = iif(life = '', past_lives, json_insert(
+        iif(json_array_length(past_lives) < 100, past_lives, json_remove(past_lives, '$[0]')),
+        '$[#]', life))
 WHERE name = :hub;
 
 -- received: the other hub's messages up to this number are here
 UPDATE linked_hub SET received = :sequence, heard_at = :now, problem = NULL
 WHERE name = :hub AND received < :sequence RETURNING received;
+
+-- drop_other_pieces: of one message of a hub at a time there are parts
+DELETE FROM incoming_piece WHERE hub = :hub AND sequence <> :sequence;
 
 -- keep_piece: a part of a message
 INSERT OR IGNORE INTO incoming_piece (hub, sequence, at, text) VALUES (:hub, :sequence, :at, :text);

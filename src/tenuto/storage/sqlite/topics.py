@@ -15,6 +15,7 @@ from tenuto.engine.topic_ports import (
     MatchPage,
     Place,
     Progress,
+    Redriven,
     SubscriptionStanding,
     TopicNews,
     TopicPage,
@@ -204,7 +205,7 @@ class SqliteTopics:
         text = _text(list(numbers))
         return await self._write(lambda writer: writer.change_messages("take_failed", numbers=text))
 
-    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> int:
+    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> Redriven:
         """Give failed deliveries back to their function."""
         text = _text(list(numbers))
         return await self._write(lambda writer: writer.redrive(text, now))

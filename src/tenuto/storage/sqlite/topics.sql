@@ -76,9 +76,9 @@ RETURNING 1;
 
 -- add_failed: deliveries that are put aside
 INSERT INTO failed_delivery (source, name, function, message_id, attempts, failed_at, error, cause,
-    event_key, content)
+    event_key, content, came_at)
 SELECT value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-    value ->> 8, value ->> 9, value ->> 10
+    value ->> 8, value ->> 9, value ->> 10, value ->> 11
 FROM json_each(:failed);
 
 -- remove_subscription: forget a subscription; no row when there is none
@@ -92,7 +92,7 @@ DELETE FROM redelivery WHERE subscription = :name;
 
 -- failed_list: what was put aside, oldest first
 SELECT json_group_array(json_array(number, source, name, function, message_id, attempts, failed_at,
-    error, cause, event_key, content))
+    error, cause, event_key, content, came_at))
 FROM (
     SELECT *, sum(octet_length(content)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
         - octet_length(content) AS before
@@ -111,16 +111,33 @@ SELECT json_group_array(json_array(source, name, function, count, newest)) FROM 
 -- take_failed: it is put aside no more
 DELETE FROM failed_delivery WHERE number IN (SELECT value FROM json_each(:numbers));
 
+-- redrivable: which of these may go back: no message whose id is in its queue again, or is to go
+-- there with another one of these
+SELECT json_group_array(number) FROM (
+    SELECT min(number) AS number FROM failed_delivery AS one
+    WHERE source = 'queue' AND number IN (SELECT value FROM json_each(:numbers))
+        AND NOT EXISTS (
+            SELECT 1 FROM queued WHERE queue = one.name AND message_id = one.message_id)
+    GROUP BY name, message_id
+    UNION ALL
+    SELECT number FROM failed_delivery
+    WHERE source <> 'queue' AND number IN (SELECT value FROM json_each(:numbers)));
+
+-- still_failed: which of these are put aside
+SELECT json_group_array(number) FROM (
+    SELECT number FROM failed_delivery WHERE number IN (SELECT value FROM json_each(:numbers))
+    ORDER BY number);
+
 -- redrive_queued: messages are in their queue again, with all attempts
-INSERT OR IGNORE INTO queued (message_id, queue, visible_at, queued_at, cause, data)
-SELECT message_id, name, :now, :now, cause, content FROM failed_delivery
+INSERT INTO queued (message_id, queue, visible_at, queued_at, came_at, cause, data)
+SELECT message_id, name, 0, :now, came_at, cause, content FROM failed_delivery
 WHERE source = 'queue' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
 
 -- redrive_event: events are given to their subscription again, and to no other
 INSERT INTO redelivery (subscription, event_id, topic, event_key, published_at, cause, event)
 SELECT function, message_id, name, event_key,
-    coalesce((SELECT published_at FROM event WHERE topic = name AND event_id = message_id),
-        failed_at),
+    coalesce(came_at,
+        (SELECT published_at FROM event WHERE topic = name AND event_id = message_id), failed_at),
     cause, content
 FROM failed_delivery WHERE source = 'topic' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
 

@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Event
 
-from tenuto.engine.upkeep import Copy, Examination, FollowedTo, Following, Told
+from tenuto.engine.upkeep import (
+    Copy,
+    Examination,
+    FollowedTo,
+    Following,
+    RedrivenLetters,
+    Told,
+)
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import backup, copies, dead_letters, restoring
@@ -39,9 +46,9 @@ class SqliteUpkeep:
         """The oldest messages that nobody has taken in: arrival number and instance."""
         return await asyncio.to_thread(waiting_messages, self._path)
 
-    async def redrive(self, message_id: MessageId) -> InstanceId:
-        """Send a dead letter to its instance again; the instance's id."""
-        return await asyncio.to_thread(dead_letters.redrive, self._path, message_id)
+    async def redrive_letters(self, message_ids: Sequence[MessageId] | None) -> RedrivenLetters:
+        """Send dead letters to their instances again, the oldest first."""
+        return await asyncio.to_thread(dead_letters.redrive, self._path, message_ids)
 
     async def acknowledge_letters(
         self, message_ids: Sequence[MessageId] | None, now: Microseconds

@@ -15,7 +15,7 @@ import msgspec
 
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import CommitBatch, CommitResult, InboxRow, Lease
-from tenuto.engine.topic_ports import FailedDelivery, Progress, Trimmed
+from tenuto.engine.topic_ports import FailedDelivery, Progress, Redriven, Trimmed
 from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
 from tenuto.model.ids import iid_of_arrival
 from tenuto.model.status import InstanceRecord
@@ -52,6 +52,7 @@ _BUSY_MILLISECONDS = 5_000
 _COMMIT = SQL["commit"]
 _NONE_REFUSED = CommitResult()
 _unread = msgspec.json.Decoder(dict[str, int]).decode
+_numbers = msgspec.json.Decoder(tuple[int, ...]).decode
 _decode_ids = msgspec.json.Decoder(dict[str, int]).decode
 _decode_message_keys = msgspec.json.Decoder(frozenset[tuple[int, str]]).decode
 _decode_iids = msgspec.json.Decoder(frozenset[int]).decode
@@ -409,15 +410,19 @@ class Writer:
         with self._writing("write to"), transaction(self.connection):
             return work(self.connection)
 
-    def redrive(self, numbers: str, now: Microseconds) -> int:
+    def redrive(self, numbers: str, now: Microseconds) -> Redriven:
         """Give what was put aside back to its function."""
-        # Crash points: before COMMIT it is put aside, after it is on its way again.
+        # Crash points: before COMMIT it is put aside, after it is on its way again. Only what goes
+        # into its queue is deleted here: what has no place there stays put aside.
         with self._writing("write to"), transaction(self.connection):
-            self.connection.execute(SQL["redrive_queued"], {"numbers": numbers, "now": now})
-            self.connection.execute(SQL["redrive_event"], {"numbers": numbers})
-            self.connection.execute(SQL["redrive_files"], {"numbers": numbers})
-            self.connection.execute(SQL["take_failed"], {"numbers": numbers})
-            return self.connection.changes()
+            chosen = {"numbers": value(self.connection, "redrivable", {"numbers": numbers})}
+            self.connection.execute(SQL["redrive_queued"], chosen | {"now": now})
+            self.connection.execute(SQL["redrive_event"], chosen)
+            self.connection.execute(SQL["redrive_files"], chosen)
+            self.connection.execute(SQL["take_failed"], chosen)
+            count = self.connection.changes()
+            left = value(self.connection, "still_failed", {"numbers": numbers})
+            return Redriven(count, _numbers(left))
 
     def write(self, job: Callable[[apsw.Connection], T]) -> T:
         """Do something as one transaction; who brings it names its crash points."""

@@ -1,21 +1,48 @@
 """Inputs from blobs and outputs into them."""
 
+from tenuto.interop.azure_app.bindings.expressions import blotted
 from tenuto.interop.azure_app.bindings.ports import BindingError, CallData
-from tenuto.interop.azure_app.bindings.values import datum_of, raw
-from tenuto.interop.azure_services.blobs import content_of
+from tenuto.interop.azure_app.bindings.values import checked_name, datum_of, raw
+from tenuto.interop.azure_services.blobs import UnfitBlobError, check_place, content_of
 from tenuto.interop.azure_services.connections import Accounts, with_place
 from tenuto.interop.workers.protocol import Datum
 
 
-def place_of(path: str) -> tuple[str, str]:
+def place_of(path: str, data: CallData) -> tuple[str, str]:
     """Container and blob.
 
+    What is filled in may come from anybody, and does not move the blob: the container ends where
+    the path as it is written says so, if it has a slash, and no segment of the name stands for
+    another folder, which clients and proxies would follow out of the container.
+
+    Args:
+        path: As the binding says; may have expressions.
+        data: Of the call.
+
     Raises:
-        BindingError: it has not both.
+        BindingError: it has not both, or the blob would be in another place.
+        ExpressionError: something of it is not known.
     """
-    container, _, blob = path.strip("/").partition("/")
+    written = path.strip("/")
+    end = blotted(written).find("/")
+    if end < 0:  # all of it is filled in: whoever says that, says which container
+        container, _, blob = data.fill(written).strip("/").partition("/")
+    else:
+        container, blob = data.fill(written[:end]), data.fill(written[end + 1 :])
     if not container or not blob:
-        raise BindingError(f"{path!r} is no path of a blob, such as container/folder/name.txt")
+        found = f"{container}/{blob}"
+        raise BindingError(
+            f"{found!r:.200} is no path of a blob, such as container/folder/name.txt"
+        )
+    checked_name(container, "a container")
+    if "" in blob.split("/"):
+        raise BindingError(
+            f"{blob!r:.200} is no name of a blob here: a part of it between slashes is empty"
+        )
+    try:
+        check_place(blob)
+    except UnfitBlobError as error:
+        raise BindingError(str(error)) from None
     return container, blob
 
 
@@ -39,7 +66,7 @@ class BlobSource:
         """Its content; None when it is not there."""
         from azure.core.exceptions import ResourceNotFoundError  # noqa: PLC0415 - an extra
 
-        container, name = place_of(data.fill(self._path))
+        container, name = place_of(self._path, data)
         place = self._accounts.container(self._connection, container)
         try:
             found = await place.get_blob_client(name).download_blob()
@@ -65,7 +92,7 @@ class BlobSink:
 
     async def write(self, value: Datum, data: CallData) -> None:
         """Replace its content, at once for who reads it."""
-        place, name = place_of(data.fill(self._path))
+        place, name = place_of(self._path, data)
         container = self._accounts.container(self._connection, place)
         content = raw(value)
         await with_place(

@@ -8,9 +8,12 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
+
+Fit: TypeAlias = Callable[[str, str], str]
+"""Makes a value fit for its place: takes what is written before that, and the value."""
 
 _PIECE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _GUIDS: Final[Mapping[str, Callable[[uuid.UUID], str]]] = {
@@ -33,23 +36,35 @@ def has_expressions(text: str) -> bool:
     return _PIECE.search(text) is not None
 
 
-def filled(text: str, data: Mapping[str, object], now: datetime) -> str:
+def blotted(text: str) -> str:
+    """A text with each expression hidden, letter for letter: what is left is as it was written."""
+    return _PIECE.sub(lambda match: "x" * len(match[0]), text)
+
+
+def _as_it_is(_before: str, value: str) -> str:
+    return value
+
+
+def filled(text: str, data: Mapping[str, object], now: datetime, fit: Fit | None = None) -> str:
     """A text with values in the places of ``{name}``.
 
     Args:
         text: The text.
         data: Values by name.
         now: For ``{DateTime}``.
+        fit: Makes each value fit for its place.
 
     Raises:
         ExpressionError: nothing is known under a name, or no text can be made of it.
     """
+    fitting = _as_it_is if fit is None else fit
 
     def value(match: re.Match[str]) -> str:
         if match[1] is None:
             return match[0][0]
         name, _, form = match[1].strip().partition(":")
-        return _value(name.strip(), form.strip(), data, now)
+        found = _value(name.strip(), form.strip(), data, now)
+        return fitting(text[: match.start()], found)
 
     return _PIECE.sub(value, text)
 

@@ -6,7 +6,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from tenuto.interop.azure_app.bindings.expressions import filled
+from tenuto.interop.azure_app.bindings.expressions import Fit, filled
 from tenuto.interop.workers.protocol import Datum
 from tenuto.model.topics import PublishedEvent, QueuedMessage
 
@@ -31,13 +31,17 @@ class CallData(Struct, frozen=True, kw_only=True):
     now: datetime
     cause: str | None = None
 
-    def fill(self, text: str) -> str:
+    def fill(self, text: str, fit: Fit | None = None) -> str:
         """A text with what is known in the places of its expressions.
+
+        Args:
+            text: The text.
+            fit: Makes each value fit for its place.
 
         Raises:
             ExpressionError: something is not known.
         """
-        return filled(text, self.values, self.now)
+        return filled(text, self.values, self.now, fit)
 
 
 class Source(Protocol):

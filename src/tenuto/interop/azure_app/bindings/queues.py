@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from tenuto.interop.azure_app.bindings.ports import BindingError, CallData, Publish
-from tenuto.interop.azure_app.bindings.values import json_text_of, raw
+from tenuto.interop.azure_app.bindings.values import checked_name, json_text_of, raw
 from tenuto.interop.azure_services.connections import Accounts, with_place
 from tenuto.interop.azure_services.messages import NoMessageError, written
 from tenuto.interop.workers.protocol import Datum
@@ -59,7 +59,8 @@ class AzureQueueSink:
 
     async def write(self, value: Datum, data: CallData) -> None:
         """Send the messages, one after the other."""
-        queue = self._accounts.queue(self._connection, data.fill(self._name).lower())
+        name = checked_name(data.fill(self._name).lower(), "a queue")
+        queue = self._accounts.queue(self._connection, name)
         try:
             texts = [
                 written(one, self._encoding)
@@ -109,7 +110,7 @@ class HubQueueSink:
                 QueuedMessage(
                     message_id=new_message_id(now),
                     queue=name,
-                    visible_at=now,
+                    visible_at=0,
                     queued_at=now,
                     cause=data.cause,
                     iid=0,

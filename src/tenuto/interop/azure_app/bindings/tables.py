@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 from collections.abc import Mapping
 from datetime import date
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from tenuto.interop.azure_app.bindings.ports import BindingError, CallData
-from tenuto.interop.azure_app.bindings.values import json_text_of, plain
+from tenuto.interop.azure_app.bindings.values import checked_name, json_text_of, plain
 from tenuto.interop.azure_services.connections import Accounts, TableClient, with_place
 from tenuto.interop.workers.protocol import Datum
 
@@ -18,6 +19,13 @@ _PARTITION, _ROW = "PartitionKey", "RowKey"
 _MOST_ROWS: Final = 100
 """Of one transaction."""
 _INT_64: Final = 1 << 63
+_BARE: Final = re.compile(
+    r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?[LlDdFfMm]?|true|false|"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
+    r"(Z|[+-][0-9]{2}:[0-9]{2})?)?|"
+    r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+)
+"""What OData reads as one value though it stands in no quotes."""
 
 
 class TableSource(Struct, frozen=True, kw_only=True):
@@ -48,7 +56,7 @@ class TableSource(Struct, frozen=True, kw_only=True):
         """An object, None when the row is not there; a list for a query."""
         from azure.core.exceptions import ResourceNotFoundError  # noqa: PLC0415 - an extra
 
-        table = self.accounts.table(self.connection, data.fill(self.table))
+        table = _table(self.accounts, self.connection, self.table, data)
         partition = None if self.partition is None else data.fill(self.partition)
         try:
             if partition is not None and self.row is not None:
@@ -75,9 +83,8 @@ class TableSource(Struct, frozen=True, kw_only=True):
         if self.row is not None:
             parts.append(f"{_ROW} eq '{_quoted(data.fill(self.row))}'")
         if self.filter is not None:
-            # What is filled in is the inside of a text: it cannot end it.
-            safe = CallData(values=_safe(data.values), now=data.now)
-            parts.append(f"({safe.fill(self.filter)})" if parts else safe.fill(self.filter))
+            said = data.fill(self.filter, _fitting)
+            parts.append(f"({said})" if parts else said)
         return " and ".join(parts)
 
 
@@ -85,12 +92,23 @@ def _quoted(text: str) -> str:
     return text.replace("'", "''")
 
 
-def _safe(values: Any) -> Any:  # noqa: ANN401 - any JSON
-    if isinstance(values, str):
-        return _quoted(values)
-    if isinstance(values, Mapping):
-        return {name: _safe(one) for name, one in values.items()}
-    return values
+def _fitting(before: str, value: str) -> str:
+    """What is filled into a filter, which may come from anybody: one value, and no more of OData.
+
+    Inside of quotes it cannot end them; outside only what needs none may stand.
+    """
+    if before.count("'") % 2:
+        return _quoted(value)
+    if not _BARE.fullmatch(value):
+        raise BindingError(
+            f"{value!r:.100} cannot stand in a filter without quotes, as it is no number, no date, "
+            "no guid and not true or false; write '{name}' in quotes there"
+        )
+    return value
+
+
+def _table(accounts: Accounts, connection: str, name: str, data: CallData) -> TableClient:
+    return accounts.table(connection, checked_name(data.fill(name), "a table"))
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +151,7 @@ class TableSink(Struct, frozen=True, kw_only=True):
 
         As in the original a row that is there already is an error, and stays what it is.
         """
-        table = self.accounts.table(self.connection, data.fill(self.table))
+        table = _table(self.accounts, self.connection, self.table, data)
         for batch in self._batches(value, data):
             await with_place(partial(_insert, table, batch), table.create_table)
 

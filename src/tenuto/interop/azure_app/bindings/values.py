@@ -1,12 +1,26 @@
 """Values between the services and the packages."""
 
 import base64
-from typing import Any
+import re
+from typing import Any, Final
 
 import msgspec
 
 from tenuto.interop.azure_app.bindings.ports import BindingError
 from tenuto.interop.workers.protocol import Datum
+
+_NAME: Final = re.compile(r"\$?[A-Za-z0-9-]{1,63}")
+
+
+def checked_name(name: str, what: str) -> str:
+    """The name of a container, queue or table once it is filled in: it stands in an address.
+
+    Raises:
+        BindingError: it has signs that no such name has.
+    """
+    if not _NAME.fullmatch(name):
+        raise BindingError(f"{name!r:.100} is no name of {what}: letters, digits and dashes")
+    return name
 
 
 def datum_of(data: str | bytes) -> Datum:

@@ -195,12 +195,16 @@ CREATE TABLE hub.subscription (
     done       bigint[] NOT NULL
 ) WITH (fillfactor = 50);
 
--- ``attempts`` counts those that have begun, so that a message that ends its host is seen.
+-- ``attempts`` counts those that have begun, so that a message that ends its host is seen, and
+-- ``deaths`` of hosts while it was in work. ``queued_at`` of a message that was given back is when that
+-- was; ``came_at`` is when it was put in first, where that is another moment.
 CREATE TABLE hub.queued (
     number     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     visible_at bigint NOT NULL,
     queued_at  bigint NOT NULL,
+    came_at    bigint,
     attempts   bigint NOT NULL DEFAULT 0,
+    deaths     bigint NOT NULL DEFAULT 0,
     message_id text COLLATE "C" NOT NULL,
     queue      text COLLATE "C" NOT NULL,
     cause      text COLLATE "C",
@@ -211,11 +215,12 @@ CREATE INDEX queued_in_order ON hub.queued (queue, visible_at, number);
 CREATE INDEX queued_by_cause ON hub.queued (cause) WHERE cause IS NOT NULL;
 
 -- Deliveries that were put aside: their function has failed in each attempt. ``error`` is a JSON
--- string, ``type`` that of an event.
+-- string. ``came_at`` is when what was put aside was queued or published.
 CREATE TABLE hub.failed_delivery (
     number     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     attempts   bigint NOT NULL,
     failed_at  bigint NOT NULL,
+    came_at    bigint,
     source     text COLLATE "C" NOT NULL,
     name       text COLLATE "C" NOT NULL,
     function   text COLLATE "C" NOT NULL,
