@@ -31,6 +31,11 @@ class Payment:
 
 
 @dataclass
+class Bill:
+    amount: int
+
+
+@dataclass
 class Report:
     manager: str
     amount: int
@@ -205,13 +210,15 @@ async def test_pipeline() -> None:
 
 
 async def test_correlation() -> None:
-    async with TestHost(app_of("correlation.md")) as host:
+    async with TestHost(app_of("correlation.md", Bill=Bill)) as host:
+        await host.client.publish("hotels", "no bill", key="lyon", event_id="bad")
         await host.client.publish("hotels", {"amount": 180}, key="lyon")
         await host.client.publish("flights", {"amount": 320}, key="lyon", event_id="flight-lyon-7")
         await host.client.publish("flights", {"amount": 320}, key="lyon", event_id="flight-lyon-7")
         await host.advance(timedelta(seconds=1))
         handle = host.client.handle("expense_report:lyon")
         assert await handle.result() == 500
+        assert [one.name for one in await host.client.dead_letters()] == ["hotels/bad"]
 
 
 async def test_events_or_orchestrator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

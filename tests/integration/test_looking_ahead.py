@@ -67,6 +67,18 @@ async def test_a_deploy_loses_nothing_whom_it_does_not_fit_is_held_at_the_start(
         assert await held(one) == {}
 
 
+async def test_each_that_no_app_serves_is_told_once() -> None:
+    async with deployments(app_of(GOOD)) as one:
+        await one.test.start("events", 1, instance_id="e")
+        await (await one.test.start("events", 1, instance_id="s")).suspend()
+        await one.test.idle()
+        await one.test.advance(timedelta(seconds=1))
+        await one.deploy(App())
+        assert (await looked(one)).held == {HoldReason.NOT_SERVED: 2}
+        told = [name for name, text in one.test.problems if "is held (not_served)" in text]
+        assert sorted(map(str, told)) == ["e", "s"]
+
+
 async def test_an_instance_that_lives_here_fits_and_is_not_held_for_what_was_read() -> None:
     async with deployments(app_of(GOOD)) as one:
         await one.test.start("events", 1, instance_id="events")

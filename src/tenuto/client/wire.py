@@ -16,6 +16,7 @@ from tenuto.model.explanation import (
     Explanation,
     QuestionWait,
     TimerWait,
+    TopicWait,
     Wait,
 )
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
@@ -238,7 +239,9 @@ class WaitBody(_Body, frozen=True, kw_only=True):
 
     Attributes:
         kind: What it is.
-        name: Of the event, activity or orchestrator, the title of a question; none of a timer.
+        name: Of the event, topic, activity or orchestrator, the title of a question; none of a
+            timer.
+        key: What the key of the event must be that is waited for in a topic.
         since: When the instance came to wait for it: the time of that turn.
         until: When a timer fires, a wait for an event is given up, or the next attempt begins.
         attempt: Which attempt runs, or the one that begins then; left out when it is the first.
@@ -248,8 +251,9 @@ class WaitBody(_Body, frozen=True, kw_only=True):
         url: Where a question is answered.
     """
 
-    kind: Literal["event", "question", "timer", "activity", "orchestration"]
+    kind: Literal["event", "topic", "question", "timer", "activity", "orchestration"]
     name: str | None = None
+    key: str | None = None
     since: Microseconds
     until: Microseconds | None = None
     attempt: int = 1
@@ -266,6 +270,8 @@ class WaitBody(_Body, frozen=True, kw_only=True):
                 return cls(kind="timer", since=since, until=until, purpose=purpose)
             case EventWait(name=name):
                 return cls(kind="event", name=name, since=since, until=until)
+            case TopicWait(topic=topic, key=key):
+                return cls(kind="topic", name=topic, key=key, since=since, until=until)
             case QuestionWait(title=title, url=url):
                 return cls(kind="question", name=title, since=since, until=until, url=url or None)
             case ActivityWait(name=name, attempt=attempt):

@@ -59,6 +59,8 @@ class Holding:
         self._engine = engine
         self.counts: dict[str, int] = {}
         """How many are held, by reason, as last counted."""
+        self._told_ahead: set[int] = set()
+        """Of whom it was said ahead that no app serves them; loading them finds it once more."""
 
     async def count(self) -> dict[str, int]:
         """Count those that are held; as last counted while the store cannot be read."""
@@ -171,13 +173,17 @@ class Holding:
         resident = None if home is None else home.residents.get(record.iid)
         if home is None or (resident is not None and resident.session is not None):
             return
+        if hold.reason is HoldReason.NOT_SERVED:
+            self._told_ahead.add(record.iid)
         engine.observer.instance_held(record.instance_id, hold)
         home.loader.want(record.iid, ChangeHold(hold=hold))
 
     def hold(self, resident: Resident, hold: Hold) -> None:
         """Hold an instance from its next turn on."""
         engine = self._engine
-        engine.observer.instance_held(resident.state.instance_id, hold)
+        if resident.state.iid not in self._told_ahead or hold.reason is not HoldReason.NOT_SERVED:
+            engine.observer.instance_held(resident.state.instance_id, hold)
+        self._told_ahead.discard(resident.state.iid)
         if resident.out is not None:
             engine.retention.close(resident)
         resident.inbox.insert(0, ChangeHold(hold=hold))

@@ -32,6 +32,7 @@ from tenuto.model.explanation import (
     QuestionWait,
     StoreUnavailable,
     Suspended,
+    TopicWait,
     TurnWait,
     Untaken,
     Wait,
@@ -256,8 +257,12 @@ def _advice(record: InstanceRecord, waits: Sequence[Wait], around: Surroundings)
         options = (*which, *around.place)
         return command("instances answer", record.instance_id, "ANSWER", options=options)
     failing = next((wait for wait in waits if isinstance(wait, ChildWait) and wait.below), None)
-    event = next((wait for wait in waits if isinstance(wait, EventWait)), None)
-    if event is None:
-        return "" if failing is None else _advice_for_child(record, failing, around)
-    options = ("--data", "JSON", *around.place)
-    return command("instances raise-event", record.instance_id, event.name, options=options)
+    match next((wait for wait in waits if isinstance(wait, EventWait | TopicWait)), None):
+        case EventWait(name=name):
+            options = ("--data", "JSON", *around.place)
+            return command("instances raise-event", record.instance_id, name, options=options)
+        case TopicWait(topic=topic, key=key):
+            options = ("--event-key", key, *around.place)
+            return command("topics publish", topic, "JSON", options=options)
+        case None:
+            return "" if failing is None else _advice_for_child(record, failing, around)

@@ -29,6 +29,7 @@ from tenuto.model.explanation import (
     StoreUnavailable,
     Suspended,
     TimerWait,
+    TopicWait,
     TurnWait,
     Untaken,
     Wait,
@@ -155,6 +156,8 @@ def _wait(run: Run, step: Step, around: Surroundings) -> Wait:
     match step.kind:
         case StepKind.TIMER:
             return TimerWait(since=since, until=step.due_at, purpose=step.purpose)
+        case StepKind.EVENT if step.place:
+            return TopicWait(topic=step.name, key=step.key, since=since, until=step.due_at)
         case StepKind.EVENT:
             return EventWait(name=step.name, since=since, until=step.due_at)
         case StepKind.QUESTION:

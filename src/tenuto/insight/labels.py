@@ -27,16 +27,28 @@ def step_label(step: Step) -> str:
     match step.kind:
         case StepKind.TIMER:
             return f"{TIMERS[step.purpose]} {_timer(step)}"
+        case StepKind.EVENT if step.place:
+            return event_of_topic(step.name, step.key)
         case StepKind.EVENT:
             return f"event {name!r}"
         case StepKind.QUESTION:
             return f"question {name!r}"
+        case StepKind.MESSAGE if step.place == "queue":
+            return f"message to queue {name!r}"
+        case StepKind.MESSAGE if step.place:
+            key = f", with key {one_line(step.key)!r}" if step.key else ""
+            return f"event to topic {name!r}{key}"
         case StepKind.MESSAGE:
             return f"event {name!r} to {one_line(step.instance_id or '')}"
         case StepKind.ACTIVITY:
             return plain_name(name)
         case StepKind.CHILD:
             return name
+
+
+def event_of_topic(topic: str, key: str) -> str:
+    """What an event of a topic is called by who waits for it."""
+    return f"event of topic {one_line(topic)!r} with key {one_line(key)!r}"
 
 
 def _timer(step: Step) -> str:

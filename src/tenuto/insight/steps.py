@@ -46,7 +46,7 @@ from tenuto.model.ids import InstanceId
 from tenuto.model.messages import AnswerQuestion
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
-from tenuto.model.topics import is_of_wait
+from tenuto.model.topics import is_of_wait, wait_number
 
 
 class StepKind(StrEnum):
@@ -104,6 +104,7 @@ class Step(Struct, kw_only=True):
         request: What an HTTP call of Tenuto's own asks for.
         url: Where a question is answered.
         place: ``topic`` or ``queue``, where a message went or an event is to come from; else empty.
+        key: Of an event of a topic, where it has one.
         run: What the child did, when that was read.
     """
 
@@ -124,6 +125,7 @@ class Step(Struct, kw_only=True):
     request: str = ""
     url: str = ""
     place: str = ""
+    key: str = ""
     run: "Run | None" = None
 
     @property
@@ -238,6 +240,7 @@ class _Reader:
         self._events = 0
         self._of: dict[int, int] = {}
         self._unclaimed: dict[str, deque[int]] = {}
+        self._brought: dict[str, int] = {}
 
     @property
     def steps(self) -> list[Step]:
@@ -329,7 +332,7 @@ class _Reader:
 
     def on_taken(self, event: EventTaken) -> None:
         step = self._end(event.task_id, StepState.COMPLETED)
-        is_event = step is not None and step.kind is StepKind.EVENT
+        is_event = step is not None and step.kind is StepKind.EVENT and not step.place
         arrived = self._claim(step.name) if step is not None and is_event else None
         if arrived is not None:
             del self._steps[arrived.number]
@@ -344,16 +347,27 @@ class _Reader:
     def on_raised(self, event: EventRaised) -> None:
         self._events += 1
         if is_of_wait(event.name):
-            return  # its wait shows it
+            self._brought[event.name] = -self._events
+            return  # its wait shows it, or it does not fit
         step = self._add(-self._events, StepKind.EVENT, event.name, StepState.COMPLETED)
         step.ended_at = self.now
         self._unclaimed.setdefault(event.name.casefold(), deque()).append(step.number)
 
     def on_refused(self, event: EventRefused) -> None:
-        step = self._claim(event.name)
+        step = self._misfit(event) if is_of_wait(event.name) else self._claim(event.name)
         if step is not None:
             step.state = StepState.FAILED
             step.failure = FailureDetails("refused", event.reason)
+
+    def _misfit(self, event: EventRefused) -> Step | None:
+        """An event of a topic that its wait has put aside is a step of its own."""
+        number = self._brought.pop(event.name, None)
+        wait = self._steps.get(wait_number(event.name))
+        if number is None or wait is None:
+            return None
+        step = self._add(number, StepKind.EVENT, wait.name)
+        step.place, step.key, step.ended_at = wait.place, wait.key, self.now
+        return step
 
     def _claim(self, name: str) -> Step | None:
         """The oldest event of that name that nobody had: it is what a wait is given."""
@@ -367,7 +381,7 @@ class _Reader:
 
     def on_published(self, event: EventPublished) -> None:
         step = self._add(event.event_id, StepKind.MESSAGE, event.topic, StepState.COMPLETED)
-        step.place = "topic"
+        step.place, step.key = "topic", event.key or ""
         step.ended_at = self.now
 
     def on_queued(self, event: MessageQueued) -> None:
@@ -378,9 +392,8 @@ class _Reader:
     def on_topic_awaited(self, event: TopicAwaited) -> None:
         if event.event_id in self._steps:
             return  # it goes on: another wait has taken its event
-        name = f"{event.topic} {event.key}"
-        step = self._add(event.event_id, StepKind.EVENT, name, StepState.WAITING)
-        step.place = "topic"
+        step = self._add(event.event_id, StepKind.EVENT, event.topic, StepState.WAITING)
+        step.place, step.key = "topic", event.key
 
     def _add(
         self, number: int, kind: StepKind, name: str, state: StepState = StepState.RUNNING

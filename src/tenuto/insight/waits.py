@@ -3,7 +3,7 @@
 from typing import Final
 
 from tenuto.insight.facts import is_late
-from tenuto.insight.labels import TIMERS
+from tenuto.insight.labels import TIMERS, event_of_topic
 from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import duration, failure_text, one_line
 from tenuto.model.explanation import (
@@ -17,6 +17,7 @@ from tenuto.model.explanation import (
     QuestionWait,
     Suspended,
     TimerWait,
+    TopicWait,
     Wait,
 )
 from tenuto.model.ids import split_address
@@ -51,6 +52,9 @@ def _plainly(wait: Wait, around: Surroundings) -> str:
         case EventWait():
             until = "" if wait.until is None else f", until {at(wait.until)}"
             return f"event {one_line(wait.name)!r} {since}{until}"
+        case TopicWait():
+            until = "" if wait.until is None else f", until {at(wait.until)}"
+            return f"an {event_of_topic(wait.topic, wait.key)} {since}{until}"
         case QuestionWait(answer=str() as answer):
             said = one_line(answer, _SHORT)
             return f"{one_line(wait.title)!r}, answered with {said}, which counts when it goes on"

@@ -164,6 +164,22 @@ class EventWait(_Fact, frozen=True, kw_only=True, tag="event"):
     until: Microseconds | None = None
 
 
+class TopicWait(_Fact, frozen=True, kw_only=True, tag="topic"):
+    """An event of a topic: it is published there, nobody raises it on the instance.
+
+    Attributes:
+        topic: The topic.
+        key: What the key of the event must be.
+        since: The time of the turn that came to wait for it.
+        until: When the wait is given up; None: never.
+    """
+
+    topic: str
+    key: str
+    since: Microseconds
+    until: Microseconds | None = None
+
+
 class QuestionWait(_Fact, frozen=True, kw_only=True, tag="question"):
     """The answer of a person.
 
@@ -287,7 +303,7 @@ class Below(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
         return not isinstance(self.fact, ActivityWait)
 
 
-Wait = TimerWait | EventWait | QuestionWait | ActivityWait | ChildWait
+Wait = TimerWait | EventWait | TopicWait | QuestionWait | ActivityWait | ChildWait
 """What the code of an instance waits for."""
 
 Obstacle = Ended | Held | StoreUnavailable | Suspended | NotServed | Pending | Untaken | TurnWait

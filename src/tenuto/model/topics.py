@@ -164,6 +164,23 @@ def is_of_wait(name: str) -> bool:
     return name.startswith(_WAIT)
 
 
+def wait_number(name: str) -> int:
+    """The task id of the wait that takes an event of this name; 0 for none."""
+    number = name.rpartition("/")[2]
+    return int(number) if number.isdecimal() and number.isascii() else 0
+
+
+_stored_in: Final = msgspec.json.Decoder(StoredEvent).decode
+
+
+def event_for_wait(text: str | None) -> StoredEvent | None:
+    """What is brought to a wait, of its JSON form; None of what somebody has made up by hand."""
+    try:
+        return _stored_in(text or "")
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None
+
+
 _RESERVED: Final = "tenuto."
 
 

@@ -409,7 +409,7 @@ class Context:
         return enqueue(self._session, queue, data, delay)
 
     def wait_for_event(
-        self, topic: str, *, match: str, timeout: timedelta | None = None
+        self, topic: str, data_type: object = None, *, match: str, timeout: timedelta | None = None
     ) -> "DurableTask[Event]":
         """Wait for the next event of a topic whose key is ``match``.
 
@@ -419,6 +419,8 @@ class Context:
 
         Args:
             topic: Its name.
+            data_type: Rebuild the event's data as this type. An event that does not fit it is put
+                aside, a dead letter with the reason, and the wait goes on with the next.
             match: The key of the event, such as a trip's number.
             timeout: Give up after this long; the task then raises ``TimeoutError`` and the next
                 wait may get the event.
@@ -438,7 +440,8 @@ class Context:
         """
         session = self._session
         fire_at = None if timeout is None else self._due(timeout, "wait_for_event")
-        task = wait_for_topic(session, topic, match)
+        data_of = None if data_type is None else _typed(data_type, f"an event of topic {topic!r}")
+        task = wait_for_topic(session, topic, match, data_of)
         task.made = _made_by_caller()
         session.wait_for_event(task)
         if fire_at is not None:

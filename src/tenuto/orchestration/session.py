@@ -358,13 +358,15 @@ class Session:
 
     def refuse_event(
         self, event: EventRaised | QuestionAnswered, name: str, which: int, error: PayloadError
-    ) -> None:
-        """What came does not fit what was asked for: tell its sender, or put it aside."""
+    ) -> bool:
+        """What came does not fit what was asked for: tell its sender, or put it aside, and then
+        history knows of it.
+        """
         place = self._offered.get(id(event))
         if place is not None:
             self._refused[place] = error
             self._mailbox.arrivals -= 1  # history never knows of it
-            return
+            return False
         reason = str(error)
         number = self.next_id()
         message = MessageId(f"{self.info.facts.execution_id}:refused:{number}")
@@ -373,6 +375,7 @@ class Session:
         if self._put_aside is None:
             self._put_aside = {}
         self._put_aside[message] = event
+        return True
 
     def refused_in_history(self, which: int) -> str | None:
         """In a recorded turn, why an event was refused in it; None when it was not."""
@@ -687,14 +690,29 @@ class Session:
         taken, carried = mailbox.taken, self.info.unread
         if carried is not None and not keep_events:
             taken = carried.numbers()
+        places = self.topics.as_tuple()
+        forgotten = self.topics.forgotten(len(places))
+        if forgotten and not self.replaying:
+            self._warn_of_forgotten(forgotten, len(places))
         return ContinueAsNew(
             child_execution_id(self.info.facts.execution_id, 0, self.loop.now),
             text,
             unread=tuple(one.number for one in self._unread),
             taken=taken,
             webhooks=tuple(one for one in self.webhooks.values() if one.expires_at > self.loop.now),
-            places=self.topics.as_tuple(),
+            places=places,
         )
+
+    def _warn_of_forgotten(self, forgotten: int, kept: int) -> None:
+        """Said when it begins: an instance that is eternal forgets some in each generation."""
+        text = (
+            "instance %s: orchestrator %r has taken events of %d keys of topics, and remembers "
+            "over generations how far it was with the %d of the newest events: a wait for another "
+            "one of them gets its old events again. Have an instance for each key instead, or for "
+            "some of them"
+        )
+        whose = (self.info.instance_id, self.info.facts.name)
+        self._hold(_record(logging.WARNING, text, *whose, kept + forgotten, kept))
 
     def _failed(
         self, failure: FailureDetails, error: BaseException | None = None

@@ -101,8 +101,8 @@ class Scheduler(Protocol):
 
     def refuse_event(
         self, event: EventRaised | QuestionAnswered, name: str, which: int, error: PayloadError
-    ) -> None:
-        """Turn away what does not fit, or put it aside: recorded as EventRefused."""
+    ) -> bool:
+        """Turn away what does not fit, or put it aside: recorded as EventRefused, and then True."""
 
     def refused_in_history(self, which: int) -> str | None:
         """In a recorded turn, why an event was refused in it; None when it was not."""
@@ -475,7 +475,7 @@ class EventTask(DurableTask[T]):
         """
         refused = self._scheduler.refused_in_history(which)
         if refused is not None:
-            self._scheduler.refuse_event(event, event.name, which, PayloadError(refused, path=""))
+            self._refuse(event, which, PayloadError(refused, path=""))
             return False
         try:
             value = self._decode(event.input)
@@ -483,15 +483,21 @@ class EventTask(DurableTask[T]):
             # The caller's own type may refuse the data in any way.
             if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
                 raise
-            self._scheduler.refuse_event(
-                event, event.name, which, misfit(error, f"event {self.name!r}")
-            )
+            self._refuse(event, which, misfit(error, self._called(event)))
             return False
         if self._open_id is not None:
             self._scheduler.end_wait(EventTaken(self._open_id), self._timer_id)
             self._open_id = None
         self.set_result(value)
         return True
+
+    def _called(self, event: EventRaised) -> str:  # noqa: ARG002 - others have several names
+        """What an event is called that does not fit."""
+        return f"event {self.name!r}"
+
+    def _refuse(self, event: EventRaised, which: int, error: PayloadError) -> None:
+        """It does not fit; the wait goes on."""
+        self._scheduler.refuse_event(event, event.name, which, error)
 
     def _give_up(self) -> None:
         if self._open_id is not None:

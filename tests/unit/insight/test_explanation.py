@@ -29,6 +29,7 @@ from tenuto.model.explanation import (
     Pending,
     StoreUnavailable,
     Suspended,
+    TopicWait,
     TurnWait,
     Untaken,
 )
@@ -472,6 +473,7 @@ STARTED = NOW - 10 * MINUTE
 EVENT = step(StepKind.EVENT, StepState.WAITING, "go")
 CHILD = step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1")
 EVENT_WAIT = EventWait(name="go", since=SINCE)
+OF_TOPIC = step(StepKind.EVENT, StepState.WAITING, "flights", place="topic", key="rome")
 CHILD_WAIT = ChildWait(name="pay", instance_id=InstanceId("p-1"), since=SINCE)
 
 
@@ -539,6 +541,11 @@ CHILD_WAIT = ChildWait(name="pay", instance_id=InstanceId("p-1"), since=SINCE)
             around(children={"p-1": run_in(RuntimeStatus.PENDING, hold=HOLD).record}),
             (structs.replace(CHILD_WAIT, status="Pending", held=HoldReason.CRASHED, is_lost=True),),
         ),
+        (
+            run_in(RuntimeStatus.RUNNING, OF_TOPIC),
+            around(),
+            (TopicWait(topic="flights", key="rome", since=SINCE),),
+        ),
         (IDLE, around(), (NothingOpen(),)),
         (INBOX, around(has_host=False), (Untaken(count=2), EVENT_WAIT, NoHost())),
         (run_in(RuntimeStatus.FAILED, EVENT), around(), (Ended(status="Failed"),)),
@@ -556,7 +563,7 @@ def test_the_facts_come_along_in_their_order_and_through_json(
 def test_no_two_facts_look_alike_to_machines() -> None:
     kinds = get_args(Fact)
     types = [kind.__struct_config__.tag for kind in kinds]
-    assert len(set(types)) == len(types) == 15
+    assert len(set(types)) == len(types) == 16
     assert {kind.__struct_config__.tag_field for kind in kinds} == {"type"}
 
 
@@ -585,6 +592,22 @@ def test_what_is_pasted_arrives_as_it_was_meant(instance_id: str, event: str, co
     )
     found = explain(run, around(place=("--storage", "sqlite:///my trips.db")))
     assert found.advice == f"tenuto instances raise-event {command}"
+
+
+@pytest.mark.parametrize(
+    ("topic", "key", "pasted"),
+    [
+        ("flights", "rome", "flights JSON --event-key rome"),
+        ("my flights", "it's", "'my flights' JSON --event-key 'it'\"'\"'s'"),
+        ("-t", "-k", "--event-key -k -- -t JSON"),
+    ],
+)
+def test_an_event_of_a_topic_is_published_there(topic: str, key: str, pasted: str) -> None:
+    wait = structs.replace(OF_TOPIC, name=topic, key=key, due_at=NOW + MINUTE)
+    found = explain(run_in(RuntimeStatus.RUNNING, wait), around())
+    assert f"waits for an event of topic {topic!r} with key {key!r} since " in found.sentence
+    assert ", until " in found.sentence
+    assert found.advice == f"tenuto topics publish {pasted}"
 
 
 def test_who_is_told_the_facts_says_them_in_their_own_zone_and_for_their_own_place() -> None:

@@ -3,9 +3,11 @@
 import pytest
 
 from tenuto.cli.picture.items import step_detail
+from tenuto.insight.labels import step_label
 from tenuto.insight.steps import Run, Step, StepKind, StepState, nested, run_of
 from tenuto.model.events import (
     EventAwaited,
+    EventPublished,
     EventRaised,
     EventRefused,
     EventSent,
@@ -14,6 +16,7 @@ from tenuto.model.events import (
     ExecutionStarted,
     ExecutionSuspended,
     HistoryEvent,
+    MessageQueued,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -23,10 +26,12 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
     TimerFired,
+    TopicAwaited,
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.topics import wait_name
 from tests.support.runs import at, child_call, completed, opening, record, running, turn
 
 SOLD_OUT = FailureDetails("SoldOut", "no seat")
@@ -204,6 +209,44 @@ def test_an_event_that_was_refused_is_a_step_and_the_wait_goes_on() -> None:
     assert (event.state, event.ended_at) == (StepState.FAILED, at(5))
     assert event.failure is not None
     assert event.failure.error_message == "does not fit"
+
+
+def test_an_event_of_a_topic_that_was_put_aside_is_a_step_and_the_wait_goes_on() -> None:
+    name = wait_name(ExecutionId("exec"), 1)
+    refused = EventRefused(2, name, MessageId("m"), "does not fit")
+    awaited = opening(TopicAwaited(1, "flights", "rome"))
+    news = turn(5, EventRaised(name, "1"), refused, TopicAwaited(1, "flights", "rome", 7))
+    wait, event = running(awaited, news).steps
+    assert (wait.number, wait.state) == (1, StepState.WAITING)
+    assert (event.state, event.ended_at) == (StepState.FAILED, at(5))
+    assert step_label(wait) == step_label(event) == "event of topic 'flights' with key 'rome'"
+    wait, event = running(awaited, news, turn(6, EventRaised(name, "2"), EventTaken(1))).steps
+    assert (wait.state, event.state) == (StepState.COMPLETED, StepState.FAILED)
+
+
+def test_a_wait_for_a_topic_takes_no_event_of_its_name() -> None:
+    """Which is one that somebody has raised on the instance itself."""
+    awaited = opening(TopicAwaited(1, "flights", "rome"))
+    found = EventRaised(wait_name(ExecutionId("exec"), 1), "1")
+    run = running(awaited, turn(5, EventRaised("flights"), found, EventTaken(1)))
+    assert [step.name for step in run.steps] == ["flights", "flights"]
+
+
+def test_what_goes_to_topics_and_queues_says_where() -> None:
+    run = running(
+        opening(
+            EventPublished(1, "reports", "1", "rome"),
+            EventPublished(2, "reports"),
+            MessageQueued(3, "plates", at(1)),
+            EventSent(4, InstanceId("other-1"), "hello"),
+        )
+    )
+    assert [step_label(step) for step in run.steps] == [
+        "event to topic 'reports', with key 'rome'",
+        "event to topic 'reports'",
+        "message to queue 'plates'",
+        "event 'hello' to other-1",
+    ]
 
 
 @pytest.mark.parametrize("status", [RuntimeStatus.RUNNING, RuntimeStatus.COMPLETED])

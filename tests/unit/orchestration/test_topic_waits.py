@@ -24,7 +24,7 @@ from tenuto.model.events import (
     TopicPlace,
 )
 from tenuto.model.topics import EventHead, StoredEvent, content_of, wait_name
-from tenuto.orchestration.publishing import MOST_PLACES
+from tenuto.orchestration.publishing import MOST_CHARACTERS, MOST_PLACES, SURE_PLACES
 from tenuto.orchestration.replay import describe, identity
 from tests.support.sessions import (
     EXECUTION,
@@ -186,6 +186,86 @@ def test_the_places_that_go_along_are_those_of_the_newest_events() -> None:
     assert isinstance(driven.ending, ContinueAsNew)
     assert driven.ending.places == places[:MOST_PLACES][::-1]
     driven.close()
+
+
+def test_whoever_takes_events_of_very_many_keys_is_warned_when_it_begins_to_forget() -> None:
+    async def waits(ctx: Context, count: int) -> None:
+        for _ in range(count):
+            await ctx.wait_for_event("flights", match="k")
+        ctx.continue_as_new(count)
+
+    def logs(places: int, count: int) -> list[str]:
+        old = tuple(TopicPlace("flights", str(one), one) for one in range(1, places + 1))
+        driven = Driven(waits)
+        first = driven.turn(ExecutionStarted("orchestrator", EXECUTION, str(count), places=old))
+        last = driven.turn(found(1, places + 1)) if count else first
+        driven.replayed().close()
+        driven.close()
+        return [one.getMessage() for one in last.logs or ()]
+
+    (line,) = logs(MOST_PLACES + 1, 0)
+    assert f"events of {MOST_PLACES + 1} keys of topics" in line
+    assert "gets its old events again" in line
+    assert logs(MOST_PLACES, 1) == []  # it was said when it began
+    assert logs(MOST_PLACES - 1, 1) == []
+
+
+def test_long_keys_are_fewer_but_never_fewer_than_the_sure_ones() -> None:
+    async def again(ctx: Context) -> None:
+        ctx.continue_as_new()
+
+    def kept(length: int) -> int:
+        driven = Driven(again)
+        places = tuple(TopicPlace("t", f"{one:0{length}}", one) for one in range(1, 2001))
+        driven.turn(ExecutionStarted("orchestrator", EXECUTION, places=places))
+        assert isinstance(driven.ending, ContinueAsNew)
+        driven.close()
+        assert driven.ending.places == places[-len(driven.ending.places) :]
+        return len(driven.ending.places)
+
+    assert kept(499) == 2_000
+    assert kept(799) == MOST_CHARACTERS // 800
+    assert kept(5_000) == SURE_PLACES
+
+
+def test_what_does_not_fit_is_put_aside_and_the_wait_goes_on() -> None:
+    async def waits(ctx: Context) -> list[Any]:
+        first = await ctx.wait_for_event("flights", int, match="k")
+        second = await ctx.wait_for_event("flights", data_type=str, match="k")
+        return [first.data, first.id, second.data]
+
+    driven = Driven(waits)
+    driven.start()
+    answer = driven.turn(found(1, 5, '"bad"'))
+    refused, again = answer.actions
+    assert isinstance(refused, EventRefused)
+    assert "event 'e5' of topic 'flights' with key 'k'" in refused.reason
+    assert again == TopicAwaited(1, "flights", "k", 5)
+    assert list(answer.put_aside or {}) == [refused.message]
+    driven.turn(found(1, 5, '"bad"'))  # a copy of it
+    driven.turn(found(1, 6, "3"))
+    assert driven.of_type(TopicAwaited)[-1] == TopicAwaited(3, "flights", "k", 6)
+    driven.turn(found(3, 7, '"x"'))
+    assert driven.result == [3, "e6", "x"]
+    driven.replayed().close()
+    driven.close()
+
+
+def test_what_was_put_aside_stays_so_whatever_is_asked_for_by_now() -> None:
+    async def typed(ctx: Context) -> Any:  # noqa: ANN401 - data of an event
+        return (await ctx.wait_for_event("flights", int, match="k")).data
+
+    async def plain(ctx: Context) -> Any:  # noqa: ANN401 - the same
+        return (await ctx.wait_for_event("flights", match="k")).data
+
+    driven = Driven(typed)
+    driven.start()
+    driven.turn(found(1, 5, '"bad"'))
+    driven.close()
+    new = Driven(plain, info=execution("typed"))
+    new.turns = driven.turns
+    new.replayed().close()
+    new.close()
 
 
 async def wrong_source(ctx: Context) -> None:

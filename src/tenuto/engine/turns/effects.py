@@ -8,6 +8,7 @@ start, messages that become dead letters.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from tenuto.engine.ports import ActivityWork, Runtime
@@ -50,8 +51,11 @@ from tenuto.model.topics import (
     EventHead,
     PublishedEvent,
     QueuedMessage,
+    content_in,
     content_of,
+    event_for_wait,
     is_of_linked_hub,
+    is_of_wait,
 )
 
 T = TypeVar("T")
@@ -254,7 +258,7 @@ def _event_refused(effects: Effects, action: EventRefused, deciding: _Deciding) 
     key = action.message
     message: Message
     if isinstance(event, EventRaised):
-        message = RaiseEvent(message_id=key, event=event)
+        message = RaiseEvent(message_id=key, event=_as_people_know_it(event))
     else:
         message = AnswerQuestion(
             message_id=key,
@@ -266,6 +270,18 @@ def _event_refused(effects: Effects, action: EventRefused, deciding: _Deciding) 
             by=event.by,
         )
     effects.letters = _add(effects.letters, Letter(message, action.reason))
+
+
+def _as_people_know_it(event: EventRaised) -> EventRaised:
+    """An event of a topic by that topic and its id: the name of the wait says nothing to people."""
+    stored = event_for_wait(event.input) if is_of_wait(event.name) else None
+    if stored is None:
+        return event
+    try:
+        data = bytes(content_in(stored.event).data).decode()
+    except msgspec.DecodeError:  # made up by hand
+        return event
+    return EventRaised(f"{stored.topic}/{stored.event_id}", data)
 
 
 def _child_called(

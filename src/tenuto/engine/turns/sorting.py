@@ -51,6 +51,7 @@ from tenuto.model.messages import (
     TimerDue,
 )
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.topics import is_of_wait
 from tenuto.model.webhook import OpenWebhook
 
 _RUNNING: Final = RuntimeStatus.RUNNING
@@ -355,13 +356,18 @@ def _sort_answer(state: InstanceState, message: AnswerQuestion, result: SortedIn
     _take_in(structs.replace(message, question=event.task_id, input=event.input), event, result)
 
 
+def _is_brought(event: EventRaised | QuestionAnswered) -> bool:
+    """Whether the host has brought it to a wait: history must say that it was passed."""
+    return isinstance(event, EventRaised) and is_of_wait(event.name)
+
+
 def _take_in(
     message: RaiseEvent | AnswerQuestion, event: EventRaised | QuestionAnswered, result: SortedInbox
 ) -> None:
     if not result.is_open:
         result.held.append(message)
         return
-    if can_be_told(message):
+    if can_be_told(message) and not _is_brought(event):
         result.offered[len(result.incoming)] = message
     result.taken.append(message)
     result.incoming.append(event)
