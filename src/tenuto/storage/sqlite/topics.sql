@@ -28,7 +28,8 @@ SELECT json_group_array(json_object(
     'retrying', json_array_length(tried), 'isFull', json(iif(is_full, 'true', 'false')),
     'isServed', json(iif(isServed, 'true', 'false'))))
 FROM (
-    SELECT one.*, max(0, counted.behind - json_array_length(one.done)) AS behind,
+    SELECT one.name, one.topic, one.position, one.updated_at, one.tried, one.is_full,
+        max(0, counted.behind - json_array_length(one.done)) AS behind,
         (SELECT published_at FROM event
             WHERE topic = one.topic AND position > one.position
                 AND position NOT IN (SELECT value FROM json_each(one.done))

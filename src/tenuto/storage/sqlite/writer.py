@@ -383,7 +383,7 @@ class Writer:
                     self.connection.execute(SQL["end_redeliveries"], gone)
 
     def remove_subscription(self, name: str, topic: str | None, after: int) -> bool:
-        """Forget a subscription, of one topic or all, and what was put aside for it from there on."""
+        """Forget a subscription, of one topic or all, and what was put aside for it."""
         # Crash points: before COMMIT it is there, after it not.
         with self._writing("write to"), transaction(self.connection):
             which = {"name": name, "topic": topic}
