@@ -35,6 +35,7 @@ from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage import open_storage
 from tenuto.telemetry.host_log import HostLog
 from tenuto.telemetry.log_observer import LogObserver
+from tenuto.telemetry.quiet_observer import quiet
 
 if TYPE_CHECKING:
     from tenuto.insight.going_on import GoingOn
@@ -98,7 +99,7 @@ class Host:
         else:
             self._storage = storage
         self._log = HostLog(storage if isinstance(storage, str) else type(storage).__name__)
-        self._observer = observer or LogObserver()
+        self._observer = quiet(observer or LogObserver())
         self._engine: Engine | None = None
         self._lifecycle: Lifecycle | None = None
         self._watchdog: Watchdog | None = None
