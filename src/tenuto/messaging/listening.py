@@ -5,24 +5,27 @@ Owns what all kinds have in common: one attempt of a function, and the pauses be
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import copy_context
 from typing import Any, Final, Protocol, TypeAlias
 
 from tenuto.client.causes import running_for
 from tenuto.client.client import Client
+from tenuto.client.own_store import is_refused_by
 from tenuto.engine.engine import Engine
 from tenuto.engine.partition import Partition
 from tenuto.engine.program import Delivery, Redelivery, TriggeredFunction
 from tenuto.engine.rows import Lease
 from tenuto.functions.http_activity import HttpActivity, http_of_host
 from tenuto.functions.outbound import OutboundSettings
-from tenuto.functions.user_calls import flush_output, is_given_up
+from tenuto.functions.user_calls import failure_apart, flush_output
+from tenuto.messaging.suspects import Suspects
 from tenuto.messaging.topics.feed import TopicFeed
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.failure import failure_of
 from tenuto.model.ids import InstanceId
 from tenuto.model.lines import one_line
+from tenuto.model.plain_errors import stand_in
 from tenuto.model.texts import storable_text
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
@@ -32,6 +35,10 @@ STORE_PAUSE: Final[Microseconds] = 1_000_000
 NO_ATTEMPT: Final = "no attempt: the store, or the host, is away"
 """What is said of a failure that is no fault of what is delivered."""
 _LONGEST_STORE_PAUSE: Final = 15_000_000
+
+
+Turn: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
+"""What is around an attempt; it may wait, and raise what is wrong with the store."""
 
 
 class Listener(Protocol):
@@ -61,6 +68,10 @@ class ListenerMeans:
         engine: Knows which partitions are ours, the clock and the store.
         client: What functions are given.
         outbound: Where their requests may go.
+
+    Attributes:
+        suspects: What runs one at a time, as it may have ended the host before.
+        is_stopping: Nobody waits for another attempt any more.
     """
 
     def __init__(self, engine: Engine, client: Client, outbound: OutboundSettings) -> None:
@@ -75,8 +86,9 @@ class ListenerMeans:
             {}, engine.clock, outbound, client.limits.payload_bytes
         )
         self.topics: TopicFeed = TopicFeed(engine)
+        self.suspects: Suspects = Suspects()
         self._between: set[asyncio.Task[Any]] = set()
-        self._is_stopping = False
+        self.is_stopping: bool = False
 
     def lease_for(self, name: str) -> Lease | None:
         """The lease of the partition that a name is hashed to; None when it is not ours."""
@@ -115,12 +127,12 @@ class ListenerMeans:
 
     def stopping(self) -> None:
         """Nobody waits for another attempt any more: the next host makes it."""
-        self._is_stopping = True
+        self.is_stopping = True
         for one in self._between:
             one.cancel()
 
     async def _until_next_attempt(self, duration: Microseconds) -> None:
-        if self._is_stopping:
+        if self.is_stopping:
             raise asyncio.CancelledError
         task = asyncio.current_task()
         assert task is not None, "deliveries run in tasks"
@@ -133,18 +145,32 @@ class ListenerMeans:
     async def attempt(
         self, function: TriggeredFunction, delivery: Delivery
     ) -> BaseException | None:
-        """Run a function once; what it has raised. A delivery is busy meanwhile (see ``busy``)."""
-        failure: BaseException | None = None
-        with running_for(self.client, delivery.cause):
+        """Run a function once; what it has raised. A delivery is busy meanwhile (see ``busy``).
+
+        Returns:
+            None when it has succeeded; a StorageUnavailableError when our own store is away, which
+            is no failure of the function; else what it has raised, as it can be handed on.
+        """
+        refused: list[StorageUnavailableError] = []
+
+        async def run() -> None:
             http_of_host.set(self.http)  # of the task, which runs nothing of another host
             try:
                 await function.run(delivery)
-            except BaseException as error:
-                if is_given_up(error):
-                    raise
-                failure = error  # whatever user code raises is its failure, an exit as well
+            except StorageUnavailableError as error:
+                # That another hub is away is a failure like any other.
+                if is_refused_by(error, self.client.gateway):
+                    refused.append(StorageUnavailableError(storable_text(str(error))))
+                raise
+
+        with running_for(self.client, delivery.cause):
+            failure = await failure_apart(run)
         flush_output()
-        is_away = isinstance(failure, StorageUnavailableError)
+        is_away = failure is not None and bool(refused)
+        if is_away:
+            failure = refused[0]
+        elif isinstance(failure, StorageUnavailableError):
+            failure = stand_in(failure)
         is_last = delivery.last_attempt and not is_away
         self.observer.delivery_ended(function.name, failure, is_last=is_last)
         return failure
@@ -172,13 +198,20 @@ class ListenerMeans:
         )
 
     async def attempt_with_store(
-        self, function: TriggeredFunction, delivery: Delivery
+        self, function: TriggeredFunction, delivery: Delivery, turn: Turn = nullcontext
     ) -> BaseException | None:
-        """Run a function once; again, as the same attempt, for as long as the store is away."""
+        """Run a function once, in its turn; again, as the same attempt, for as long as the store is
+        away.
+        """
         pause = STORE_PAUSE
         while True:
+            failure: BaseException | None
             with self.busy():
-                failure = await self.attempt(function, delivery)
+                try:
+                    async with turn():
+                        failure = await self.attempt(function, delivery)
+                except StorageUnavailableError as error:
+                    failure = error  # it has not had its turn
             if not isinstance(failure, StorageUnavailableError):
                 return failure
             # No fault of what is delivered: the store, or the host, is not there now.
@@ -191,6 +224,7 @@ class ListenerMeans:
         function: TriggeredFunction,
         make: Callable[[int, bool], Delivery],
         redelivery: Redelivery,
+        turn: Turn = nullcontext,
     ) -> BaseException | None:
         """Run a function until it succeeds, or its attempts are used up.
 
@@ -198,6 +232,7 @@ class ListenerMeans:
             function: The function.
             make: The delivery, given which attempt it is and whether it is the last.
             redelivery: How often, with which pauses.
+            turn: Is around each attempt.
 
         Returns:
             None when it has succeeded; else what the last attempt has raised.
@@ -206,7 +241,7 @@ class ListenerMeans:
         while True:
             pause = redelivery.pause_before(attempt + 1)
             delivery = make(attempt, pause is None)
-            failure = await self.attempt_with_store(function, delivery)
+            failure = await self.attempt_with_store(function, delivery, turn)
             if failure is None or pause is None:
                 return failure
             which = attempt_of(attempt, redelivery.attempts)

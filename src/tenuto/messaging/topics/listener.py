@@ -15,16 +15,19 @@ has succeeded, when the filter does not want it, or when it was put aside after 
 
 import asyncio
 from collections import deque
+from contextlib import nullcontext
+from functools import partial
 from typing import Final, cast
 
 from tenuto.engine.program import Delivery, TopicTrigger, TriggeredFunction
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import FailedDelivery, Place, Progress
-from tenuto.messaging.listening import ListenerMeans, Tasks, failure_text
+from tenuto.messaging.listening import ListenerMeans, Tasks, Turn, failure_text
 from tenuto.messaging.topics.progress import PlaceKeeper
-from tenuto.messaging.topics.suspicion import Suspected, Suspicion
+from tenuto.messaging.topics.suspicion import Suspicion
 from tenuto.model.causes import event_cause
 from tenuto.model.errors import FencedError, StorageError, StorageUnavailableError
+from tenuto.model.plain_errors import plain_error
 from tenuto.model.topics import Event, StoredEvent, event_of
 
 _PAGE: Final = 500
@@ -157,7 +160,7 @@ class _Service:
             self._keeper = PlaceKeeper(await self._place())
             name = self._trigger.subscription
             if self._means.has_died(name):
-                self._suspicion = Suspicion(self._means, self._lease, name, _MOST_AHEAD)
+                self._suspicion = Suspicion(self._means, self._lease, name)
                 await self._suspicion.look()
         pause = _FIRST_PAUSE
         while True:
@@ -295,7 +298,8 @@ class _Service:
         while self._ready and not self._is_draining and not self._is_stuck and self._is_ours:
             key, event = self._ready.popleft()
             self._count()  # a pause between attempts is no work: then time may pass
-            await self._deliver(event)
+            if not await self._is_delivered(event):
+                return
             self._done(event)
             self._next_of(key)
 
@@ -308,6 +312,26 @@ class _Service:
         elif lane is not None:
             assert key is not None
             del self._lanes[key]
+
+    async def _is_delivered(self, event: StoredEvent) -> bool:
+        """Deliver an event; False when the subscription is another host's by now.
+
+        Whatever goes wrong is the failure of this delivery: a worker that ended with it would leave
+        the event, and those of its key, without anybody who comes back to them.
+        """
+        try:
+            await self._deliver(event)
+        except FencedError as error:
+            self._error = error
+            self._news.set()
+            return False
+        except asyncio.CancelledError as error:
+            if self._is_draining or self._means.is_stopping:
+                raise
+            self._put_aside(event, error)  # by code of users, which can get hold of all tasks
+        except Exception as error:  # noqa: BLE001 - the boundary of a worker
+            self._put_aside(event, error)
+        return True
 
     @property
     def _is_ours(self) -> bool:
@@ -334,15 +358,14 @@ class _Service:
                 cause=cause,
             )
 
-        function: TriggeredFunction = self._function
-        suspicion = self._suspicion
-        if suspicion is not None and suspicion.takes():
-            verdict = suspicion.verdict(stored.position)
+        turn: Turn = nullcontext
+        if self._suspicion is not None:
+            verdict = self._suspicion.verdict(stored.position)
             if verdict is not None:
                 self._put_aside(stored, verdict)
                 return
-            function = Suspected(function, suspicion, stored.position)
-        failure = await self._means.deliver(function, make, trigger.redelivery)
+            turn = partial(self._suspicion.turn, stored.position)
+        failure = await self._means.deliver(self._function, make, trigger.redelivery, turn)
         if failure is not None:
             self._put_aside(stored, failure)
 
@@ -351,8 +374,8 @@ class _Service:
         assert self._trigger.accepts is not None
         try:
             return self._trigger.accepts(event)
-        except Exception as error:  # noqa: BLE001 - code of users
-            name, text = self._trigger.subscription, failure_text(error)
+        except BaseException as error:  # noqa: BLE001 - code of users
+            name, text = self._trigger.subscription, failure_text(plain_error(error))
             self._means.observer.problem(
                 None, f"the filter of subscription {name!r} fails for event {event.id!r}: {text}"
             )
@@ -381,6 +404,8 @@ class _Service:
 
     def _done(self, event: StoredEvent) -> None:
         self._bytes -= _size(event)
+        if self._suspicion is not None:
+            self._suspicion.forget(event.position)
         if event.position < 0:
             self._given_back -= 1
             self._redelivered.append(event.position)
