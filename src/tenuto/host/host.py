@@ -20,6 +20,7 @@ from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, 
 from tenuto.engine.program import Program, RunnerMeans, TriggeredFunction
 from tenuto.functions.locating import check_not_importing
 from tenuto.host.clock import SystemClock
+from tenuto.host.forked import end_children_of, forget
 from tenuto.host.last_word import LastWord
 from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
@@ -204,6 +205,7 @@ class Host:
             raise
         self._engine = engine
         self._lifecycle = lifecycle
+        end_children_of(self)
         gateway = EngineGateway(Commands(engine), self._storage)
         self._client = Client(gateway, self.program, self.settings.limits)
         self._timers = HostTimers(timers, engine, self._client)
@@ -319,6 +321,7 @@ class Host:
                 await lifecycle.stop(await self._end_functions(self.settings.drain_seconds))
                 self._log.stopped()
         finally:
+            forget(self)
             self._watch_no_more()
 
     def run_timer(self, name: str) -> bool:
