@@ -9,7 +9,9 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import copy_context
 
+from tenuto.functions.activities import eager_task
 from tenuto.model.plain_errors import plain_error
 
 
@@ -28,8 +30,7 @@ async def failure_apart(call: Callable[[], Awaitable[object]]) -> BaseException 
         cancellation of its own as well.
     """
     failures: list[BaseException | None] = []
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def end(_task: object = None) -> None:
         if not ended.done():
@@ -44,8 +45,9 @@ async def failure_apart(call: Callable[[], Awaitable[object]]) -> BaseException 
             failures.append(None)
         end()  # a round of the loop sooner than the task's callback
 
-    task = loop.create_task(run())
-    task.add_done_callback(end)
+    task = eager_task(run(), copy_context())
+    if not ended.done():  # most have awaited something, or this Python begins no task at once
+        task.add_done_callback(end)
     try:
         await ended
     except asyncio.CancelledError:
