@@ -9,13 +9,14 @@ from tenuto.telemetry.log_observer import LogObserver
 
 
 class Broken(LogObserver):
-    """Raises where an observer must not."""
+    """Raises where the host is not kept from it."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def committed(self, turns: int, seconds: float) -> None:
-        raise ZeroDivisionError("a bug")
+    def crash_point(self, name: str) -> None:
+        if name == "after_commit":
+            raise ZeroDivisionError("a bug")
 
     def problem(self, instance_id: str | None, text: str) -> None:
         self.problems.append(text)

@@ -21,12 +21,14 @@ from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import FailedDelivery, Redriven
 from tenuto.host.host import Host
+from tenuto.messaging import suspects
 from tenuto.model.arrived_files import note_key, note_of
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.ids import InstanceId
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import TestHost
 from tests.support import files_process
+from tests.support.away import own_store_away
 from tests.support.waiting import until
 
 MIB = 1024 * 1024
@@ -215,6 +217,25 @@ async def test_a_file_starts_an_orchestration_once(inbox: Path) -> None:
 
 
 # --- restarts and deaths -------------------------------------------------------------------------
+
+
+async def test_a_file_that_does_not_end_holds_up_no_other_after_a_death(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspects, "_PATIENCE_SECONDS", 0.01)
+    noting = Noting(inbox)
+    noting.then = lambda _file: asyncio.Event().wait()
+    for order, name in enumerate(["a", "b"]):
+        (inbox / name).write_bytes(b"")
+        os.utime(inbox / name, ns=(order, order))
+    async with TestHost(noting.app) as host:
+        await host.advance(SECOND, with_activities=False)
+        await until(lambda: noting.names == ["a", "b"])
+        await host.crash()
+        noting.told.clear()
+        await host.advance(SECOND, with_activities=False)
+        await until(lambda: noting.names == ["a", "b"])
+        await host.crash()
 
 
 async def test_what_was_done_is_done_after_a_restart_and_a_crash(inbox: Path) -> None:
@@ -436,7 +457,7 @@ async def test_that_the_store_is_away_is_no_attempt_of_a_file(inbox: Path) -> No
 
     def fail(_file: ArrivedFile) -> None:
         if len(noting.told) <= 4:
-            raise StorageUnavailableError("away")
+            raise own_store_away()
         if len(noting.told) == 5:
             raise ValueError("once")
 

@@ -10,6 +10,7 @@ import pytest
 
 from tenuto import App, ArrivedFile, Event, QueueMessage, RetryPolicy, StorageUnavailableError
 from tenuto.testing import TestHost
+from tests.support.away import own_store_away
 
 THRICE = RetryPolicy(max_attempts=3, backoff=2.0)
 
@@ -20,7 +21,9 @@ def failing(kind: str, folder: Path, errors: list[Exception]) -> App:
 
     def fail() -> None:
         if errors:
-            raise errors.pop(0)
+            error = errors.pop(0)
+            is_away = isinstance(error, StorageUnavailableError)
+            raise own_store_away(str(error)) if is_away else error
 
     if kind == "topic":
 

@@ -308,8 +308,9 @@ async def test_health_says_that_a_host_starts_stops_is_blocked_or_has_lost_its_s
 
 async def test_a_host_that_cannot_commit_any_more_is_not_live(app: App) -> None:
     class Broken(RecordingObserver):
-        def committed(self, turns: int, seconds: float) -> None:
-            raise ZeroDivisionError("a bug")
+        def crash_point(self, name: str) -> None:
+            if name == "after_commit":
+                raise ZeroDivisionError("a bug")
 
     @app.orchestrator
     async def quick(ctx: Context) -> None:

@@ -28,11 +28,13 @@ from tenuto.engine.queue_ports import QueueNotes, TakenMessage
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import Redriven
 from tenuto.host.host import Host
+from tenuto.messaging import suspects
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.timing import to_microseconds
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import TestHost
 from tenuto.testing.observer import RecordingObserver
+from tests.support.away import own_store_away
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -366,11 +368,10 @@ async def test_a_payload_that_does_not_fit_is_put_aside_after_its_attempts() -> 
 
 async def test_a_store_that_is_away_is_no_fault_of_the_message() -> None:
     noted = Noted(retry=RetryPolicy(max_attempts=2))
-    away = [StorageUnavailableError("away")] * 3
 
     async def publish(_message: QueueMessage) -> None:
-        if away:
-            raise away.pop()
+        if len(noted.seen) <= 3:
+            raise own_store_away()
 
     noted.work = publish
     async with TestHost(noted.app) as host:
@@ -492,6 +493,29 @@ async def test_a_message_that_ends_its_host_again_and_again_is_put_aside_and_no_
         attempts = {one.data: one.attempt for one in noted.told}
         assert attempts == {"deadly": 3, 1: 3, 2: 3, 3: 3, "late": 1}
         assert await standing(host) == {"ready": 0, "delayed": 0, "in_work": 0, "failed": 1}
+
+
+async def test_a_message_that_does_not_end_holds_up_no_other_after_deaths(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(suspects, "_PATIENCE_SECONDS", 0.01)
+    noted = Noted()
+    never = asyncio.Event()
+
+    async def work(message: QueueMessage) -> None:
+        if message.data == "hangs":
+            await never.wait()
+
+    noted.work = work
+    async with TestHost(noted.app) as host:
+        await host.client.enqueue("numbers", "hangs")
+        for _ in range(2):
+            await until(lambda: noted.running == ["hangs"])
+            await host.crash()
+        await until(lambda: noted.running == ["hangs"])
+        await host.client.enqueue("numbers", 1)
+        await until(lambda: (1, 1) in noted.seen)
+        await host.crash()
 
 
 async def test_one_death_puts_nothing_aside_even_where_one_attempt_is_wanted() -> None:

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from msgspec import Raw, structs
 
+from tenuto.client.own_store import mark_refusals
 from tenuto.client.remote_errors import error_of
 from tenuto.client.topics import StoreTopics, TopicsGateway
 from tenuto.client.wire import ErrorBody
@@ -189,6 +190,9 @@ class EngineGateway:
         self.history_page = storage.history_page
         self.dead_letters = storage.dead_letters
         self.dead_letter_page = storage.dead_letter_page
+        # A function that is refused so has not failed.
+        mark_refusals(self, self)
+        mark_refusals(self.topics, self)
 
     async def queues(self) -> list[QueueStanding]:
         """How each queue stands."""

@@ -20,6 +20,7 @@ from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, 
 from tenuto.engine.program import Program, RunnerMeans, TriggeredFunction
 from tenuto.functions.locating import check_not_importing
 from tenuto.host.clock import SystemClock
+from tenuto.host.forked import end_children_of, forget
 from tenuto.host.last_word import LastWord
 from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
@@ -35,6 +36,7 @@ from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage import open_storage
 from tenuto.telemetry.host_log import HostLog
 from tenuto.telemetry.log_observer import LogObserver
+from tenuto.telemetry.quiet_observer import quiet
 
 if TYPE_CHECKING:
     from tenuto.insight.going_on import GoingOn
@@ -98,7 +100,7 @@ class Host:
         else:
             self._storage = storage
         self._log = HostLog(storage if isinstance(storage, str) else type(storage).__name__)
-        self._observer = observer or LogObserver()
+        self._observer = quiet(observer or LogObserver())
         self._engine: Engine | None = None
         self._lifecycle: Lifecycle | None = None
         self._watchdog: Watchdog | None = None
@@ -203,6 +205,7 @@ class Host:
             raise
         self._engine = engine
         self._lifecycle = lifecycle
+        end_children_of(self)
         gateway = EngineGateway(Commands(engine), self._storage)
         self._client = Client(gateway, self.program, self.settings.limits)
         self._timers = HostTimers(timers, engine, self._client)
@@ -318,6 +321,7 @@ class Host:
                 await lifecycle.stop(await self._end_functions(self.settings.drain_seconds))
                 self._log.stopped()
         finally:
+            forget(self)
             self._watch_no_more()
 
     def run_timer(self, name: str) -> bool:

@@ -27,7 +27,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.ports import TimerHandle
 from tenuto.engine.program import TimerFire, TimerFunction, TimerRetry
 from tenuto.engine.rows import Lease
-from tenuto.functions.user_calls import flush_output, give_up, is_given_up
+from tenuto.functions.user_calls import failure_apart, flush_output
 from tenuto.messaging.listening import failure_text
 from tenuto.model.errors import FencedError, InputError, RegistrationError, StorageError
 from tenuto.model.ids import InstanceId
@@ -218,7 +218,7 @@ class HostTimers:
     def _cancel(self) -> None:
         for one in self._timers:
             if one.task is not None:
-                give_up(one.task)
+                one.task.cancel()
 
     async def _wait(self, seconds: float) -> None:
         tasks = [one.task for one in self._timers if one.task is not None]
@@ -468,13 +468,7 @@ class HostTimers:
         self, timer: Timer, fire: TimerFire, *, is_last: bool
     ) -> BaseException | None:
         """Run its function once; what it has raised."""
-        failure: BaseException | None = None
-        try:
-            await timer.function.run(fire)
-        except BaseException as error:
-            if is_given_up(error):
-                raise asyncio.CancelledError from error
-            failure = error  # whatever user code raises is its failure, an exit as well
+        failure = await failure_apart(lambda: timer.function.run(fire))
         flush_output()
         self._engine.observer.timer_ended(timer.name, failure, is_last=is_last)
         return failure

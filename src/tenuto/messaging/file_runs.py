@@ -126,10 +126,16 @@ class FileRuns:
         return self._ready.popleft() if self._ready else None
 
     async def _run(self, path: str) -> None:
-        """Run the function for a file, once."""
+        """Run the function for a file, once; one that has seen the end of a host in its turn."""
         try:
             with self._means.busy():
-                await self._run_once(path)
+                if self._suspect == path:
+                    known = self._notes.get(path)
+                    deaths = 0 if known is None else known.deaths
+                    async with self._means.suspects.turn(deaths, partial(self._passes, path)):
+                        await self._run_once(path)
+                else:
+                    await self._run_once(path)
         except FencedError:
             self.leave()
         except StorageError as error:
@@ -142,6 +148,12 @@ class FileRuns:
             self._running.discard(path)
             if self._suspect == path:
                 self._suspect = None
+            self.begin_more()
+
+    async def _passes(self, path: str) -> None:
+        """A suspect runs on, and has had its turn: the next one may begin."""
+        if self._suspect == path:
+            self._suspect = None
             self.begin_more()
 
     async def _run_once(self, path: str) -> None:

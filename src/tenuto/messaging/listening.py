@@ -5,12 +5,13 @@ Owns what all kinds have in common: one attempt of a function, and the pauses be
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import copy_context
 from typing import Any, Final, Protocol, TypeAlias
 
 from tenuto.client.causes import running_for
 from tenuto.client.client import Client
+from tenuto.client.own_store import is_refused_by
 from tenuto.engine.engine import Engine
 from tenuto.engine.partition import Partition
 from tenuto.engine.program import Delivery, Redelivery, TriggeredFunction
@@ -18,12 +19,14 @@ from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import Tried
 from tenuto.functions.http_activity import HttpActivity, http_of_host
 from tenuto.functions.outbound import OutboundSettings
-from tenuto.functions.user_calls import flush_output, give_up, is_given_up
+from tenuto.functions.user_calls import failure_apart, flush_output
+from tenuto.messaging.suspects import Suspects
 from tenuto.messaging.topics.feed import TopicFeed
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.failure import failure_of
 from tenuto.model.ids import InstanceId
 from tenuto.model.lines import one_line
+from tenuto.model.plain_errors import stand_in
 from tenuto.model.texts import storable_text
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
@@ -33,6 +36,10 @@ STORE_PAUSE: Final[Microseconds] = 1_000_000
 NO_ATTEMPT: Final = "no attempt: the store, or the host, is away"
 """What is said of a failure that is no fault of what is delivered."""
 _LONGEST_STORE_PAUSE: Final = 15_000_000
+
+
+Turn: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
+"""What is around an attempt; it may wait, and raise what is wrong with the store."""
 
 
 class Listener(Protocol):
@@ -62,6 +69,10 @@ class ListenerMeans:
         engine: Knows which partitions are ours, the clock and the store.
         client: What functions are given.
         outbound: Where their requests may go.
+
+    Attributes:
+        suspects: What runs one at a time, as it may have ended the host before.
+        is_stopping: Nobody waits for another attempt any more.
     """
 
     def __init__(self, engine: Engine, client: Client, outbound: OutboundSettings) -> None:
@@ -76,8 +87,9 @@ class ListenerMeans:
             {}, engine.clock, outbound, client.limits.payload_bytes
         )
         self.topics: TopicFeed = TopicFeed(engine)
+        self.suspects: Suspects = Suspects()
         self._between: set[asyncio.Task[Any]] = set()
-        self._is_stopping = False
+        self.is_stopping: bool = False
 
     def lease_for(self, name: str) -> Lease | None:
         """The lease of the partition that a name is hashed to; None when it is not ours."""
@@ -116,12 +128,12 @@ class ListenerMeans:
 
     def stopping(self) -> None:
         """Nobody waits for another attempt any more: the next host makes it."""
-        self._is_stopping = True
+        self.is_stopping = True
         for one in self._between:
             one.cancel()
 
     async def _until_next_attempt(self, duration: Microseconds) -> None:
-        if self._is_stopping:
+        if self.is_stopping:
             raise asyncio.CancelledError
         task = asyncio.current_task()
         assert task is not None, "deliveries run in tasks"
@@ -136,20 +148,30 @@ class ListenerMeans:
     ) -> BaseException | None:
         """Run a function once; what it has raised. A delivery is busy meanwhile (see ``busy``).
 
-        Raises:
-            asyncio.CancelledError: it was given up while it ran, and has not succeeded.
+        Returns:
+            None when it has succeeded; a StorageUnavailableError when our own store is away, which
+            is no failure of the function; else what it has raised, as it can be handed on.
         """
-        failure: BaseException | None = None
-        with running_for(self.client, delivery.cause):
+        refused: list[StorageUnavailableError] = []
+
+        async def run() -> None:
             http_of_host.set(self.http)  # of the task, which runs nothing of another host
             try:
                 await function.run(delivery)
-            except BaseException as error:
-                if is_given_up(error):
-                    raise asyncio.CancelledError from error
-                failure = error  # whatever user code raises is its failure, an exit as well
+            except StorageUnavailableError as error:
+                # That another hub is away is a failure like any other.
+                if is_refused_by(error, self.client.gateway):
+                    refused.append(StorageUnavailableError(storable_text(str(error))))
+                raise
+
+        with running_for(self.client, delivery.cause):
+            failure = await failure_apart(run)
         flush_output()
-        is_away = isinstance(failure, StorageUnavailableError)
+        is_away = failure is not None and bool(refused)
+        if is_away:
+            failure = refused[0]
+        elif isinstance(failure, StorageUnavailableError):
+            failure = stand_in(failure)
         is_last = delivery.last_attempt and not is_away
         self.observer.delivery_ended(function.name, failure, is_last=is_last)
         return failure
@@ -177,13 +199,20 @@ class ListenerMeans:
         )
 
     async def attempt_with_store(
-        self, function: TriggeredFunction, delivery: Delivery
+        self, function: TriggeredFunction, delivery: Delivery, turn: Turn = nullcontext
     ) -> BaseException | None:
-        """Run a function once; again, as the same attempt, for as long as the store is away."""
+        """Run a function once, in its turn; again, as the same attempt, for as long as the store is
+        away.
+        """
         pause = STORE_PAUSE
         while True:
+            failure: BaseException | None
             with self.busy():
-                failure = await self.attempt(function, delivery)
+                try:
+                    async with turn():
+                        failure = await self.attempt(function, delivery)
+                except StorageUnavailableError as error:
+                    failure = error  # it has not had its turn
             if not isinstance(failure, StorageUnavailableError):
                 return failure
             # No fault of what is delivered: the store, or the host, is not there now.
@@ -198,6 +227,7 @@ class ListenerMeans:
         redelivery: Redelivery,
         tried: Tried,
         note_failed: Callable[[int, Microseconds], None],
+        turn: Turn = nullcontext,
     ) -> BaseException | None:
         """Run a function until it succeeds, or its attempts are used up.
 
@@ -208,6 +238,7 @@ class ListenerMeans:
             tried: How often it was tried already, by hosts before this one.
             note_failed: Told of each attempt that has failed and is not the last: how many it were,
                 and when the next is due.
+            turn: Is around each attempt.
 
         Returns:
             None when it has succeeded; else what the last attempt has raised.
@@ -220,7 +251,7 @@ class ListenerMeans:
         while True:
             pause = redelivery.pause_before(attempt + 1)
             delivery = make(attempt, pause is None)
-            failure = await self.attempt_with_store(function, delivery)
+            failure = await self.attempt_with_store(function, delivery, turn)
             if failure is None or pause is None:
                 return failure
             note_failed(attempt, self.clock.now() + pause)
@@ -270,7 +301,7 @@ class Tasks:
         await self.wait(seconds)
         left = list(self._running)
         for one in left:
-            give_up(one)
+            one.cancel()
         if left:
             await asyncio.wait(left, timeout=_END_SECONDS)
         return len(left)

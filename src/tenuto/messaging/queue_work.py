@@ -54,6 +54,7 @@ class QueueWork:
         self._running: dict[int, TakenMessage] = {}
         self._resumed: deque[int] = deque()
         self._suspects: deque[int] = deque()
+        self._passed: set[int] = set()
         self.done: list[int] = []
         self.later: list[LaterMessage] = []
         self.failed: list[Failed] = []
@@ -95,11 +96,16 @@ class QueueWork:
 
     def room(self, concurrency: int) -> int:
         """How many messages may be taken now."""
-        if self.is_alone and self._running:
+        room = max(0, concurrency - len(self._running))
+        is_one_watched = not self._running.keys() <= self._passed
+        if is_one_watched and (self.is_alone or self._suspects):
             return 0
-        if self._suspects:
-            return 0 if self._running else 1
-        return max(0, concurrency - len(self._running))
+        return min(1, room) if self._suspects else room
+
+    def pass_by(self, message: TakenMessage) -> None:
+        """It has run alone for a while: others may run beside it, as it may never end."""
+        if message.number in self._running:
+            self._passed.add(message.number)
 
     def next_to_resume(self, room: int) -> list[int]:
         """Which of those that were in work come now."""
@@ -119,6 +125,7 @@ class QueueWork:
     def end(self, message: TakenMessage, failure: BaseException | None) -> Microseconds | None:
         """An attempt is over; how long the pause is when there is to be another one."""
         self._running.pop(message.number, None)
+        self._passed.discard(message.number)
         if failure is None:
             self.done.append(message.number)
             return None
@@ -138,6 +145,7 @@ class QueueWork:
         for one in self._running.values():
             self.later.append(LaterMessage(one.number, 0, one.attempts - 1))
         self._running.clear()
+        self._passed.clear()
 
     def noting(self) -> None:
         """What is to be noted is on its way."""

@@ -12,6 +12,7 @@ next owner; what was so more than once is run alone, so that among many messages
 its host is put aside, and no other.
 """
 
+import asyncio
 from typing import Final
 
 import msgspec
@@ -22,6 +23,7 @@ from tenuto.engine.queue_ports import QueueNotes, TakenMessage
 from tenuto.engine.rows import Lease
 from tenuto.messaging.listening import NO_ATTEMPT, ListenerMeans, Tasks, attempt_of
 from tenuto.messaging.queue_work import QueueWork
+from tenuto.messaging.suspects import patience_seconds
 from tenuto.model.causes import message_cause
 from tenuto.model.errors import FencedError, StorageError, StorageUnavailableError
 from tenuto.model.timing import MICROSECONDS, Microseconds
@@ -220,34 +222,51 @@ class QueueListener:
         self._tasks.add(task)
         self._means.engine.deliveries_running += 1
         task.add_done_callback(self._left)
+        if self._work.is_alone:
+            # Real time, as for all that is suspected.
+            patience = patience_seconds(message.attempts)
+            passing = self._means.engine.loop.call_later(patience, self._pass_by, message)
+            task.add_done_callback(lambda _: passing.cancel())
+
+    def _pass_by(self, message: TakenMessage) -> None:
+        self._work.pass_by(message)
+        self._wake()
 
     def _left(self, _task: object) -> None:
         self._means.engine.deliveries_running -= 1
 
     async def _run(self, message: TakenMessage) -> None:
-        queue, redelivery = self._trigger.queue, self._trigger.redelivery
-        failure: BaseException | None
         try:
-            data = msgspec.json.decode(message.data)
-        except ValueError as error:  # put in by something else than Tenuto
-            failure = error
-        else:
-            delivery = Delivery(
-                id=message.message_id,
-                attempt=message.attempts,
-                last_attempt=message.counted >= redelivery.attempts,
-                data=data,
-                facts={"queue": queue, "queued_at": message.queued_at},
-                # A message is gone when it is done with: what it leads to is hung to what it was
-                # caused by, so that a flow keeps together.
-                cause=message.cause or message_cause(queue, message.message_id),
-                occurrence=str(message.number),
-            )
-            failure = await self._means.attempt(self._function, delivery)
+            failure = await self._attempt(message)
+        except asyncio.CancelledError as error:
+            if self._is_stopping or self._means.is_stopping:
+                raise
+            failure = error  # by code of users, which can get hold of all tasks
         pause = self._work.end(message, failure)
         if pause is not None:
             assert failure is not None, "what has succeeded has no pause"
             is_away = isinstance(failure, StorageUnavailableError)
-            which = NO_ATTEMPT if is_away else attempt_of(message.counted, redelivery.attempts)
+            attempts = self._trigger.redelivery.attempts
+            which = NO_ATTEMPT if is_away else attempt_of(message.counted, attempts)
             self._means.tell_again(self._function, message.message_id, failure, pause, which)
         self._wake()
+
+    async def _attempt(self, message: TakenMessage) -> BaseException | None:
+        """Run the function once; what it has raised, or what is wrong with the message."""
+        queue, redelivery = self._trigger.queue, self._trigger.redelivery
+        try:
+            data = msgspec.json.decode(message.data)
+        except ValueError as error:  # put in by something else than Tenuto
+            return error
+        delivery = Delivery(
+            id=message.message_id,
+            attempt=message.attempts,
+            last_attempt=message.counted >= redelivery.attempts,
+            data=data,
+            facts={"queue": queue, "queued_at": message.queued_at},
+            # A message is gone when it is done with: what it leads to is hung to what it was
+            # caused by, so that a flow keeps together.
+            cause=message.cause or message_cause(queue, message.message_id),
+            occurrence=str(message.number),
+        )
+        return await self._means.attempt(self._function, delivery)

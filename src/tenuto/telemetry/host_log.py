@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -74,7 +75,8 @@ class HostLog:
     def _say(self, what: str, text: str, *values: object, **more: object) -> None:
         if what not in self._said:
             self._said.add(what)
-            _LOGGER.info(text, *values, extra=more)
+            with suppress(Exception):  # out of handlers of an app: a host that stops must stop
+                _LOGGER.info(text, *values, extra=more)
 
 
 def _changes(values: Mapping[str, object], usual: Mapping[str, object]) -> dict[str, object]:

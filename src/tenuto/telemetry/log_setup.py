@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Final, Literal, TextIO
 
 from tenuto.model.errors import InputError
@@ -40,6 +41,11 @@ class HostLogHandler(logging.StreamHandler[TextIO]):
             self.setFormatter(JsonFormatter())
         else:
             self.setFormatter(TextFormatter(color=_wants_color(stream or sys.stderr)))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - as logging calls it
+        """Lose the line: standard error may be closed, and who logs has something else to do."""
+        with suppress(Exception):
+            super().handleError(record)
 
 
 def configure_logging(form: LogForm, level: str, stream: TextIO | None = None) -> None:

@@ -23,7 +23,6 @@ from tenuto import (
     RegistrationError,
     RetryPolicy,
     Settings,
-    StorageUnavailableError,
     SyncClient,
 )
 from tenuto.engine.program import AzureQueueTrigger, Delivery
@@ -35,6 +34,7 @@ from tenuto.messaging import listening
 from tenuto.model.timing import MICROSECONDS
 from tenuto.testing import RecordingObserver
 from tests.interop.storage.served import Account
+from tests.support.away import own_store_away
 from tests.support.azurite import ACCOUNT, KEY, Azurite
 
 SECOND = MICROSECONDS
@@ -117,7 +117,7 @@ async def test_that_the_store_is_away_is_no_attempt(
     def fail_at_first(attempt: int) -> None:
         came.append(attempt)
         if len(came) <= 3:
-            raise StorageUnavailableError("away")
+            raise own_store_away()
 
     async def work(delivery: Delivery) -> None:
         fail_at_first(delivery.attempt)

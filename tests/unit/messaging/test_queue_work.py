@@ -90,6 +90,25 @@ def test_deaths_use_up_no_attempt() -> None:
     assert [(one.number, one.attempts) for one in queue.later] == [(2, 4), (3, 5)]
 
 
+def test_who_runs_alone_and_does_not_end_is_passed_by() -> None:
+    queue = work()
+    queue.take_over([in_work(1, 2), in_work(2, 2), in_work(3, 1)])
+    assert queue.next_to_resume(1) == [1]
+    queue.begin(taken(1))
+    assert queue.room(2) == 0
+    queue.pass_by(taken(1))
+    assert queue.room(1) == 0
+    assert queue.room(9) == 1
+    assert queue.next_to_resume(1) == [2]
+    queue.begin(taken(2))
+    assert queue.room(9) == 0
+    queue.end(taken(2), None)
+    queue.pass_by(taken(2))
+    assert queue.room(9) == 8
+    assert queue.next_to_resume(8) == [3]
+    assert not queue.is_alone
+
+
 def test_who_is_to_run_alone_waits_for_those_that_run() -> None:
     queue = work()
     queue.begin(taken(9))

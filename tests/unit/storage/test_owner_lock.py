@@ -49,6 +49,22 @@ async def test_one_owner_another_name_of_the_file_is_the_same_store(
     await second.close()
 
 
+async def test_one_owner_a_second_name_of_the_same_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    first = await Owner.of(SqliteStorage(path))
+    (tmp_path / "link.db").hardlink_to(path)
+    second = SqliteStorage(tmp_path / "link.db")
+    await second.open()
+    with pytest.raises(StorageOwnedError, match="one of 2 names of the same file"):
+        await second.acquire(HostIdentity(owner="b", description=""))
+    await second.close()
+    await first.storage.close()
+    (tmp_path / "link.db").unlink()
+    await first.storage.open()
+    await first.storage.acquire(HostIdentity(owner="a", description=""))
+    await first.storage.close()
+
+
 async def test_release_of_some_partitions_keeps_the_lock(tmp_path: Path) -> None:
     first = await Owner.of(SqliteStorage(tmp_path / "hub.db", partitions=2))
     second = SqliteStorage(tmp_path / "hub.db")

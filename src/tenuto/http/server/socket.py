@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 import time
+import weakref
 from collections.abc import Generator
 from typing import Final
 
@@ -18,6 +19,8 @@ from tenuto.model.errors import SettingsError
 from tenuto.telemetry.traffic import Traffic
 
 _BACKLOG: Final = 2048
+
+_listening: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
 
 
 class _Quiet(uvicorn.Server):
@@ -104,4 +107,16 @@ def listen(settings: HttpSettings) -> socket.socket:
             f"cannot listen on {host}:{port}: {error.strerror or error}; another program may "
             "use this port: stop it, or choose another with --port"
         ) from error
+    _listening.add(listening)
     return listening
+
+
+def _leave_to_parent() -> None:  # pragma: no cover - runs where nothing is measured
+    # A forked child that lived on would keep the port after our death, and answer nobody.
+    for one in list(_listening):
+        with contextlib.suppress(OSError):
+            os.close(one.detach())
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_leave_to_parent)

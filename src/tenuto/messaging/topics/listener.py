@@ -15,18 +15,21 @@ has succeeded, when the filter does not want it, or when it was put aside after 
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import nullcontext
+from functools import partial
 from typing import Final, cast
 
 from tenuto.engine.program import Delivery, TopicTrigger, TriggeredFunction
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import FailedDelivery, Place, Progress
-from tenuto.messaging.listening import ListenerMeans, Tasks, failure_text
+from tenuto.messaging.listening import ListenerMeans, Tasks, Turn, failure_text
 from tenuto.messaging.topics.feed import say_kept
 from tenuto.messaging.topics.lanes import Lanes, Waiting
 from tenuto.messaging.topics.progress import PlaceKeeper
-from tenuto.messaging.topics.suspicion import Suspected, Suspicion
+from tenuto.messaging.topics.suspicion import Suspicion
 from tenuto.model.causes import event_cause
 from tenuto.model.errors import FencedError, StorageError, StorageUnavailableError
+from tenuto.model.plain_errors import plain_error
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import Event, StoredEvent, event_of
 
@@ -163,12 +166,11 @@ class _Service:
     async def run(self) -> None:
         """Serve until something is wrong with the store, or it is cancelled."""
         with self._means.busy():
-            place = await self._place()
-            self._keeper = PlaceKeeper(place, _MOST_AHEAD)
+            self._keeper = PlaceKeeper(await self._place(), _MOST_AHEAD)
             name = self._trigger.subscription
             if self._means.has_died(name):
-                self._suspicion = Suspicion(self._means, self._lease, name, _MOST_LOADED)
-                await self._suspicion.look(place)
+                self._suspicion = Suspicion(self._means, self._lease, name)
+                await self._suspicion.look()
         pause = _FIRST_PAUSE
         while True:
             self._news.clear()
@@ -342,8 +344,8 @@ class _Service:
                 key, waiting = self._lanes.take()
                 self._count()  # a pause between attempts is no work: then time may pass
                 event = await self._loaded(waiting)
-                if event is not None:
-                    await self._deliver(event)
+                if event is not None and not await self._is_delivered(event):
+                    return
                 self._done(waiting if event is None else event)
                 if not self._is_draining and self._lanes.next_of(key):
                     self._start_workers()
@@ -356,6 +358,26 @@ class _Service:
         if not self._lanes.ready or self._is_draining or self._is_stuck:
             return False
         return self._error is None and self._is_ours
+
+    async def _is_delivered(self, event: StoredEvent) -> bool:
+        """Deliver an event; False when the subscription is another host's by now.
+
+        Whatever goes wrong is the failure of this delivery: a worker that ended with it would leave
+        the event, and those of its key, without anybody who comes back to them.
+        """
+        try:
+            await self._deliver(event)
+        except FencedError as error:
+            self._error = error
+            self._news.set()
+            return False
+        except asyncio.CancelledError as error:
+            if self._is_draining or self._means.is_stopping:
+                raise
+            self._put_aside(event, error)  # by code of users, which can get hold of all tasks
+        except Exception as error:  # noqa: BLE001 - the boundary of a worker
+            self._put_aside(event, error)
+        return True
 
     @property
     def _is_ours(self) -> bool:
@@ -384,22 +406,22 @@ class _Service:
                 occurrence=str(stored.published_at),
             )
 
-        function: TriggeredFunction = self._function
-        suspicion = self._suspicion
-        if suspicion is not None and suspicion.takes():
-            verdict = suspicion.verdict(stored.position)
+        turn: Turn = nullcontext
+        if self._suspicion is not None:
+            verdict = self._suspicion.verdict(stored.position)
             if verdict is not None:
                 self._put_aside(stored, verdict)
                 return
-            function = Suspected(function, suspicion, stored.position)
+            turn = partial(self._suspicion.turn, stored.position)
         position = stored.position
 
         def note_failed(attempts: int, due: Microseconds) -> None:
             self._keeper.failed(position, attempts, due)
             self._note_soon()
 
+        tried = self._keeper.tried(position)
         failure = await self._means.deliver(
-            function, make, trigger.redelivery, self._keeper.tried(position), note_failed
+            self._function, make, trigger.redelivery, tried, note_failed, turn
         )
         if failure is not None:
             self._put_aside(stored, failure)
@@ -413,8 +435,8 @@ class _Service:
                 wanted.close()
                 raise TypeError("it gives a coroutine, which nobody awaits")  # noqa: TRY301 - told
             return bool(wanted)
-        except Exception as error:  # noqa: BLE001 - code of users
-            name, text = self._trigger.subscription, failure_text(error)
+        except BaseException as error:  # noqa: BLE001 - code of users
+            name, text = self._trigger.subscription, failure_text(plain_error(error))
             self._means.observer.problem(
                 None, f"the filter of subscription {name!r} fails for event {event.id!r}: {text}"
             )
@@ -453,7 +475,7 @@ class _Service:
             self._redelivered.append(position)
         self._keeper.end([position])
         if self._suspicion is not None:
-            self._suspicion.over(position)
+            self._suspicion.forget(position)
         self._note_soon()
 
     def _note_soon(self) -> None:

@@ -1,166 +1,178 @@
 """Which event ends its host: found out by running those one after another that may be it.
 
-When an owner has died, the next one notes which events run, before each begins, for as many as the
-dead one can have begun. When that one dies as well, its note names the few that it died with: they
-are run alone, one after another, and everything else after them. An event that was run at too many
-deaths in a row is put aside, so that it does not take the host, and all that runs there, with it
-for ever (``one_never_takes_all``). One death alone slows nothing down.
+Only on a host whose owner before has died, and only for as long as that is news. Such a host notes
+which events run, before they do; as many at once as ever. When it dies as well, its note names
+those that may be the cause, and the next host runs these one at a time (``Suspects``), each named
+as the one that runs alone. An event that was running at too many deaths in a row, the last ones
+alone, is put aside, so that it does not take the host, and all that runs there, with it for ever
+(``one_never_takes_all``).
+
+::
+
+    a host dies ──▶ the next one notes which events run, and dies ──▶ those run alone ──▶ put aside
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from tenuto.engine.program import Delivery, Trigger, TriggeredFunction
+from tenuto.engine.careful import SERVED
 from tenuto.engine.rows import Lease
-from tenuto.engine.topic_ports import Place
 from tenuto.messaging.listening import ListenerMeans
 from tenuto.model.errors import StorageError, TenutoError
+from tenuto.model.timing import MICROSECONDS
 
-_KEY: Final = "running/"
+_KEY: Final = "begun/"
+_LEAST_ALONE: Final = 2
+"""Beside a suspect that runs alone others may run that nobody suspects yet: once says nothing."""
 
 
-class Running(Struct, frozen=True, array_like=True):
-    """What is noted of an event that runs.
+class Begun(Struct, frozen=True):
+    """An event that has begun.
 
     Attributes:
         position: Of the event.
-        deaths: So many hosts have died with it, one after another.
+        deaths: So many hosts have died while it ran, one after another.
+        alone: So many of them while it had the turn of the suspects.
     """
 
     position: int
-    deaths: int
+    deaths: int = 0
+    alone: int = 0
 
 
-_decode: Final = msgspec.json.Decoder(list[Running]).decode
+class Noted(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is noted of a subscription.
+
+    Attributes:
+        running: Those that run.
+        waiting: Those that wait for their turn as suspects.
+        epoch: Of the lease under which it was noted.
+        alone: The position of the one that has the turn.
+    """
+
+    running: list[Begun]
+    waiting: list[Begun]
+    epoch: int
+    alone: int | None = None
+
+
+_decode: Final = msgspec.json.Decoder(Noted).decode
 
 
 class Suspicion:
-    """Watches the first events after a death, for one subscription under one lease.
+    """Watches the events of one subscription under one lease, after a death.
 
     Args:
         means: The host.
         lease: Of the subscription's partition.
         subscription: Its name.
-        most: How many events may be the cause.
     """
 
-    def __init__(self, means: ListenerMeans, lease: Lease, subscription: str, most: int) -> None:
+    def __init__(self, means: ListenerMeans, lease: Lease, subscription: str) -> None:
         self._means = means
         self._lease = lease
         self._key = _KEY + subscription
-        self._left = most
-        self._alone = asyncio.Lock()
-        self._noting = asyncio.Lock()
-        self._deaths: dict[int, int] = {}
-        self._suspects: set[int] = set()
-        self._running: set[int] = set()
-        self._noted: set[int] = set()
+        self._suspects: dict[int, Begun] = {}
+        self._running: dict[int, Begun] = {}
+        self._alone: int | None = None
+        self._changes = 0
+        self._written = 0
+        self._writing = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._end = self._loop.time() + SERVED / MICROSECONDS
 
-    async def look(self, place: Place) -> None:
-        """Read what the host before has left; what is done with by now is no suspect.
+    async def look(self) -> None:
+        """Read what the host before has left.
 
         Raises:
             StorageError: the store cannot be read.
         """
         text = (await self._means.storage.notes([self._key])).get(self._key)
-        for one in () if text is None else _decode(text):
-            if await self._is_there(place, one.position):
-                self._deaths[one.position] = one.deaths + 1
-                self._suspects.add(one.position)
-
-    async def _is_there(self, place: Place, position: int) -> bool:
-        """Whether an event comes yet: those that do not would be waited for."""
-        storage = self._means.storage
-        if position < 0:
-            given_back = await storage.redeliveries(place.name, -position - 1, 1, 1)
-            return bool(given_back) and given_back[0].position == position
-        if position <= place.position or position in place.done:
-            return False
-        found = await storage.events(place.topic, position - 1, 1, 1)
-        return bool(found) and found[0].position == position
-
-    def over(self, position: int) -> None:
-        """An event is done with."""
-        self._suspects.discard(position)
-
-    def takes(self) -> bool:
-        """Whether another event may be the cause."""
-        self._left -= 1
-        if self._left < 0:
-            self._suspects.clear()  # they have had their time
-        return self._left >= 0
+        if text is None:
+            return
+        try:
+            noted = _decode(text)
+        except msgspec.DecodeError:
+            return  # of another version: whoever ends its host is found again
+        self._suspects = {one.position: one for one in noted.waiting}
+        if noted.epoch == self._lease.epoch:
+            return  # this host's own, which has begun anew with its last note
+        for one in noted.running:
+            alone = one.alone + (one.position == noted.alone)
+            self._suspects[one.position] = Begun(one.position, one.deaths + 1, alone)
 
     def verdict(self, position: int) -> TenutoError | None:
         """Why an event is not run any more; None when it may be."""
-        deaths = self._deaths.get(position, 0)
-        if deaths < self._means.engine.options.max_deliveries:
+        most = self._means.engine.options.max_deliveries
+        suspect = self._suspects.get(position)
+        if suspect is None or suspect.deaths < most or suspect.alone < min(_LEAST_ALONE, most):
             return None
-        return TenutoError(f"the host has died {deaths} times while the function ran")
+        return TenutoError(f"the host has died {suspect.deaths} times while the function ran")
 
-    async def run(self, function: TriggeredFunction, delivery: Delivery, position: int) -> None:
-        """Run a function once that is noted: beside no other while there are suspects."""
-        if self._suspects:
-            async with self._alone:
-                await self._run(function, delivery, position)
+    def forget(self, position: int) -> None:
+        """An event is done with."""
+        self._suspects.pop(position, None)
+
+    @asynccontextmanager
+    async def turn(self, position: int) -> AsyncGenerator[None]:
+        """Around an attempt: it is noted that it runs, and who is suspected runs alone.
+
+        Raises:
+            FencedError: the subscription is another host's by now.
+            StorageError: it cannot be noted.
+        """
+        suspect = self._suspects.get(position)
+        if suspect is not None:
+            turn = self._means.suspects.turn(suspect.deaths, self._passes)
+            async with turn, self._noted(suspect):
+                yield
+        elif self._loop.time() < self._end:
+            async with self._noted(Begun(position)):
+                yield
         else:
-            await self._run(function, delivery, position)
+            yield
 
-    async def _run(self, function: TriggeredFunction, delivery: Delivery, position: int) -> None:
-        self._running.add(position)
+    @asynccontextmanager
+    async def _noted(self, event: Begun) -> AsyncGenerator[None]:
+        position = event.position
+        self._running[position] = event
+        if position in self._suspects:
+            self._alone = position
         try:
-            await self._note(position)
-            await function.run(delivery)
-        except Exception:
-            # It has failed, and its host lives: of a death in its pause it is not the cause.
-            self._left_alive(position)
-            with suppress(StorageError):
-                async with self._noting:
-                    await self._write()
-            raise
+            await self._write()
+            yield
         finally:
-            self._left_alive(position)
+            del self._running[position]
+            self._changes += 1
+        # Else it would be blamed for a death in its next pause, or after it has ended. That others
+        # have ended is known from the place of the subscription. One that was given up is not
+        # cleared: its host may be about to die.
+        if self._alone == position:
+            await self._passes()
 
-    def _left_alive(self, position: int) -> None:
-        self._running.discard(position)
-        self._suspects.discard(position)
-        self._deaths.pop(position, None)
-
-    async def _note(self, position: int) -> None:
-        """Note what runs, this one among it; those that begin at once share a note."""
-        async with self._noting:
-            if position not in self._noted:
-                await self._write()
+    async def _passes(self) -> None:
+        """Nobody has the turn of the suspects now."""
+        self._alone = None
+        try:
+            await self._write()
+        except StorageError:
+            return  # it is part of the next note
 
     async def _write(self) -> None:
-        running = set(self._running)
-        found = [Running(one, self._deaths.get(one, 0)) for one in sorted(running)]
-        self._noted = set()
-        text = msgspec.json.encode(found).decode()
-        await self._means.storage.write_note(self._lease, self._key, text)
-        self._noted = running
-
-
-class Suspected(Struct, frozen=True):
-    """A function as it is run for an event that may be the cause."""
-
-    function: TriggeredFunction
-    suspicion: Suspicion
-    position: int
-
-    @property
-    def name(self) -> str:
-        """The function's."""
-        return self.function.name
-
-    @property
-    def trigger(self) -> Trigger:
-        """The function's."""
-        return self.function.trigger
-
-    async def run(self, delivery: Delivery) -> None:
-        """One after another."""
-        await self.suspicion.run(self.function, delivery, self.position)
+        """Have noted what runs now; those that begin together share a note."""
+        self._changes += 1
+        change = self._changes
+        async with self._writing:
+            if self._written >= change:
+                return
+            written = self._changes
+            waiting = [one for one in self._suspects.values() if one.position not in self._running]
+            noted = Noted(list(self._running.values()), waiting, self._lease.epoch, self._alone)
+            text = msgspec.json.encode(noted).decode()
+            await self._means.storage.write_note(self._lease, self._key, text)
+            self._written = written

@@ -10,6 +10,7 @@ import sys
 import weakref
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 from tenuto.model.errors import StorageOwnedError
 from tenuto.storage.sqlite.errors import read_only
@@ -67,6 +68,27 @@ class OwnerLock:
             os.close(self._descriptor)
             self._descriptor = None
             _held.discard(self)
+
+
+def check_names(path: str) -> None:
+    """See that the store has no second name under which another host could run on it.
+
+    SQLite keeps its log beside each name, so two processes would ruin the file, and our lock, which
+    is beside the name as well, would not keep them apart.
+
+    Raises:
+        StorageOwnedError: it has one.
+    """
+    try:
+        status = Path(path).stat()
+    except OSError:  # whoever opens it tells
+        return
+    if status.st_nlink > 1:
+        raise StorageOwnedError(
+            f"the store {path!r} is one of {status.st_nlink} names of the same file (hard links), "
+            "and a host on another one would not be seen and would damage it. Keep one name and "
+            f"delete the others: `find / -xdev -inum {status.st_ino}` lists them"
+        )
 
 
 def holder(path: str) -> str | None:

@@ -36,7 +36,7 @@ from tenuto.storage.sqlite.copies import start_copy
 from tenuto.storage.sqlite.database import MEMORY, Arguments, transaction, value
 from tenuto.storage.sqlite.errors import translate, translated
 from tenuto.storage.sqlite.files import NoFiles, StoreFiles
-from tenuto.storage.sqlite.lock import OwnerLock
+from tenuto.storage.sqlite.lock import OwnerLock, check_names
 from tenuto.storage.sqlite.narrowing import CONTENT_ERRORS, is_about_content, refused_rows
 from tenuto.storage.sqlite.queries import SQL
 
@@ -84,6 +84,7 @@ class Writer:
         """Take the lock, then these partitions, or all, in a new epoch."""
         was_held = self._lock.held
         if self._path != MEMORY:
+            check_names(self._path)
             self._lock.take(host.description)
         try:
             # Crash points: before COMMIT the old epoch stands and the system drops our lock;
