@@ -135,6 +135,8 @@ class Links:
         self._refreshing = asyncio.Lock()
         self._has_buried = False
         self._is_running = False
+        self._no_key = secrets.token_hex(_KEY_BYTES)
+        """In the place of what is kept of a key; of none is this the digest, as far as known."""
         engine.outside.most_messages = settings.messages
         engine.outside.most_bytes = settings.bytes
         engine.outside.on_sent = self._has_news
@@ -307,11 +309,18 @@ class Links:
     # --- answering --------------------------------------------------------------------------------
 
     def opened(self, name: str, key: str | None) -> LinkEnd | None:
-        """The end of a link for who dials with a key; None when the key does not open it."""
+        """The end of a link for who dials with a key; None when the key does not open it.
+
+        A link that this host dials itself is opened by nobody. Whether there is a link of that
+        name is not told by how long the answer takes.
+        """
+        if not key:
+            return None
         end = self._ends.get(name)
-        known = end.hub.key if end is not None and end.hub.url is None else digest_of("")
-        fits = hmac.compare_digest(known, digest_of(key or ""))
-        return end if fits and key else None
+        if end is not None and end.hub.url is not None:
+            end = None
+        known = self._no_key if end is None else end.hub.key
+        return end if hmac.compare_digest(known, digest_of(key)) else None
 
     async def list(self) -> list[LinkedHub]:
         """How each link is; keys left out."""
