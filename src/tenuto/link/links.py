@@ -16,6 +16,7 @@ from msgspec import structs
 from tenuto.client.connection import checked_key, checked_url, is_loopback
 from tenuto.engine.engine import Engine
 from tenuto.engine.linking import HasLinks, LinkStore
+from tenuto.engine.news import EVENTS
 from tenuto.engine.ports import Storage
 from tenuto.link.dialling import Dialling, Line
 from tenuto.link.end import LinkEnd, LinkMeans
@@ -242,8 +243,7 @@ class Links:
         if messages:
             self._arrived()
         if events:
-            for tell in self._engine.on_fed:
-                tell()
+            self._engine.fed(EVENTS)
 
     def _changed(self) -> None:
         """Another process has written, perhaps a link: not looked at for each write."""

@@ -78,9 +78,6 @@ class FileListener:
             self._watch = FolderWatch(self._function, self._means, lease)
             self._watch.begin()
 
-    def fed(self) -> None:
-        """No message says that a file is there."""
-
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, wait for what runs, and note how far it is."""
         self._end()

@@ -45,9 +45,6 @@ class Listener(Protocol):
     def take_up(self) -> None:
         """Partitions have become ours, or the host has begun: see whether there is work for us."""
 
-    def fed(self) -> None:
-        """Something was published or queued, here or by another process."""
-
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, and wait for what runs, at most this long; note how far it is."""
 
@@ -62,6 +59,10 @@ class ListenerMeans:
         engine: Knows which partitions are ours, the clock and the store.
         client: What functions are given.
         outbound: Where their requests may go.
+
+    Attributes:
+        topics: Tells subscriptions of new events.
+        queues: Whom to tell, by queue, that it may have new messages.
     """
 
     def __init__(self, engine: Engine, client: Client, outbound: OutboundSettings) -> None:
@@ -76,6 +77,7 @@ class ListenerMeans:
             {}, engine.clock, outbound, client.limits.payload_bytes
         )
         self.topics: TopicFeed = TopicFeed(engine)
+        self.queues: dict[str, Callable[[], None]] = {}
         self._between: set[asyncio.Task[Any]] = set()
         self._is_stopping = False
 

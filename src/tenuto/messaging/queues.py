@@ -56,6 +56,7 @@ class QueueListener:
         self._is_wanted = False
         self._alarm: TimerHandle | None = None
         self._is_stopping = False
+        means.queues[trigger.queue] = self._fed
 
     # --- what the host tells ---------------------------------------------------------------------
 
@@ -75,7 +76,7 @@ class QueueListener:
             self._work.change_owner()
         return lease
 
-    def fed(self) -> None:
+    def _fed(self) -> None:
         """There may be new messages."""
         if self._lease is not None:
             self._wake()

@@ -77,7 +77,6 @@ async def links_on(store: Store) -> Links:
         clock=SimpleNamespace(now=lambda: 1),
         observer=None,
         options=SimpleNamespace(limits=Limits()),
-        on_fed=[],
     )
     links = Links(cast("Engine", engine), SETTINGS, lambda: None)
     await links.start(1)
