@@ -135,7 +135,7 @@ class TopicSuite:
         assert (await storage.topic_news(99)).given_back == ["s"]
         (again,) = await storage.redeliveries("s", 0, 10, MIB)
         assert (again.event_id, again.position < 0) == ("e1", True)
-        assert await storage.redeliveries("other", 10) == []
+        assert await storage.redeliveries("other", 0, 10, MUCH) == []
         done = Progress(place=Place("s", "t", 1), redelivered=[again.position], at=6)
         await storage.write_progress(lease, [done])
         assert (await storage.topic_news(99)).given_back == []
