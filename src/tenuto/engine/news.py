@@ -14,13 +14,15 @@ class News(Struct, frozen=True):
     Attributes:
         events: Whether there may be new events.
         queues: Which queues may have new messages; None: any.
+        given_back: Whether there may be something that was given back to its function.
     """
 
     events: bool
     queues: Collection[str] | None
+    given_back: bool = False
 
 
-ANYTHING: Final = News(events=True, queues=None)
+ANYTHING: Final = News(events=True, queues=None, given_back=True)
 """What another process has written, or what was given back: nobody here knows what it was."""
 EVENTS: Final = News(events=True, queues=())
 

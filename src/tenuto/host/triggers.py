@@ -143,6 +143,8 @@ class HostTriggers:
         queues = self._means.queues
         for name in queues if news.queues is None else queues.keys() & news.queues:
             queues[name]()
+        for tell in self._means.given_back if news.given_back else ():
+            tell()
 
     def _has_changed(self) -> None:
         self._fed(ANYTHING)

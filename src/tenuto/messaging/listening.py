@@ -63,6 +63,7 @@ class ListenerMeans:
     Attributes:
         topics: Tells subscriptions of new events.
         queues: Whom to tell, by queue, that it may have new messages.
+        given_back: Whom to tell that something may have been given back, of what is no event.
     """
 
     def __init__(self, engine: Engine, client: Client, outbound: OutboundSettings) -> None:
@@ -78,6 +79,7 @@ class ListenerMeans:
         )
         self.topics: TopicFeed = TopicFeed(engine)
         self.queues: dict[str, Callable[[], None]] = {}
+        self.given_back: list[Callable[[], None]] = []
         self._between: set[asyncio.Task[Any]] = set()
         self._is_stopping = False
 
