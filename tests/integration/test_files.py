@@ -485,7 +485,7 @@ async def test_no_silent_drop_a_file_that_is_given_back_and_gone_is_put_aside_ag
         noting.told.clear()
         noting.then = lambda _file: None
         gateway = host.host.client.gateway
-        assert await gateway.redrive([one.number for one in before.values()]) == 3
+        assert await gateway.redrive([one.number for one in before.values()]) == Redriven(3)
         await host.advance(5 * SECOND)
         assert noting.names == ["there"]
         again = {json.loads(one.content)["path"]: one for one in await failed_of(host)}
@@ -521,7 +521,7 @@ async def test_no_silent_drop_the_last_file_of_a_folder_is_given_back_when_it_is
         await host.advance(5 * SECOND)
         (failed,) = await failed_of(host)
         storage = host.host.engine.storage
-        assert await storage.redrive([failed.number], host.clock.now()) == 1
+        assert await storage.redrive([failed.number], host.clock.now()) == Redriven(1)
         await host.restart()
         storage, real, left = host.host.engine.storage, host.host.engine.storage.write_notes, [1, 2]
 

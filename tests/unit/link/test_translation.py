@@ -58,11 +58,10 @@ def test_a_call_that_is_nested_too_deep_is_refused() -> None:
         take(called(depth=4))
 
 
-def test_an_id_of_the_form_of_sub_orchestrations_is_taken_from_a_caller_alone() -> None:
-    to = child_instance_id(EXECUTION, 4)
-    take(called(), to)
+@pytest.mark.parametrize("start", [started(), called()])
+def test_an_id_of_the_form_of_sub_orchestrations_is_taken_from_nobody(start: Start) -> None:
     with pytest.raises(LinkRefusedError, match="of the form of sub-orchestrations"):
-        take(started(), to)
+        take(start, child_instance_id(EXECUTION, 4))
 
 
 @pytest.mark.parametrize("execution", ["", "x/y", "x" * 101, "x\n", "ü"])
