@@ -432,6 +432,13 @@ MUTATIONS = [
         tests="tests/unit/engine/test_topic_turns.py",
     ),
     Mutation(
+        "the row of a wait that ends in the last turn stays",
+        "engine/turns/topics.py",
+        "        if changes or any(",
+        "        if any(",
+        tests="tests/unit/engine/test_topic_turns.py",
+    ),
+    Mutation(
         "an older lease of the same owner notes how far a subscription is",
         "storage/sqlite/topics.sql",
         """SELECT :name, :topic, :position, :done, :updated_at FROM partition
