@@ -1,12 +1,15 @@
-"""See that tests notice when a guard of delivery is gone: each mutation must turn one red.
+"""See that tests notice when a guard is gone: each mutation must turn one red.
 
     python tools/mutations.py            # all
     python tools/mutations.py 3 7        # some, by number
 
-Each is a small change of the engine that loses a message or takes one in twice, in some order of
-events that is rare. It is made in a copy of the sources, and the engine's unit tests are run on
-that, which are part of `make quick`, or the tests that it names. A mutation that no test notices,
-or whose text is not in the sources any more, fails.
+Each is a small change of the engine, or of topics, queues, files and links, that loses a message,
+takes one in twice or lets in who has no right, in some order of events that is rare. It is made in
+a copy of the sources, and the engine's unit tests are run on that, which are part of `make quick`,
+or the tests that it names. A mutation that no test notices, or whose text is not in the sources any
+more, fails.
+
+Long because it is one list.
 """
 
 import os
@@ -322,6 +325,551 @@ MUTATIONS = [
         "message.recurse and _is_handed_on(state, message):",
         "False:",
         tests="tests/integration/test_sub_orchestrations.py",
+    ),
+    Mutation(
+        "a wait that goes on is told what went to another one",
+        "engine/correlation.py",
+        " or key in self._told or key in self._new:",
+        " or key in self._told:",
+        tests="tests/unit/engine/test_correlation_in_trouble.py",
+    ),
+    Mutation(
+        "a wait that is over while its partition is read comes back",
+        "engine/correlation.py",
+        """            and over.isdisjoint(((row.iid, row.task_id), (row.iid, ALL_TOPIC_WAITS)))
+""",
+        "",
+        tests="tests/unit/engine/test_correlation_in_trouble.py",
+    ),
+    Mutation(
+        "waits of a partition that has gone meanwhile come in",
+        "engine/correlation.py",
+        """            if row.partition in reading
+            and over.isdisjoint""",
+        "            if over.isdisjoint",
+        tests="tests/unit/engine/test_correlation_in_trouble.py",
+    ),
+    Mutation(
+        "who waits after a pause reads all that came meanwhile",
+        "engine/correlation.py",
+        """            self._cursor = None
+
+    def owned""",
+        """            pass
+
+    def owned""",
+        tests="tests/unit/engine/test_correlation_in_trouble.py",
+    ),
+    Mutation(
+        "a wait that could not be looked up is forgotten",
+        "engine/correlation.py",
+        """            self._new = {key: None for key in keys if key in self._waits} | self._new
+            raise""",
+        "            raise",
+        tests="tests/unit/engine/test_correlation_in_trouble.py",
+    ),
+    Mutation(
+        "events that could not be asked for are forgotten",
+        "engine/correlation.py",
+        """            self._is_fed = True
+            raise""",
+        "            raise",
+        tests="tests/unit/engine/test_correlation_in_trouble.py",
+    ),
+    Mutation(
+        "waits of a partition that could not be read are forgotten",
+        "engine/correlation.py",
+        """            self._taken |= reading
+            raise""",
+        "            raise",
+        tests="tests/unit/engine/test_correlation_in_trouble.py",
+    ),
+    Mutation(
+        "waits that a page has no room for are forgotten",
+        "engine/correlation.py",
+        "self._is_fed = self._is_fed or page.has_more",
+        "pass",
+        tests="tests/unit/engine/test_correlation_in_trouble.py",
+    ),
+    Mutation(
+        "events for waits that a page has no room for are forgotten",
+        "engine/correlation.py",
+        """        if page.has_more:
+            found""",
+        """        if False:
+            found""",
+        tests="tests/unit/engine/test_correlation_in_trouble.py",
+    ),
+    Mutation(
+        "an event that comes while its wait is looked up is overlooked",
+        "engine/correlation.py",
+        """        if self._cursor is None:
+            # Before the waits are looked up: what is published later is found by the cursor.
+            self._cursor = await self._engine.storage.last_position()
+        if self._taken:
+            await self._read_waits()
+        if self._is_fed:
+            await self._find_waits(self._cursor or 0)
+        if self._new:
+            await self._look_up(list(islice(self._new, _WAITS_AT_ONCE)))
+""",
+        """        if self._taken:
+            await self._read_waits()
+        if self._is_fed:
+            await self._find_waits(self._cursor or 0)
+        if self._new:
+            await self._look_up(list(islice(self._new, _WAITS_AT_ONCE)))
+        if self._cursor is None:
+            self._cursor = await self._engine.storage.last_position()
+""",
+        tests="tests/unit/engine/test_correlation_in_trouble.py",
+    ),
+    Mutation(
+        "waits of an execution that is over stay",
+        "engine/turns/topics.py",
+        "if changes or any(one.topic is not None for one in state.work.awaits.values()):",
+        "if changes:",
+        tests="tests/unit/engine/test_topic_turns.py",
+    ),
+    Mutation(
+        "the row of a wait that ends in the last turn stays",
+        "engine/turns/topics.py",
+        "        if changes or any(",
+        "        if any(",
+        tests="tests/unit/engine/test_topic_turns.py",
+    ),
+    Mutation(
+        "an older lease of the same owner notes how far a subscription is",
+        "storage/sqlite/topics.sql",
+        """:epoch
+FROM partition
+WHERE partition = :partition AND owner = :owner AND epoch = :epoch""",
+        """:epoch
+FROM partition
+WHERE partition = :partition AND owner = :owner""",
+        tests="tests/conformance/test_topics_of_stores.py",
+    ),
+    Mutation(
+        "what was given back to one subscription is given to all",
+        "storage/sqlite/topics.sql",
+        "FROM redelivery WHERE subscription = :name AND number > :after",
+        "FROM redelivery WHERE number > :after",
+        tests="tests/conformance/test_topics_of_stores.py",
+    ),
+    Mutation(
+        "a subscription whose partition is lost goes on delivering",
+        "messaging/topics/listener.py",
+        "return self._error is None and self._is_ours",
+        "return self._error is None",
+        tests="tests/integration/test_subscriptions_of_several_hosts.py",
+    ),
+    Mutation(
+        "a note that cannot be written fails those beside it",
+        "messaging/topics/feed.py",
+        "if len(wanted) > 1:",
+        "if False:",
+        tests="tests/unit/messaging/test_subscription_guards.py",
+    ),
+    Mutation(
+        "subscriptions hear nothing more after an error of the store",
+        "messaging/topics/feed.py",
+        """                    self._is_fed = True  # listeners say so themselves
+""",
+        "",
+        tests="tests/unit/messaging/test_subscription_guards.py",
+    ),
+    Mutation(
+        "a subscription to another topic begins when its listener does",
+        "messaging/topics/feed.py",
+        "for place in places if place.topic == wanted[place.name].topic}",
+        "for place in places}",
+        tests="tests/unit/messaging/test_subscription_guards.py",
+    ),
+    Mutation(
+        "events that may end the host run beside each other",
+        "messaging/topics/suspicion.py",
+        """        async with self._alone:
+""",
+        """        if True:
+""",
+        tests="tests/unit/messaging/test_subscription_guards.py",
+    ),
+    Mutation(
+        "an event ends one host more than the setting says",
+        "messaging/topics/suspicion.py",
+        "if deaths < self._means.engine.options.max_deliveries:",
+        "if deaths <= self._means.engine.options.max_deliveries:",
+        tests="tests/unit/messaging/test_subscription_guards.py",
+    ),
+    Mutation(
+        "a store that is away costs an event an attempt",
+        "messaging/listening.py",
+        "            if not isinstance(failure, StorageUnavailableError):\n",
+        "            if True:\n",
+        tests="tests/unit/messaging/test_subscription_guards.py",
+    ),
+    Mutation(
+        "what was put aside is lost when its note fails",
+        "messaging/topics/listener.py",
+        "failed, self._failed = [*failed, *self._failed], []",
+        "failed, self._failed = [*self._failed], []",
+        tests="tests/unit/messaging/test_subscription_guards.py",
+    ),
+    Mutation(
+        "a message that is done but not noted is resumed",
+        "messaging/queue_work.py",
+        "if one.number in self._running or one.number in self.done:",
+        "if one.number in self._running:",
+        tests="tests/unit/messaging/test_queue_work.py",
+    ),
+    Mutation(
+        "a store that is away costs a message an attempt",
+        "messaging/queue_work.py",
+        "self._put_back(message, _STORE_PAUSE, message.attempts - 1)",
+        "self._put_back(message, _STORE_PAUSE, message.attempts)",
+        tests="tests/unit/messaging/test_queue_work.py",
+    ),
+    Mutation(
+        "messages to be resumed are forgotten when a note fails",
+        "messaging/queue_work.py",
+        """        waiting.extendleft(reversed(notes.resume))
+""",
+        "",
+        tests="tests/unit/messaging/test_queue_work.py",
+    ),
+    Mutation(
+        "a message runs twice at once on one host",
+        "messaging/queue_work.py",
+        """        if message.number in self._running:
+            return False
+""",
+        "",
+        tests="tests/unit/messaging/test_queue_work.py",
+    ),
+    Mutation(
+        "a message that may end the host begins beside others",
+        "messaging/queue_work.py",
+        "return 0 if self._running else 1",
+        "return 1",
+        tests="tests/unit/messaging/test_queue_work.py",
+    ),
+    Mutation(
+        "what another owner has made of messages is written over",
+        "messaging/queue_work.py",
+        """        self.later, self.failed = [], []
+
+    def take_over""",
+        """
+    def take_over""",
+        tests="tests/unit/messaging/test_queue_work.py",
+    ),
+    Mutation(
+        "an older lease of the same owner works on a queue",
+        "storage/sqlite/queues.sql",
+        " AND owner = :owner AND epoch = :epoch;",
+        " AND owner = :owner;",
+        tests="tests/conformance/test_queues_of_stores.py",
+    ),
+    Mutation(
+        "a message that went back is resumed at once",
+        "storage/sqlite/queues.sql",
+        """WHERE number IN (SELECT value FROM json_each(:numbers)) AND visible_at = :in_work
+        AND queue = :queue""",
+        """WHERE number IN (SELECT value FROM json_each(:numbers))
+        AND queue = :queue""",
+        tests="tests/conformance/test_queues_of_stores.py",
+    ),
+    Mutation(
+        "a message of another queue is resumed",
+        "storage/sqlite/queues.sql",
+        """AND visible_at = :in_work
+        AND queue = :queue""",
+        "AND visible_at = :in_work",
+        tests="tests/conformance/test_queues_of_stores.py",
+    ),
+    Mutation(
+        "messages of other queues are deleted with those of one",
+        "storage/sqlite/queues.sql",
+        """DELETE FROM queued WHERE queue = :queue
+    AND message_id IN""",
+        "DELETE FROM queued WHERE message_id IN",
+        tests="tests/conformance/test_queues_of_stores.py",
+    ),
+    Mutation(
+        "messages of another hub are taken in twice",
+        "storage/sqlite/linking.py",
+        """            if value(connection, "received", taken) is None:
+                return
+""",
+        """            value(connection, "received", taken)
+""",
+        tests="tests/conformance/test_links_of_stores.py",
+    ),
+    Mutation(
+        "a part of a message stays for the next link of its name",
+        "storage/sqlite/linking.py",
+        """            connection.execute(SQL["drop_linked_hub"], {"name": name})
+            connection.execute(SQL["drop_pieces"], {"hub": name, "sequence": None})""",
+        '            connection.execute(SQL["drop_linked_hub"], {"name": name})',
+        tests="tests/conformance/test_links_of_stores.py",
+    ),
+    Mutation(
+        "a part of a message of a past life stays",
+        "storage/sqlite/linking.py",
+        """            connection.execute(SQL["new_life"], {"hub": hub, "life": life})
+            connection.execute(SQL["drop_pieces"], {"hub": hub, "sequence": None})""",
+        '            connection.execute(SQL["new_life"], {"hub": hub, "life": life})',
+        tests="tests/conformance/test_links_of_stores.py",
+    ),
+    Mutation(
+        "a past life of another hub may come again",
+        "storage/sqlite/linking.py",
+        "                if life in past:",
+        "                if False:",
+        tests="tests/conformance/test_links_of_stores.py",
+    ),
+    Mutation(
+        "a message that is here is taken in again",
+        "link/end.py",
+        """            if frame.sequence <= last:
+                continue  # it is here
+""",
+        "",
+        tests="tests/integration/test_link_cuts.py",
+    ),
+    Mutation(
+        "a message from another hub may be as long as it likes",
+        "link/end.py",
+        "        if frame.of > self._most_envelope or held_bytes + size > self._most_envelope:\n",
+        "        if False:\n",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "a refusal that was taken back is told to nobody",
+        "link/end.py",
+        """        if not is_told.is_set():
+            return  # taken back: it is refused once more
+""",
+        "",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "a refusal of what has gone drops the next message",
+        "link/end.py",
+        "if not found or found[0].sequence != refusal.sequence:",
+        "if not found:",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "what comes while messages are read waits for the next",
+        "link/end.py",
+        """            self._news.clear()
+            waiting = await store.outgoing(self.name, place.received, most_bytes)
+""",
+        """            waiting = await store.outgoing(self.name, place.received, most_bytes)
+            self._news.clear()
+""",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "a link for which nothing waits may count as full",
+        "link/end.py",
+        """            if not waiting:
+                means.outside.has_left_all(self.name)
+""",
+        "",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "a copy that is older than what came waits for it for ever",
+        "link/end.py",
+        """            await means.store.take_in(self.name, parcel.after, [], means.clock.now())
+            place""",
+        "            place",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "what is refused is fetched again and again",
+        "link/dialling.py",
+        """            await self._refusal_told.wait()
+""",
+        "",
+        tests="tests/unit/test_dialling.py",
+    ),
+    Mutation(
+        "another hub starts an id of sub-orchestrations",
+        "link/translation.py",
+        "    if derived_from(to) is not None:",
+        "    if False:",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "a call of another hub may be nested as deep as it says",
+        "link/translation.py",
+        "    if not 0 <= message.depth <= limits.nesting_depth:",
+        "    if False:",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "another hub ends what it has not called",
+        "link/translation.py",
+        "    if message.child_of is None:",
+        "    if False:",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "another hub gives an execution any id",
+        "link/translation.py",
+        "    if not _EXECUTION_ID.fullmatch(text):",
+        "    if False:",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "an input from another hub is as long as it likes",
+        "link/translation.py",
+        """    _check_payload(event.input, limits, f"the input of {name!r}")
+""",
+        "",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "what is decided for a link that goes is buried before it is there",
+        "link/links.py",
+        """            await self._means.pipeline.passed()
+""",
+        "",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "a link is dialled after its host has stopped",
+        "link/links.py",
+        """        if not self._is_running:
+            return  # nobody would hang up again
+""",
+        "",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "who reads links late undoes what was read meanwhile",
+        "link/links.py",
+        "async with self._refreshing:",
+        "if True:",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "a full link refuses the results of what it has taken in",
+        "engine/outside.py",
+        "        if is_full and not isinstance(message, _FOLLOWS):",
+        "        if is_full:",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "the body of a CloudEvent is said to be JSON, and is none",
+        "http/events/cloud_events.py",
+        """    if body and is_json(kind or JSON):
+        await json_text(body)
+""",
+        "",
+        tests="tests/integration/test_cloud_events.py",
+    ),
+    Mutation(
+        "the goodbye of Event Grid is published",
+        "http/events/event_grid.py",
+        "if kind in _GOODBYES:",
+        "if False:",
+        tests="tests/integration/test_cloud_events.py",
+    ),
+    Mutation(
+        "the key of Event Grid opens more than its webhook",
+        "http/events/event_grid.py",
+        "opened_by_event_grid_key=route.path == PATH",
+        "opened_by_event_grid_key=True",
+        tests="tests/integration/test_cloud_events.py",
+    ),
+    Mutation(
+        "what was given back runs again for each that is published",
+        "messaging/topics/listener.py",
+        "name, after = self._trigger.subscription, self._read_given_back",
+        "name, after = self._trigger.subscription, 0",
+        tests="tests/unit/messaging/test_subscription_guards.py",
+    ),
+    Mutation(
+        "an empty key opens a link",
+        "link/links.py",
+        """        if not key:
+            return None
+""",
+        """        key = key or ""
+""",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "a link that this hub dials is opened by its own key",
+        "link/links.py",
+        """        if end is not None and end.hub.url is not None:
+            end = None
+""",
+        "",
+        tests="tests/unit/link",
+    ),
+    Mutation(
+        "an event in a batch may not be nested as deep as alone",
+        "http/events/cloud_events.py",
+        "levels=MAX_DEPTH + 2",
+        "levels=MAX_DEPTH",
+        tests="tests/integration/test_cloud_events.py",
+    ),
+    Mutation(
+        "a publish wakes all queues",
+        "host/triggers.py",
+        "queues if news.queues is None else queues.keys() & news.queues",
+        "queues",
+        tests="tests/unit/messaging/test_wakes.py",
+    ),
+    Mutation(
+        "what another process queues wakes nobody",
+        "host/triggers.py",
+        "queues if news.queues is None else queues.keys() & news.queues",
+        "queues.keys() & (news.queues or ())",
+        tests="tests/unit/messaging/test_wakes.py",
+    ),
+    Mutation(
+        "what is given back wakes nobody",
+        "engine/commands.py",
+        "self._engine.fed(ANYTHING)",
+        "pass",
+        tests="tests/unit/messaging/test_wakes.py",
+    ),
+    Mutation(
+        "what a turn queues wakes nobody",
+        "engine/release.py",
+        "chain(batch.queued, *(one.messages for one in batch.posted))",
+        "chain(*(one.messages for one in batch.posted))",
+        tests="tests/unit/messaging/test_wakes.py",
+    ),
+    Mutation(
+        "a file that is given back and gone is dropped",
+        "messaging/files.py",
+        """        self._runs.put_back(given, TenutoError(f"it was given back, but {why}"))
+""",
+        "",
+        tests="tests/integration/test_files.py",
+    ),
+    Mutation(
+        "a file that is given back is not seen when none has failed",
+        "messaging/files.py",
+        "if not (has_failed or self.wants_given_back):",
+        "if not has_failed:",
+        tests="tests/integration/test_files.py",
+    ),
+    Mutation(
+        "a file that is given back is put aside twice when its note fails",
+        "messaging/files.py",
+        """            if not self._notes.is_taken_back(one.position):
+""",
+        """            if True:
+""",
+        tests="tests/integration/test_files.py",
     ),
 ]
 

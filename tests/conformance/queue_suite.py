@@ -241,6 +241,18 @@ class QueueSuite:
         assert await redrive([second], NOW) == Redriven(1)
         assert [one.data for one in await owner.turn(limit=9)] == ["2"]
 
+    async def test_only_what_is_in_work_and_of_the_queue_is_taken_again(
+        self, owner: QueueOwner
+    ) -> None:
+        await owner.put(message("a"), message("b", queue="r"))
+        (back,) = await owner.turn(limit=1)
+        later = [LaterMessage(back.number, NOW + 5, 0)]
+        (other,) = await owner.turn(queue="r", limit=1)
+        assert await owner.turn(later=later) == []
+        assert await owner.turn(resume=[back.number, other.number]) == []
+        assert await owner.peek() == [("a", NOW + 5, 0)]
+        assert await owner.peek("r") == [("b", None, 1)]
+
     async def test_who_has_lost_the_partition_writes_and_takes_nothing(
         self, owner: QueueOwner
     ) -> None:
@@ -255,6 +267,20 @@ class QueueSuite:
         assert await owner.peek() == [("b", NOW, 0), ("a", None, 1)]
         owner.lease = leases[0]
         assert ids(await owner.turn(done=[taken.number], limit=9)) == ["b"]
+
+    async def test_who_takes_the_partition_again_fences_what_it_began_before(
+        self, owner: QueueOwner
+    ) -> None:
+        """The owner is the same: the epoch alone says that the lease is an older one."""
+        await owner.put(message("a"), message("b"))
+        (taken,) = await owner.turn(limit=1)
+        await owner.storage.release([owner.lease])
+        identity = HostIdentity(owner=owner.lease.owner, description="again")
+        (again, *_) = await owner.storage.acquire(identity)
+        assert again.owner == owner.lease.owner
+        with pytest.raises(FencedError):
+            await owner.turn(done=[taken.number], limit=9)
+        assert await owner.peek() == [("b", NOW, 0), ("a", None, 1)]
 
     async def test_queues_tell_how_they_stand(self, owner: QueueOwner) -> None:
         await owner.put(*(message(key, visible_at=NOW - 3) for key in "abc"))
@@ -271,13 +297,15 @@ class QueueSuite:
         assert q == QueueStanding(name="q", ready=0, delayed=0, in_work=0, failed=1, oldest=None)
 
     async def test_messages_are_deleted_by_id_or_all(self, owner: QueueOwner) -> None:
-        await owner.put(*(message(key) for key in "abc"), message("a", queue="r"))
+        await owner.put(*(message(key) for key in "abc"))
+        await owner.put(*(message(key, queue="r") for key in "ab"))
         await owner.turn(limit=1)
         assert await owner.storage.drop_queued("q", ["b", "nobody"]) == 1
         assert await owner.peek() == [("c", NOW, 0), ("a", None, 1)]
+        assert await owner.peek("r") == [("a", NOW, 0), ("b", NOW, 0)]
         assert await owner.storage.drop_queued("q") == 2
         assert await owner.storage.drop_queued("q") == 0
-        assert await owner.peek("r") == [("a", NOW, 0)]
+        assert await owner.peek("r") == [("a", NOW, 0), ("b", NOW, 0)]
 
     async def test_a_message_that_is_gone_is_passed_over(self, owner: QueueOwner) -> None:
         await owner.put(message("a"))

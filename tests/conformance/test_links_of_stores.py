@@ -190,6 +190,9 @@ async def test_a_new_life_begins_at_nothing_and_an_old_one_does_not_come_back(
     await links.keep_piece("hub", 8, 0, "{")
     assert await links.place("hub", None) == Place(received=7, piece_of=8, held=1)
     assert await links.place("hub", "b") == Place(received=0)
+    # A message of the new life may have that number, too: it does not go on from the old one's.
+    assert await links.place("hub", "b") == Place(received=0)
+    assert await links.pieces("hub", 8) == ""
     with pytest.raises(LinkInUseError, match="used by two stores"):
         await links.place("hub", "a")
     with pytest.raises(NoSuchLinkError, match="there are: hub"):
@@ -217,6 +220,20 @@ async def test_a_link_may_change_and_keeps_its_place(storage: Storage, links: Li
     assert "key" not in repr(hub)
     await links.heard("hub", NOW, "TN-1706 away")
     assert (await links.hubs())[0].problem == "TN-1706 away"
+
+
+async def test_a_link_that_goes_leaves_no_part_of_a_message_to_the_next_of_its_name(
+    links: LinkStore,
+) -> None:
+    await links.put(LinkedHub(name="other", key="k"))
+    for name in ("hub", "other"):
+        await links.place(name, "a")
+        await links.keep_piece(name, 8, 0, "{")
+    await links.drop("hub", NOW)
+    await links.put(LinkedHub(name="hub", url="http://hub", called="box", key="k"))
+    assert await links.place("hub", None) == Place(received=0)
+    assert await links.pieces("hub", 8) == ""
+    assert await links.pieces("other", 8) == "{"
 
 
 async def test_what_waits_for_a_link_that_goes_is_a_dead_letter(

@@ -116,6 +116,12 @@ class TopicSuite:
         with pytest.raises(FencedError):
             await storage.write_progress(old, [Progress(place=Place("s", "t", 2), at=6)])
         assert await storage.places(["s"]) == [place]
+        await storage.release([lease])
+        (again, *_) = await storage.acquire(HostIdentity(owner="me", description="me"))
+        assert again.owner == lease.owner
+        with pytest.raises(FencedError):  # the same owner: the epoch alone says it is an older one
+            await storage.write_progress(lease, [Progress(place=Place("s", "t", 2), at=6)])
+        assert await storage.places(["s"]) == [place]
 
     async def test_what_is_given_back_is_told_of_until_it_is_done_with(
         self, storage: Storage, lease: Lease
@@ -129,6 +135,7 @@ class TopicSuite:
         assert (await storage.topic_news(99)).given_back == ["s"]
         (again,) = await storage.redeliveries("s", 0, 10, MIB)
         assert (again.event_id, again.position < 0) == ("e1", True)
+        assert await storage.redeliveries("other", 0, 10, MUCH) == []
         done = Progress(place=Place("s", "t", 1), redelivered=[again.position], at=6)
         await storage.write_progress(lease, [done])
         assert (await storage.topic_news(99)).given_back == []

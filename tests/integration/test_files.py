@@ -490,6 +490,80 @@ async def test_a_file_that_was_put_aside_is_given_back(inbox: Path) -> None:
         assert noting.names == ["a", "a"]
 
 
+async def test_no_silent_drop_a_file_that_is_given_back_and_gone_is_put_aside_again(
+    inbox: Path,
+) -> None:
+    noting = Noting(inbox, retry=ONCE)
+    noting.then = lambda file: 1 / 0 if file.size else None
+    for name in ("gone", "changed", "there"):
+        (inbox / name).write_bytes(b"x")
+    async with TestHost(noting.app) as host:
+        await host.advance(SECOND)
+        before = {json.loads(one.content)["path"]: one for one in await failed_of(host)}
+        (inbox / "gone").unlink()
+        (inbox / "changed").write_bytes(b"")
+        await host.advance(5 * SECOND)
+        noting.told.clear()
+        noting.then = lambda _file: None
+        gateway = host.host.client.gateway
+        assert await gateway.redrive([one.number for one in before.values()]) == Redriven(3)
+        await host.advance(5 * SECOND)
+        assert noting.names == ["there"]
+        again = {json.loads(one.content)["path"]: one for one in await failed_of(host)}
+        assert {path: one.error for path, one in again.items()} == {
+            "gone": "TenutoError: it was given back, but it is not in the folder any more",
+            "changed": "TenutoError: it was given back, but it has changed, and is another file "
+            "now",
+        }
+        for path, one in again.items():
+            old = before[path]
+            assert (one.message_id, one.function, one.name) == (
+                *(old.message_id, old.function, old.name),
+            )
+            assert (one.content, one.cause, one.attempts) == (old.content, old.cause, 0)
+        assert await host.host.engine.storage.redeliveries("files/noting", 0, 10, 1_000) == []
+        # When it is there again it is another file; what was put aside stays listed.
+        (inbox / "gone").write_bytes(b"x")
+        await host.advance(5 * SECOND)
+        assert noting.names == ["there", "gone"]
+        assert len(await failed_of(host)) == 2
+
+
+async def test_no_silent_drop_the_last_file_of_a_folder_is_given_back_when_it_is_gone(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another process, while the host is not there; and the store takes the note in late."""
+    noting = Noting(inbox, retry=ONCE)
+    noting.then = lambda _file: 1 / 0
+    (inbox / "a").write_bytes(b"")
+    async with TestHost(noting.app) as host:
+        await host.advance(SECOND)
+        (inbox / "a").unlink()
+        await host.advance(5 * SECOND)
+        (failed,) = await failed_of(host)
+        storage = host.host.engine.storage
+        assert await storage.redrive([failed.number], host.clock.now()) == Redriven(1)
+        await host.restart()
+        storage, real, left = host.host.engine.storage, host.host.engine.storage.write_notes, [1, 2]
+
+        async def write_notes(*given: Any) -> None:
+            if left:
+                left.pop()
+                raise StorageUnavailableError("away")
+            await real(*given)
+
+        monkeypatch.setattr(storage, "write_notes", write_notes)
+        for _ in range(4):
+            await host.advance(HOUR)
+        assert left == []
+        (again,) = await failed_of(host)
+        assert again.message_id == failed.message_id
+        await host.advance(HOUR)
+        assert len(await failed_of(host)) == 1
+        assert await storage.redeliveries("files/noting", 0, 10, 1_000) == []
+        assert noting.names == ["a"]
+
+
 async def test_a_file_that_is_tried_again_or_takes_long_holds_up_no_other(inbox: Path) -> None:
     slow = asyncio.Event()
     noting = Noting(inbox, concurrency=2)

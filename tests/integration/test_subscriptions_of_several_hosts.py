@@ -109,6 +109,20 @@ async def test_a_partition_that_moves_brings_its_subscriptions_and_their_places(
     assert theirs <= {name for name, _ in left.observer.deliveries}
 
 
+async def test_one_owner_who_has_lost_a_partition_begins_nothing_more_of_it(
+    subscribed: Subscribed,
+) -> None:
+    _, right = subscribed.cluster.members
+    theirs = subscribed.of(right)
+    subscribed.hanging = asyncio.Event()
+    await subscribed.publish(1, 2)  # of one key: the second waits for the first
+    for partition in right.owned:
+        right.engine.drop(partition)
+    subscribed.hanging.set()
+    await subscribed.cluster.rounds(200)
+    assert {name for name, data in subscribed.told if data == 2} == set(NAMES) - theirs
+
+
 async def test_what_was_under_way_when_its_partition_was_taken_is_delivered_again(
     subscribed: Subscribed,
 ) -> None:

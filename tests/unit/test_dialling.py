@@ -1,4 +1,4 @@
-"""Dialling a hub that answers at once although it has nothing, or with more than one ever says."""
+"""Dialling a hub that answers at once without anything, with nothing that is taken, or too much."""
 
 import asyncio
 import gzip
@@ -12,7 +12,7 @@ from tenuto.link.dialling import Dialling, Line
 from tenuto.link.end import LinkEnd
 from tenuto.link.links import dialled
 from tenuto.model.errors import SettingsError, TenutoError, UnexpectedAnswerError
-from tenuto.model.linking import Parcel, Place
+from tenuto.model.linking import Frame, Parcel, Place, Refusal
 
 
 class HastyHub:
@@ -24,6 +24,7 @@ class HastyHub:
         self.asked = 0
 
     async def fetch(self, life: str, place: Place, most_bytes: int) -> Parcel:
+        await asyncio.sleep(0)
         self.asked += 1
         return Parcel(life=life, after=0)
 
@@ -127,3 +128,57 @@ def test_a_key_goes_over_no_network_in_clear_unless_one_says_so(url: str) -> Non
     assert dialled("hub", url, "box", "key", allow_http=True).url == url
     for safe in ("https://hub.example", "http://127.0.0.1:7071", "http://localhost:7071"):
         assert dialled("hub", safe, "box", "key").url == safe
+
+
+REFUSED = Refusal(sequence=1, reason="no")
+
+
+class RefusingHub(HastyHub):
+    """A line whose other end has one message again and again, and this end, which refuses it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.brought: list[Refusal] = []
+        self.news = asyncio.Event()
+        self.hears = asyncio.Event()
+
+    async def fetch(self, life: str, place: Place, most_bytes: int) -> Parcel:
+        await asyncio.sleep(0)
+        self.asked += 1
+        if self.brought:
+            await asyncio.Event().wait()
+        return Parcel(life=life, after=0, frames=[Frame(sequence=1, text="{", of=1)])
+
+    async def bring(self, parcel: Parcel) -> Place:
+        if parcel.refused is not None:
+            await self.hears.wait()
+            self.brought.append(parcel.refused)
+        return Place(received=0)
+
+    async def give(self, place: Place, most_bytes: int) -> Parcel:
+        self.news.clear()
+        return Parcel(life="here", after=0)
+
+    async def take(self, parcel: Parcel) -> Place:
+        return Place(received=0, refused=REFUSED)
+
+    def has_news(self) -> None:
+        self.news.set()
+
+    async def until_news(self) -> None:
+        await self.news.wait()
+
+
+async def test_nothing_more_is_fetched_before_the_other_hub_has_heard_what_is_refused() -> None:
+    """It would send the same again and again."""
+    hub: Any = RefusingHub()
+    dialling = Dialling(cast("LinkEnd", hub), cast("Line", hub), "here", 1.0)
+    dialling.start()
+    for hears in (False, True):
+        if hears:
+            hub.hears.set()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert hub.asked == 1 + hears
+    await dialling.stop()
+    assert hub.brought == [REFUSED]

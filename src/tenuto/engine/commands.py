@@ -12,6 +12,7 @@ from msgspec import structs
 
 from tenuto.engine.batch import Posted
 from tenuto.engine.engine import Engine
+from tenuto.engine.news import ANYTHING
 from tenuto.engine.outside import check_reuse, not_over_links
 from tenuto.engine.partition import Partition
 from tenuto.engine.topic_ports import Redriven
@@ -114,8 +115,7 @@ class Commands:
         """
         self._check_open()
         redriven = await self._engine.storage.redrive(numbers, self.now())
-        for tell in self._engine.on_fed:
-            tell()
+        self._engine.fed(ANYTHING)
         return redriven
 
     async def drop_failed(self, numbers: Sequence[int]) -> int:

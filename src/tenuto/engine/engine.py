@@ -21,6 +21,7 @@ from tenuto.engine.correlation import Correlation
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.holding import Holding
 from tenuto.engine.iids import Iids
+from tenuto.engine.news import News
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.outside import Outside
 from tenuto.engine.partition import Partition
@@ -119,7 +120,7 @@ class Engine:
         self.deliveries_running: int = 0  # of functions that events start, counted by listeners
         self.queues_seen: Sequence[QueueStanding] = ()  # when somebody last asked for figures
         self.on_owned: list[Callable[[], None]] = []
-        self.on_fed: list[Callable[[], None]] = [self.correlation.fed]
+        self.on_fed: list[Callable[[News], None]] = []
         # At what no message tells of, such as folders; each gives the moment when that brings
         # something. Virtual time asks before it passes.
         self.looks: list[Callable[[], Awaitable[Microseconds | None]]] = []
@@ -267,6 +268,13 @@ class Engine:
     def find(self, instance_id: InstanceId) -> Partition | None:
         """The partition of an instance id; None when it is not ours."""
         return self.partitions.get(partition_of(instance_id, self.hub_partitions))
+
+    def fed(self, news: News) -> None:
+        """Something was published or queued, durably: whoever waits for it is told."""
+        if news.events:
+            self.correlation.fed()
+        for tell in self.on_fed:
+            tell(news)
 
     def elsewhere(self, instance_id: InstanceId) -> StorageOwnedError:
         """Why nothing can be asked of an instance here."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from tenuto.engine.batch import Batch
 from tenuto.engine.callers import Answer, Callers
 from tenuto.engine.halfway import HalfwayMarks
+from tenuto.engine.news import News
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import (
@@ -233,8 +234,6 @@ class Parts(Protocol):
     def careful(self) -> Caring | None: ...
     @property
     def correlation(self) -> Correlating: ...
-    @property
-    def on_fed(self) -> list[Callable[[], None]]: ...
 
     # How it stands.
     @property
@@ -271,3 +270,6 @@ class Parts(Protocol):
     def child_begins(self, state: InstanceState) -> None: ...
     def child_ends(self, state: InstanceState) -> None: ...
     def forget_everyone(self) -> None: ...
+
+    # Topics and queues.
+    def fed(self, news: News) -> None: ...

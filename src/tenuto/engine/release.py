@@ -6,8 +6,10 @@ Owns the effects: activities start, timers are armed, clients and waiters hear
 
 import logging
 from collections.abc import Collection, Sequence
+from itertools import chain
 
 from tenuto.engine.batch import Batch
+from tenuto.engine.news import news_of
 from tenuto.engine.parts import Parts
 from tenuto.engine.ports import ActivityWork
 from tenuto.engine.resident import Resident
@@ -104,8 +106,10 @@ class Release:
         for posted in batch.posted:
             posted.answer(None)
         if batch.published or batch.queued or batch.posted:
-            for tell in engine.on_fed:
-                tell()
+            events = chain(batch.published, *(one.events for one in batch.posted))
+            engine.fed(
+                news_of(events, chain(batch.queued, *(one.messages for one in batch.posted)))
+            )
         if batch.topic_waits:
             # Those of ids that were taken before us are not in the store.
             rows = batch.topic_waits.values()

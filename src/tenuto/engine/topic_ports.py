@@ -1,8 +1,9 @@
-"""What the store keeps of topics and queues: the part of the Storage port that is theirs.
+"""What the store keeps of topics, and what was put aside of any kind of delivery: the part of the
+Storage port that is theirs. What it keeps of queues is in ``queue_ports``.
 
-Publishing itself is part of ``CommitBatch``; here is what subscriptions and workers read and note,
-and what people look at. A subscription and a queue belong to the partition that their name is
-hashed to: who owns it writes their places, under its lease.
+Publishing itself is part of ``CommitBatch``; here is what subscriptions read and note, and what
+people look at. A subscription belongs to the partition that its name is hashed to: who owns it
+writes its place, under its lease.
 """
 
 from collections.abc import Collection, Mapping, Sequence

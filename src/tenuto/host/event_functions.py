@@ -128,7 +128,7 @@ class EventFunctions(FunctionRegistry):
             A decorator that leaves the function as it is. It may be ``def`` (runs in a thread) or
             ``async def``, and take the ``Event``, its data as one parameter of its type, and the
             host's ``Client`` (``SyncClient`` in a ``def``), by annotation. What it returns is
-            dropped.
+            dropped, unless ``publishes`` says more.
 
         Raises:
             RegistrationError: naming function, file and line.
@@ -315,7 +315,8 @@ class EventFunctions(FunctionRegistry):
         Returns:
             A decorator that leaves the function as it is. The function may be ``def`` (runs in a
             thread) or ``async def``, and take an ``ArrivedFile`` and the host's ``Client``
-            (``SyncClient`` in a ``def``), by annotation. What it returns is dropped.
+            (``SyncClient`` in a ``def``), by annotation. What it returns is dropped, unless
+            ``publishes`` says more.
 
         Raises:
             RegistrationError: naming function, file and line.
@@ -372,7 +373,7 @@ class EventFunctions(FunctionRegistry):
             A decorator that leaves the function as it is. The function may be ``def`` (runs in a
             thread) or ``async def``, and take the ``Event``, its data as one parameter of its type,
             and the host's ``Client`` (``SyncClient`` in a ``def``), by annotation. What it returns
-            is dropped.
+            is dropped, unless ``publishes`` says more.
 
         Raises:
             RegistrationError: naming function, file and line.
@@ -479,7 +480,7 @@ class EventFunctions(FunctionRegistry):
             A decorator that leaves the function as it is. The function may be ``def`` (runs in a
             thread) or ``async def``, and take the message's data in one parameter, whose annotation
             is its type, a ``QueueMessage`` and the host's ``Client`` (``SyncClient`` in a ``def``),
-            by annotation. What it returns is dropped.
+            by annotation. What it returns is dropped, unless ``publishes`` says more.
 
         Raises:
             RegistrationError: naming function, file and line.

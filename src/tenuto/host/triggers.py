@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
+from tenuto.engine.news import ANYTHING, News
 from tenuto.engine.program import (
     AzureBlobTrigger,
     AzureQueueTrigger,
@@ -128,25 +129,31 @@ class HostTriggers:
         self._engine.on_owned.append(self._take_up)
         self._engine.on_fed.append(self._fed)
         # Others may have published before we listened, or do so through the store.
-        self._engine.storage.on_change(self._fed)
+        self._engine.storage.on_change(self._has_changed)
         self._take_up()
 
     def _take_up(self) -> None:
         for one in self._listeners:
             one.take_up()
 
-    def _fed(self) -> None:
-        self._means.topics.fed()
-        for one in self._listeners:
-            one.fed()
+    def _fed(self, news: News) -> None:
+        """Whom it concerns is told; each of them asks the store."""
+        if news.events:
+            self._means.topics.fed()
+        queues = self._means.queues
+        for name in queues if news.queues is None else queues.keys() & news.queues:
+            queues[name]()
+        for tell in self._means.given_back if news.given_back else ():
+            tell()
+
+    def _has_changed(self) -> None:
+        self._fed(ANYTHING)
 
     def _hear_no_more(self) -> None:
-        for tells, tell in (
-            (self._engine.on_owned, self._take_up),
-            (self._engine.on_fed, self._fed),
-        ):
-            if tell in tells:
-                tells.remove(tell)
+        if self._take_up in self._engine.on_owned:
+            self._engine.on_owned.remove(self._take_up)
+        if self._fed in self._engine.on_fed:
+            self._engine.on_fed.remove(self._fed)
 
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, and wait for what runs, at most this long."""

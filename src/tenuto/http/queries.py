@@ -14,6 +14,7 @@ from tenuto.http.waiting import LONGEST_SECONDS
 from tenuto.model.ids import MAX_INSTANCE_ID_LENGTH, UNSEEN
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import to_microseconds
+from tenuto.model.topics import MOST_NAME
 
 B = TypeVar("B")
 D = TypeVar("D", bound=int | None)
@@ -33,14 +34,25 @@ _STATUSES: Final = {status.label.lower(): status for status in RuntimeStatus}
 STATUS_NAMES: Final = ", ".join(status.label for status in RuntimeStatus)
 _ANY: Final = "|".join(status.label for status in RuntimeStatus)
 
+_SEEN: Final = rf"[^/\\#?\u0000-\u001f\u007f-\u009f{UNSEEN}]"
 _INSTANCE_ID: Final[Mapping[str, Any]] = {
     "type": "string",
     "minLength": 1,
     "maxLength": MAX_INSTANCE_ID_LENGTH,
-    "pattern": rf"^(?!\.\.?$)(?![@ ])[^/\\#?\u0000-\u001f\u007f-\u009f{UNSEEN}]+(?<! )$",
+    "pattern": rf"^(?!\.\.?$)(?![@ ]){_SEEN}+(?<! )$",
 }
 ON_INSTANCE: Final[Mapping[str, Mapping[str, Any]]] = {"instanceId": _INSTANCE_ID}
 """The schemas of a path that names an instance."""
+
+PLACE: Final[Mapping[str, Any]] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MOST_NAME,
+    "pattern": rf"^(?!\.\.?$)(?! ){_SEEN}+(?<! )$",
+}
+"""The name of a topic, a queue or a subscription in a path: ``checked_place`` takes none that does
+not fit. Of what fits it refuses what Python does not know yet, and so cannot print.
+"""
 
 BOOLEAN: Final[Mapping[str, Any]] = {"type": "boolean"}
 _MOMENT: Final[Mapping[str, Any]] = {"type": "string", "format": "date-time"}

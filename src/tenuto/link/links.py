@@ -16,6 +16,7 @@ from msgspec import structs
 from tenuto.client.connection import checked_key, checked_url, is_loopback
 from tenuto.engine.engine import Engine
 from tenuto.engine.linking import HasLinks, LinkStore
+from tenuto.engine.news import EVENTS
 from tenuto.engine.ports import Storage
 from tenuto.link.dialling import Dialling, Line
 from tenuto.link.end import LinkEnd, LinkMeans
@@ -135,6 +136,8 @@ class Links:
         self._refreshing = asyncio.Lock()
         self._has_buried = False
         self._is_running = False
+        self._no_key = secrets.token_hex(_KEY_BYTES)
+        """In the place of what is kept of a key; of none is this the digest, as far as known."""
         engine.outside.most_messages = settings.messages
         engine.outside.most_bytes = settings.bytes
         engine.outside.on_sent = self._has_news
@@ -240,8 +243,7 @@ class Links:
         if messages:
             self._arrived()
         if events:
-            for tell in self._engine.on_fed:
-                tell()
+            self._engine.fed(EVENTS)
 
     def _changed(self) -> None:
         """Another process has written, perhaps a link: not looked at for each write."""
@@ -307,11 +309,18 @@ class Links:
     # --- answering --------------------------------------------------------------------------------
 
     def opened(self, name: str, key: str | None) -> LinkEnd | None:
-        """The end of a link for who dials with a key; None when the key does not open it."""
+        """The end of a link for who dials with a key; None when the key does not open it.
+
+        A link that this host dials itself is opened by nobody. Whether there is a link of that
+        name is not told by how long the answer takes.
+        """
+        if not key:
+            return None
         end = self._ends.get(name)
-        known = end.hub.key if end is not None and end.hub.url is None else digest_of("")
-        fits = hmac.compare_digest(known, digest_of(key or ""))
-        return end if fits and key else None
+        if end is not None and end.hub.url is not None:
+            end = None
+        known = self._no_key if end is None else end.hub.key
+        return end if hmac.compare_digest(known, digest_of(key)) else None
 
     async def list(self) -> list[LinkedHub]:
         """How each link is; keys left out."""

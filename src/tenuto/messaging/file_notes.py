@@ -5,7 +5,7 @@ it has ended before anything else is done with it. Knows no folder and runs no f
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tenuto.engine.ports import Observer, Storage
 from tenuto.engine.rows import Lease
@@ -93,9 +93,17 @@ class FileNotes:
         self.set(path, known)
         self._failed.append(failed)
 
-    def took_back(self, positions: Sequence[int]) -> None:
-        """Files that were given back are known to be; with the next ``write`` they are done."""
-        self._redelivered += positions
+    def put_back(self, failed: FailedDelivery) -> None:
+        """A file that is not here is put aside again; with the next ``write`` it is listed."""
+        self._failed.append(failed)
+
+    def took_back(self, position: int) -> None:
+        """A file that was given back is known to be; with the next ``write`` that is done."""
+        self._redelivered.append(position)
+
+    def is_taken_back(self, position: int) -> bool:
+        """Whether that is so, though it could not be written yet."""
+        return position in self._redelivered
 
     @property
     def device(self) -> int | None:

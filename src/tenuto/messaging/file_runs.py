@@ -27,7 +27,7 @@ from tenuto.messaging.listening import (
     attempt_of,
     failure_text,
 )
-from tenuto.model.arrived_files import FileStanding, KnownFile, file_id
+from tenuto.model.arrived_files import FileContent, FileStanding, KnownFile, file_id
 from tenuto.model.causes import file_cause
 from tenuto.model.errors import (
     FencedError,
@@ -36,6 +36,7 @@ from tenuto.model.errors import (
     TenutoError,
 )
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import StoredEvent
 
 STORE: Final = "store"
 """Of this it is complained when the store is away."""
@@ -234,7 +235,7 @@ class FileRuns:
 
     def _put_aside(self, path: str, known: KnownFile, error: BaseException) -> None:
         number = file_id(path, known.version)
-        content = {"path": path, "size": known.version.size}
+        content = FileContent(path, known.version.size)
         failed = FailedDelivery(
             number=0,
             source="files",
@@ -250,3 +251,21 @@ class FileRuns:
         )
         self._notes.put_aside(path, known, failed)
         self._observer.delivery_failed(self._function.name, number, error)
+
+    def put_back(self, given: StoredEvent, error: TenutoError) -> None:
+        """A file that was given back, and cannot be run, is put aside again as it was."""
+        failed = FailedDelivery(
+            number=0,
+            source="files",
+            name=given.topic,
+            function=self._function.name,
+            message_id=given.event_id,
+            attempts=0,
+            failed_at=self._clock.now(),
+            error=failure_text(error),
+            cause=given.cause,
+            key=given.key,
+            content=bytes(given.event).decode(),
+        )
+        self._notes.put_back(failed)
+        self._observer.delivery_failed(self._function.name, given.event_id, error)

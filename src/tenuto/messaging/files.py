@@ -19,9 +19,10 @@ from tenuto.messaging.file_notes import FileNotes
 from tenuto.messaging.file_runs import STORE, FileRuns, store_words
 from tenuto.messaging.folder import Folder, Look
 from tenuto.messaging.listening import ListenerMeans, Tasks
-from tenuto.model.arrived_files import FileStanding, FileVersion, KnownFile, file_id
-from tenuto.model.errors import FencedError, RegistrationError, StorageError
+from tenuto.model.arrived_files import FileStanding, FileVersion, KnownFile, file_id, path_in
+from tenuto.model.errors import FencedError, RegistrationError, StorageError, TenutoError
 from tenuto.model.timing import MICROSECONDS, Microseconds
+from tenuto.model.topics import StoredEvent
 
 _INTERVAL: Final = MICROSECONDS
 _AGAIN: Final = 5 * MICROSECONDS
@@ -47,6 +48,7 @@ class FileListener:
         self._watch: FolderWatch | None = None
         self._is_stopping = False
         means.engine.looks.append(self._look)
+        means.given_back.append(self._take_back)
 
     @staticmethod
     def check(function: TriggeredFunction) -> None:
@@ -78,8 +80,9 @@ class FileListener:
             self._watch = FolderWatch(self._function, self._means, lease)
             self._watch.begin()
 
-    def fed(self) -> None:
-        """No message says that a file is there."""
+    def _take_back(self) -> None:
+        if self._watch is not None:
+            self._watch.wants_given_back = True
 
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, wait for what runs, and note how far it is."""
@@ -113,11 +116,13 @@ class FolderWatch:
 
     Attributes:
         tasks: What runs of it.
+        wants_given_back: Whether to see with the next look what was given back.
     """
 
     def __init__(self, function: TriggeredFunction, means: ListenerMeans, lease: Lease) -> None:
         self.lease: Lease = lease
         self.tasks: Tasks = Tasks()
+        self.wants_given_back: bool = True
         self._function = function
         self._trigger = _trigger_of(function)
         self._means = means
@@ -295,24 +300,36 @@ class FolderWatch:
 
     async def _take_redelivered(self) -> None:
         """Have files run again that were put aside, and that somebody has given back."""
-        failed = {
-            file_id(path, known.version): path
-            for path, known in self._notes
-            if known.standing is FileStanding.FAILED
-        }
-        if not failed:
+        has_failed = any(known.standing is FileStanding.FAILED for _, known in self._notes)
+        if not (has_failed or self.wants_given_back):
             return
         given = await self._means.storage.redeliveries(
             f"files/{self._function.name}", 0, _REDELIVERIES, _REDELIVERIES_BYTES
         )
+        self.wants_given_back = bool(given)
         for one in given:
-            path = failed.get(one.event_id)
-            known = None if path is None else self._notes.get(path)
-            if path is not None and known is not None:
-                self._notes.set(path, KnownFile(known.version))
+            if not self._notes.is_taken_back(one.position):
+                self._take_one_back(one)
         if given:
-            self._notes.took_back([one.position for one in given])
             self._runs.queue()
+
+    def _take_one_back(self, given: StoredEvent) -> None:
+        """A file that was given back runs again if it is what it was; else it is put aside again,
+        with the reason (``no_silent_drop``).
+        """
+        path = path_in(bytes(given.event))
+        known = None if path is None else self._notes.get(path)
+        if path is not None and known is not None:
+            if file_id(path, known.version) == given.event_id:
+                if known.standing is FileStanding.FAILED:
+                    self._notes.set(path, KnownFile(known.version))
+                self._notes.took_back(given.position)
+                return
+            why = "it has changed, and is another file now"
+        else:
+            why = "it is not in the folder any more"
+        self._notes.took_back(given.position)
+        self._runs.put_back(given, TenutoError(f"it was given back, but {why}"))
 
 
 def _trigger_of(function: TriggeredFunction) -> FileTrigger:

@@ -52,9 +52,6 @@ class Listener(Protocol):
     def take_up(self) -> None:
         """Partitions have become ours, or the host has begun: see whether there is work for us."""
 
-    def fed(self) -> None:
-        """Something was published or queued, here or by another process."""
-
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, and wait for what runs, at most this long; note how far it is."""
 
@@ -73,6 +70,9 @@ class ListenerMeans:
     Attributes:
         suspects: What runs one at a time, as it may have ended the host before.
         is_stopping: Nobody waits for another attempt any more.
+        topics: Tells subscriptions of new events.
+        queues: Whom to tell, by queue, that it may have new messages.
+        given_back: Whom to tell that something may have been given back, of what is no event.
     """
 
     def __init__(self, engine: Engine, client: Client, outbound: OutboundSettings) -> None:
@@ -88,6 +88,8 @@ class ListenerMeans:
         )
         self.topics: TopicFeed = TopicFeed(engine)
         self.suspects: Suspects = Suspects()
+        self.queues: dict[str, Callable[[], None]] = {}
+        self.given_back: list[Callable[[], None]] = []
         self._between: set[asyncio.Task[Any]] = set()
         self.is_stopping: bool = False
 

@@ -58,6 +58,7 @@ class QueueListener:
         self._is_wanted = False
         self._alarm: TimerHandle | None = None
         self._is_stopping = False
+        means.queues[trigger.queue] = self._fed
 
     # --- what the host tells ---------------------------------------------------------------------
 
@@ -77,7 +78,7 @@ class QueueListener:
             self._work.change_owner()
         return lease
 
-    def fed(self) -> None:
+    def _fed(self) -> None:
         """There may be new messages."""
         if self._lease is not None:
             self._wake()

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Final
 
 from tenuto.engine.engine import Engine
+from tenuto.engine.news import News
 from tenuto.engine.ports import TimerHandle
 from tenuto.engine.topic_ports import TrimPoint
 from tenuto.messaging.options import TopicSettings
@@ -55,18 +56,16 @@ class TopicRetention:
         """Look after what is there, from now on also after what is published."""
         self._engine.on_owned.append(self._begin)
         self._engine.on_fed.append(self._fed)
-        self._engine.storage.on_change(self._fed)
+        self._engine.storage.on_change(self._has_come)
         self._begin()
 
     async def stop(self) -> None:
         """Delete nothing more."""
         self._is_stopped = True
-        for tells, tell in (
-            (self._engine.on_owned, self._begin),
-            (self._engine.on_fed, self._fed),
-        ):
-            if tell in tells:
-                tells.remove(tell)
+        if self._begin in self._engine.on_owned:
+            self._engine.on_owned.remove(self._begin)
+        if self._fed in self._engine.on_fed:
+            self._engine.on_fed.remove(self._fed)
         if self._next is not None:
             self._next.cancel()
         if self._task is not None:
@@ -81,7 +80,12 @@ class TopicRetention:
         if self._is_ours and self._next is None and self._task is None:
             self._task = self._engine.loop.create_task(self._first(), name="tenuto-retention")
 
-    def _fed(self) -> None:
+    def _fed(self, news: News) -> None:
+        if news.events:
+            self._has_come()
+
+    def _has_come(self) -> None:
+        """There may be new events."""
         self._has_news = True
         if self._is_ours and self._task is None and (self._next is None or self._is_far):
             self._look_in(_AGAIN)

@@ -105,6 +105,31 @@ def decode_files(text: str) -> KnownFiles | None:
         return None
 
 
+class FileContent(Struct, frozen=True):
+    """What is kept of a file that was put aside.
+
+    Attributes:
+        path: Below the folder, in the form of ``path_text``.
+        size: In bytes.
+    """
+
+    path: str
+    size: int = 0
+
+
+_decode_content: Final = msgspec.json.Decoder(FileContent).decode
+
+
+def path_in(content: bytes) -> str | None:
+    """The path of a file that was put aside, out of the JSON form of ``FileContent``; None when it
+    is none.
+    """
+    try:
+        return _decode_content(content).path
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
 def path_text(path: str) -> str:
     """A path below a folder as a text that a store can keep: itself, if it is one.
 

@@ -1,7 +1,7 @@
 """Topics and queues: what is published and queued, and how names are checked. Pure data.
 
 A topic is a log of events that each of its subscriptions reads at its own pace; a queue hands each
-message to one worker. Both are kept by the store (``engine.topic_ports``).
+message to one worker. Both are kept by the store (``engine.topic_ports``, ``engine.queue_ports``).
 """
 
 from collections.abc import Mapping

@@ -144,6 +144,11 @@ def test_whatever_is_waited_for_is_over_with_the_execution() -> None:
     both = (TopicAwaited(1, "flights", "k"), ExecutionCompleted(RuntimeStatus.COMPLETED))
     assert rows(turn(running(), *both)) == [OVER]
     assert rows(turn(running(), ExecutionCompleted(RuntimeStatus.COMPLETED))) == []
+    # The row of one that ends in the last turn goes with it.
+    taking = running()
+    turn(taking, TopicAwaited(1, "flights", "k"))
+    last = (EventTaken(1), ExecutionCompleted(RuntimeStatus.COMPLETED))
+    assert rows(turn(taking, *last)) == [OVER]
     failing = running()
     turn(failing, TopicAwaited(1, "flights", "k"))
     assert rows(failed_turn(failing, [], FailureDetails("E", "no"), NOW)) == [OVER]

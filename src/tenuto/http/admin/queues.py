@@ -19,7 +19,14 @@ from tenuto.client.wire import ADMIN
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
-from tenuto.http.queries import NUMBER, fitting_body, limit_parameter, row_limit, whole_number
+from tenuto.http.queries import (
+    NUMBER,
+    PLACE,
+    fitting_body,
+    limit_parameter,
+    row_limit,
+    whole_number,
+)
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.topics import checked_place
 
@@ -106,6 +113,7 @@ _QUEUES: Final = Operation(
 _MESSAGES: Final = Operation(
     summary="The next messages of a queue, in the order in which they come",
     tag="admin",
+    path_schemas={"queue": PLACE},
     parameters=(limit_parameter(),),
     answers={
         200: Answer(
@@ -117,6 +125,7 @@ _MESSAGES: Final = Operation(
 _DROP: Final = Operation(
     summary="Delete messages of a queue",
     tag="admin",
+    path_schemas={"queue": PLACE},
     body=MessageIdsBody,
     body_required=True,
     answers={200: _COUNTED},

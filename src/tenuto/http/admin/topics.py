@@ -13,7 +13,7 @@ from tenuto.engine.topic_ports import SubscriptionStanding, TopicStanding
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
-from tenuto.http.queries import NUMBER, limit_parameter, row_limit, whole_number
+from tenuto.http.queries import NUMBER, PLACE, limit_parameter, row_limit, whole_number
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.flow import Flow
 from tenuto.model.topics import checked_place
@@ -66,12 +66,6 @@ class TopicsApi:
         return json_answer(await self._gateway.topics.flow(of, limit))
 
 
-_PLACE: Final = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 256,
-    "pattern": r"^[A-Za-z0-9_-][A-Za-z0-9._ -]*(?<! )$",
-}
 _TOPICS: Final = Operation(
     summary="All topics that have events: how many, how long, since when",
     tag="admin",
@@ -80,7 +74,7 @@ _TOPICS: Final = Operation(
 _EVENTS: Final = Operation(
     summary="Events of a topic: the newest, or those after a position",
     tag="admin",
-    path_schemas={"topic": _PLACE},
+    path_schemas={"topic": PLACE},
     parameters=(
         Parameter(
             name="after",
@@ -99,12 +93,12 @@ _SUBSCRIPTIONS: Final = Operation(
 _REMOVE: Final = Operation(
     summary="Forget a subscription that no host serves, with what was put aside for it",
     tag="admin",
-    path_schemas={"name": _PLACE},
+    path_schemas={"name": PLACE},
     parameters=(
         Parameter(
             name="topic",
             text="Only of this topic; without it, of all that the subscription has read.",
-            schema=_PLACE,
+            schema=PLACE,
         ),
     ),
     answers={

@@ -89,9 +89,6 @@ class AzureBlobListener:
         if self._polling.take_up():
             self._receipts = None  # another host may have written some
 
-    def fed(self) -> None:
-        """What is published here is none of it."""
-
     async def stop(self, seconds: float) -> None:
         """Begin nothing more; what still runs after this long is run again, as the same attempt."""
         await self._polling.stop(seconds)

@@ -51,9 +51,6 @@ class AzureQueueListener:
         """Begin to look into the queue, if that is ours now."""
         self._polling.take_up()
 
-    def fed(self) -> None:
-        """What is published here is none of it."""
-
     async def stop(self, seconds: float) -> None:
         """Fetch no more; what still runs after this long is visible again soon."""
         await self._polling.stop(seconds)

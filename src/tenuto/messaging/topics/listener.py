@@ -81,9 +81,6 @@ class TopicListener:
                 self._serve(lease), f"subscription {self._trigger.subscription}"
             )
 
-    def fed(self) -> None:
-        """What is published, and what was given back, comes by way of the feed."""
-
     def _look_for_redeliveries(self) -> None:
         if self._service is not None:
             self._service.look_for_redeliveries()
