@@ -487,19 +487,17 @@ WHERE partition = :partition AND owner = :owner""",
     ),
     Mutation(
         "events that may end the host run beside each other",
-        "messaging/topics/suspicion.py",
-        """        async with self._alone:
-""",
-        """        if True:
-""",
-        tests="tests/unit/messaging/test_subscription_guards.py",
+        "messaging/suspects.py",
+        "        await self._turn.acquire()\n        has_turn = [self._turn]\n",
+        "        has_turn: list[asyncio.Lock] = []\n",
+        tests="tests/unit/messaging/test_suspicion.py",
     ),
     Mutation(
         "an event ends one host more than the setting says",
         "messaging/topics/suspicion.py",
-        "if deaths < self._means.engine.options.max_deliveries:",
-        "if deaths <= self._means.engine.options.max_deliveries:",
-        tests="tests/unit/messaging/test_subscription_guards.py",
+        "suspect.deaths < most or",
+        "suspect.deaths <= most or",
+        tests="tests/unit/messaging/test_suspicion.py",
     ),
     Mutation(
         "a store that is away costs an event an attempt",

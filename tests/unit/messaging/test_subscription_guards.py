@@ -8,20 +8,15 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from msgspec import Raw
 
 from tenuto import App, Event, RetryPolicy, StorageUnavailableError
 from tenuto.engine.engine import Engine
 from tenuto.engine.ports import Storage
-from tenuto.engine.program import Delivery, TriggeredFunction
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import Place, Progress
-from tenuto.messaging.listening import ListenerMeans
 from tenuto.messaging.topics import feed, listener
 from tenuto.messaging.topics.feed import TopicFeed
-from tenuto.messaging.topics.suspicion import Suspicion
 from tenuto.model.errors import StorageError
-from tenuto.model.topics import StoredEvent
 from tenuto.testing import TestHost
 from tests.support.waiting import until, until_given
 
@@ -194,54 +189,3 @@ async def test_one_never_takes_all_a_note_that_cannot_be_written_fails_no_other(
     )
     assert [type(one) for one in found] == [type(None), StorageError, type(None)]
     assert sorted(written) == ["better", "good"]
-
-
-# --- who ends its host -----------------------------------------------------------------------
-
-
-class Suspects:
-    """A host whose store has the note that the one before has left, and a function."""
-
-    name = "note"
-
-    def __init__(self, deaths: int) -> None:
-        self.deaths = deaths
-        self.running = 0
-        self.most_at_once = 0
-        means: Any = SimpleNamespace(
-            storage=self, engine=SimpleNamespace(options=SimpleNamespace(max_deliveries=3))
-        )
-        self.suspicion = Suspicion(cast("ListenerMeans", means), LEASE, "one", 10)
-
-    async def notes(self, keys: list[str]) -> dict[str, str]:
-        return dict.fromkeys(keys, f"[[5,{self.deaths}]]")
-
-    async def events(self, topic: str, after: int, _limit: int, _most: int) -> list[StoredEvent]:
-        return [StoredEvent(after + 1, "e", topic, None, 0, None, Raw(b"{}"))]
-
-    async def write_note(self, _lease: Lease, _key: str, _text: str) -> None:
-        await asyncio.sleep(0)
-
-    async def run(self, _delivery: Delivery) -> None:
-        self.running += 1
-        self.most_at_once = max(self.most_at_once, self.running)
-        await asyncio.sleep(0)
-        self.running -= 1
-
-
-@pytest.mark.parametrize(("before", "is_run"), [(0, True), (1, True), (2, False), (7, False)])
-async def test_an_event_is_put_aside_after_as_many_deaths_as_the_setting_says(
-    before: int, is_run: bool
-) -> None:
-    host = Suspects(before)
-    await host.suspicion.look(Place("one", "orders", 0))
-    assert (host.suspicion.verdict(5) is None) == is_run
-    assert host.suspicion.verdict(6) is None
-
-
-async def test_one_never_takes_all_what_may_have_ended_the_host_runs_beside_nothing() -> None:
-    host = Suspects(0)
-    await host.suspicion.look(Place("one", "orders", 0))
-    function, delivery = cast("TriggeredFunction", host), cast("Delivery", None)
-    await asyncio.gather(*(host.suspicion.run(function, delivery, one) for one in (5, 6, 7)))
-    assert host.most_at_once == 1

@@ -59,10 +59,6 @@ class Renewal:
             self._thread = threading.Thread(target=self._run, name="tenuto-leases", daemon=True)
             self._thread.start()
 
-    def end_for(self, owner: str) -> None:
-        """This owner has given everything back."""
-        self._owners -= {owner}
-
     async def stop(self) -> None:
         """Renew nothing any more."""
         thread, self._thread = self._thread, None
