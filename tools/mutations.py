@@ -344,9 +344,9 @@ MUTATIONS = [
     Mutation(
         "waits of a partition that has gone meanwhile come in",
         "engine/correlation.py",
-        """            if row.partition in reading
-            and over.isdisjoint""",
-        "            if over.isdisjoint",
+        """                    if row.partition in reading
+                    and over.isdisjoint""",
+        "                    if over.isdisjoint",
         tests="tests/unit/engine/test_correlation_in_trouble.py",
     ),
     Mutation(
@@ -403,24 +403,18 @@ MUTATIONS = [
     Mutation(
         "an event that comes while its wait is looked up is overlooked",
         "engine/correlation.py",
-        """        if self._cursor is None:
-            # Before the waits are looked up: what is published later is found by the cursor.
-            self._cursor = await self._engine.storage.last_position()
-        if self._taken:
-            await self._read_waits()
+        """        await self._set_out()
         if self._is_fed:
             await self._find_waits(self._cursor or 0)
+            await self._set_out()
         if self._new:
             await self._look_up(list(islice(self._new, _WAITS_AT_ONCE)))
 """,
-        """        if self._taken:
-            await self._read_waits()
-        if self._is_fed:
+        """        if self._is_fed:
             await self._find_waits(self._cursor or 0)
         if self._new:
             await self._look_up(list(islice(self._new, _WAITS_AT_ONCE)))
-        if self._cursor is None:
-            self._cursor = await self._engine.storage.last_position()
+        await self._set_out()
 """,
         tests="tests/unit/engine/test_correlation_in_trouble.py",
     ),
@@ -547,8 +541,8 @@ WHERE partition = :partition AND owner = :owner""",
     Mutation(
         "a message that may end the host begins beside others",
         "messaging/queue_work.py",
-        "return 0 if self._running else 1",
-        "return 1",
+        "        if is_one_watched and (self.is_alone or self._suspects):\n            return 0\n",
+        "",
         tests="tests/unit/messaging/test_queue_work.py",
     ),
     Mutation(

@@ -92,7 +92,7 @@ def test_deaths_use_up_no_attempt() -> None:
 
 def test_who_runs_alone_and_does_not_end_is_passed_by() -> None:
     queue = work()
-    queue.take_over([in_work(1, 2), in_work(2, 2), in_work(3, 1)])
+    queue.take_over([in_work(1, 1), in_work(2, 1), in_work(3)])
     assert queue.next_to_resume(1) == [1]
     queue.begin(taken(1))
     assert queue.room(2) == 0

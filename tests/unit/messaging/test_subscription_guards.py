@@ -18,6 +18,7 @@ from tenuto.messaging.topics import feed, listener
 from tenuto.messaging.topics.feed import TopicFeed
 from tenuto.model.errors import StorageError
 from tenuto.testing import TestHost
+from tests.support.away import own_store_away
 from tests.support.waiting import until, until_given
 
 ONCE = RetryPolicy(max_attempts=1, first_interval=timedelta(seconds=1))
@@ -129,7 +130,7 @@ async def test_a_store_that_is_away_costs_an_event_no_attempt() -> None:
     async def note(_event: Event) -> None:
         attempts.append(1)
         if len(attempts) < 3:
-            raise StorageUnavailableError("away")
+            raise own_store_away()
 
     async with TestHost(app) as test:
         await test.client.publish("orders", 1)
