@@ -480,10 +480,10 @@ async def test_an_event_that_does_not_fit_keeps_no_key_for_itself(app: App) -> N
         await test.client.publish("flights", 300, key="oslo")
         await test.idle()
         (letter,) = await test.client.dead_letters()
-        assert (letter.instance_id, letter.name, letter.data) == ("trip-oslo", "hotels/h1", "bad")
+        assert (letter.instance_id, letter.name, letter.data) == ("trip:oslo", "hotels/h1", "bad")
         assert "event 'h1' of topic 'hotels' with key 'oslo'" in letter.reason
         await test.client.publish("hotels", 120, key="oslo")
-        assert await test.client.handle("trip-oslo").result() == 420
+        assert await test.client.handle("trip:oslo").result() == 420
         assert len(await test.client.dead_letters()) == 1
 
 
@@ -503,11 +503,11 @@ async def test_an_instance_that_an_event_has_broken_gets_past_it_with_a_type() -
         await test.idle()
         await test.client.publish("hotels", 5, key="oslo")
         with pytest.raises(OrchestrationFailedError, match="ValueError"):
-            await test.client.handle("trip-oslo").result()
+            await test.client.handle("trip:oslo").result()
         test.app = app_of(int)
         await test.restart()
-        await test.client.restart("trip-oslo", new_instance_id=False)
-        assert await test.client.handle("trip-oslo").result() == 5
+        await test.client.restart("trip:oslo", new_instance_id=False)
+        assert await test.client.handle("trip:oslo").result() == 5
         assert [one.data for one in await test.client.dead_letters()] == ["bad"]
 
 
@@ -520,13 +520,13 @@ async def test_a_key_is_for_one_use_a_purge_forgets_its_place(app: App) -> None:
     async with TestHost(app) as test:
         await test.client.publish("hotels", 1, key="lyon")
         await test.idle()
-        assert await test.client.handle("trip-lyon").result() == 1
-        await test.client.purge("trip-lyon")
+        assert await test.client.handle("trip:lyon").result() == 1
+        await test.client.purge("trip:lyon")
         await test.client.publish("hotels", 2, key="lyon")
         await test.client.publish("hotels", 2, key="lyon-2")
         await test.idle()
-        assert await test.client.handle("trip-lyon").result() == 1  # the old one, as the page says
-        assert await test.client.handle("trip-lyon-2").result() == 2
+        assert await test.client.handle("trip:lyon").result() == 1  # the old one, as the page says
+        assert await test.client.handle("trip:lyon-2").result() == 2
 
 
 async def test_an_event_without_a_key_that_needs_one_is_put_aside(app: App) -> None:
