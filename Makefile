@@ -153,6 +153,18 @@ test: system-check $(DEV) pythons node-packages azure-python azurite ## all test
 	@rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-report=json
 	$(PYTHON) tools/coverage_gate.py build/coverage/coverage.json
+	SUITE_STORAGE=postgres $(BIN)/pytest -n 2 $(ON_POSTGRES)
+
+# What the engine promises, once more on PostgreSQL; `make postgres` runs all that can run there.
+ON_POSTGRES := $(patsubst %,tests/integration/test_%.py,recovery continue_as_new held partitions \
+	subscriptions subscriptions_in_trouble subscriptions_over_restarts queues flows)
+
+.PHONY: postgres
+postgres: $(DEV) ## all tests that can run on PostgreSQL, on the two server versions that tests bring
+	for version in 16 18; do \
+		SUITE_STORAGE=postgres SUITE_POSTGRES=$$version $(BIN)/pytest -n 2 tests/conformance/test_postgres.py \
+			tests/integration/test_postgres.py $$(grep -l 'TestHost(' tests/integration/test_*.py) || exit 1; \
+	done
 
 .PHONY: quick
 quick: $(DEV) ## unit and conformance tests, in under 90 seconds

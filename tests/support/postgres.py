@@ -198,5 +198,5 @@ def _free_port() -> int:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The one of this process."""
-    with running_postgres() as one:
+    with running_postgres(os.environ.get("SUITE_POSTGRES", "16")) as one:
         yield one
