@@ -142,7 +142,7 @@ def test_an_event_is_data_under_a_name_and_opens_nothing() -> None:
     assert isinstance(message, RaiseEvent)
     assert message == RaiseEvent(message_id=message.message_id, event=EventRaised("go", "1"))
     assert "no JSON" in refused(RaiseEvent(event=EventRaised("go", "}{")))
-    assert "this hub alone" in refused(RaiseEvent(event=EventRaised(wait_name("e", 1), "1")))
+    assert "are Tenuto's own" in refused(RaiseEvent(event=EventRaised(wait_name("e", 1), "1")))
     assert "payload_bytes" in refused(RaiseEvent(event=EventRaised("go", f'"{"x" * 1_000}"')))
 
 

@@ -205,9 +205,9 @@ async def test_messages_for_a_queue_of_tenuto_are_json_and_go_together() -> None
         ['"text"', '{"a": 1}', '{"b":2}'],
         ['"Grüße"'],
     ]
-    assert {(one.queue, one.cause, one.visible_at) for many in queued for one in many} == {
-        ("own", "instance:one", 7)
-    }
+    assert {
+        (one.queue, one.cause, one.queued_at, one.visible_at) for many in queued for one in many
+    } == {("own", "instance:one", 7, 0)}
     with pytest.raises(BindingError, match="is no bytes"):
         await sink.write(datum_of(b"\xff"), data)
     with pytest.raises(LimitError, match="a message for queue 'own'"):
