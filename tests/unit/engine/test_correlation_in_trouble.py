@@ -51,10 +51,13 @@ class Store:
         await self._ask("last_position")
         return await self._answer("last_position", len(self.events))
 
-    async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
+    async def topic_waits(
+        self, partitions: Collection[int], after: tuple[int, int], limit: int
+    ) -> list[TopicWaitRow]:
         await self._ask("topic_waits")
         found = [one for one in self.waits if one.partition in partitions]
-        return await self._answer("topic_waits", found)
+        rest = [one for one in found if (one.iid, one.task_id) > after]
+        return await self._answer("topic_waits", rest[:limit])
 
     async def topic_waits_since(self, cursor: int) -> WaitPage:
         await self._ask("topic_waits_since")
