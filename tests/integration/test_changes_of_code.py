@@ -145,5 +145,5 @@ async def test_what_the_page_says_of_a_change_is_so(
 def test_each_row_of_the_page_is_looked_at() -> None:
     page = (Path(__file__).parents[2] / "docs" / "changing-code.md").read_text()
     rows = page.partition("## What is safe")[2].partition("## ")[0].count("\n| ") - 1
-    # The one about instances of a key is looked at in test_subscriptions.
+    # One says what follows from the ids of instances of a key, and is not of what is stored.
     assert rows == 13 + 1
