@@ -24,7 +24,7 @@ from tenuto.model.events import (
     SubOrchestrationInstanceFailed,
 )
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
-from tenuto.model.linking import MOST_BYTES, MOST_MESSAGES, LinkedHub, Place
+from tenuto.model.linking import MOST_BYTES, MOST_MESSAGES, LinkedHub, Outgoing, Place, mark_of
 from tenuto.model.messages import ChildResult, Publish, RaiseEvent, Start
 from tenuto.model.status import ParentInstance
 from tenuto.model.topics import EventContent, PublishedEvent
@@ -105,6 +105,71 @@ async def test_a_store_that_was_put_back_says_so_and_deletes_nothing(
     with pytest.raises(LinkError, match="put back to an older state"):
         await links.delivered("hub", 3, NOW)
     assert len(await links.outgoing("hub", 0, 1_000_000)) == 2
+
+
+def mark(one: Outgoing) -> str:
+    return mark_of(one.instance_id, one.message)
+
+
+async def test_a_store_that_gives_numbers_out_again_says_so_and_deletes_nothing(
+    storage: Storage, links: LinkStore
+) -> None:
+    await storage.append([row(1), row(2), row(3)])
+    first, second, third = await links.outgoing("hub", 0, 1_000_000)
+    another = mark(Outgoing(first.sequence, first.message_id, first.instance_id, Raw(b"{}")))
+    for place in (first, second):
+        with pytest.raises(LinkError, match=f"another message under number {place.sequence} "):
+            await links.delivered("hub", place.sequence, NOW, another)
+    assert await links.outgoing("hub", 0, 1_000_000) == [first, second, third]
+    assert (await links.hubs())[0].delivered == 0
+    assert (await links.delivered("hub", second.sequence, NOW, mark(second)))[0] == 2
+    (hub,) = await links.hubs()
+    assert (hub.delivered, hub.delivered_mark) == (second.sequence, mark(second))
+    with pytest.raises(LinkError, match="put back to an older state"):
+        await links.delivered("hub", second.sequence, NOW, another)
+    await links.delivered("hub", second.sequence, NOW, mark(second))
+    await links.delivered("hub", first.sequence, NOW, another)  # it was restored: older than known
+    assert (await links.hubs())[0].delivered_mark == mark(second)
+    assert await links.outgoing("hub", 0, 1_000_000) == [third]
+    await links.delivered("hub", third.sequence, NOW)  # an older version tells no mark
+    assert (await links.hubs())[0].delivered_mark == ""
+    await links.delivered("hub", third.sequence, NOW, another)
+
+
+async def test_a_number_that_was_given_to_another_hub_since_is_known_by_what_waits_before_it(
+    storage: Storage, links: LinkStore
+) -> None:
+    await storage.append([row(1), row(2, to="other/x")])
+    (mine,) = await links.outgoing("hub", 0, 1_000_000)
+    (other,) = await links.outgoing("other", 0, 1_000_000)
+    await links.delivered("other", other.sequence, NOW, mark(other))
+    with pytest.raises(LinkError, match=f"another message under number {other.sequence} "):
+        await links.delivered("hub", other.sequence, NOW, "abc")
+    assert await links.outgoing("hub", 0, 1_000_000) == [mine]
+
+
+async def test_a_link_that_was_made_anew_believes_the_place_of_before(
+    storage: Storage, links: LinkStore
+) -> None:
+    await storage.append([row(1), row(2)])
+    await links.drop("hub", NOW)
+    await links.put(LinkedHub(name="hub", url="http://hub", called="box", key="k"))
+    await storage.append([row(3)])
+    (waits,) = await links.outgoing("hub", 0, 1_000_000)
+    await links.delivered("hub", waits.sequence - 1, NOW, "abc")
+    assert await links.outgoing("hub", 0, 1_000_000) == [waits]
+
+
+async def test_the_place_tells_what_was_taken_in_last(links: LinkStore) -> None:
+    await links.place("hub", "a")
+    await links.take_in("hub", 7, [], NOW, mark="abc")
+    await links.take_in("hub", 6, [], NOW, mark="def")  # it was here
+    assert await links.place("hub", "a") == Place(received=7, mark="abc")
+    await links.take_in("hub", 8, [], NOW)
+    assert await links.place("hub", "a") == Place(received=8)
+    await links.take_in("hub", 9, [], NOW, mark="abc")
+    assert await links.place("hub", "b") == Place(received=0)
+    assert await links.place("hub", "b") == Place(received=0)
 
 
 async def test_as_many_are_read_as_fit_and_one_at_least(storage: Storage, links: LinkStore) -> None:

@@ -144,16 +144,16 @@ async def test_what_comes_twice_counts_once() -> None:
             place = Place(received=0)
             for numbers in ([1, 2, 4], [1, 2, 4], [2, 4, 5, 9], [5, 9], []):
                 place = await line.bring(Parcel(life="abc", frames=[event(n) for n in numbers]))
-            assert place == Place(received=9)
+            assert structs.replace(place, mark="") == Place(received=9)
             whole = event(11)
             cut = len(whole.text) // 2
             for begin, end in ((0, cut), (0, cut), (cut + 1, None), (0, 3)):
                 one = piece(whole, begin, end or len(whole.text))
                 place = await line.bring(Parcel(life="abc", after=9, frames=[one]))
-                assert place == Place(received=9, piece_of=11, held=cut)
+                assert structs.replace(place, mark="") == Place(received=9, piece_of=11, held=cut)
             rest = piece(whole, cut, len(whole.text))
             place = await line.bring(Parcel(life="abc", after=9, frames=[rest]))
-            assert place == Place(received=11)
+            assert structs.replace(place, mark="") == Place(received=11)
             assert await handle.result() == [1, 2, 4, 5, 9, 11]
             assert await both.there.dead_letters() == []
         finally:
@@ -192,7 +192,7 @@ async def test_what_no_hub_takes_is_refused_by_name_and_the_next_one_comes() -> 
                 assert place.refused.sequence == 1
                 assert reason in place.refused.reason
             place = await line.bring(Parcel(life="abc", frames=[event(2)]))
-            assert place == Place(received=2)
+            assert structs.replace(place, mark="") == Place(received=2)
         finally:
             await line.close()
 

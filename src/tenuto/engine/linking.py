@@ -11,11 +11,11 @@ from msgspec import Raw, Struct
 
 from tenuto.engine.rows import InboxRow
 from tenuto.model.codec import encode
-from tenuto.model.errors import NoSuchLinkError
+from tenuto.model.errors import LinkError, NoSuchLinkError
 from tenuto.model.events import SubOrchestrationInstanceFailed
 from tenuto.model.failure import failure_of
 from tenuto.model.ids import MessageId, partition_of
-from tenuto.model.linking import LinkedHub, Outgoing, Place
+from tenuto.model.linking import LinkedHub, Outgoing, Place, mark_of
 from tenuto.model.messages import ChildResult
 from tenuto.model.status import ParentInstance
 from tenuto.model.timing import Microseconds
@@ -52,14 +52,23 @@ class LinkStore(Protocol):
     async def outgoing(self, hub: str, after: int, most_bytes: int) -> list[Outgoing]:
         """The next messages for a hub, as long as they fit; one at least."""
 
-    async def delivered(self, hub: str, sequence: int, now: Microseconds) -> tuple[int, int]:
+    async def delivered(
+        self, hub: str, sequence: int, now: Microseconds, mark: str = ""
+    ) -> tuple[int, int]:
         """The other hub has everything up to this number: it waits no longer.
+
+        Args:
+            hub: Which.
+            sequence: The last number that it has.
+            now: The present.
+            mark: Of the message that it has under that number; empty if it does not say.
 
         Returns:
             How many messages that are, and how long they were.
 
         Raises:
-            LinkError: this store has never given out such a number: its file was put back.
+            LinkError: this store has never given out such a number, or has given it to another
+                message: its file was put back, or runs twice. Nothing is deleted.
         """
 
     async def drop_outgoing(self, hub: str, sequence: int) -> None:
@@ -96,11 +105,62 @@ class LinkStore(Protocol):
         rows: Sequence[InboxRow],
         now: Microseconds,
         events: Sequence[PublishedEvent] = (),
+        mark: str = "",
     ) -> None:
         """Messages and events of another hub, and with them the place, in one transaction.
 
         An event whose topic has its id already is left alone.
+
+        Args:
+            hub: Which.
+            sequence: The last number that is here now.
+            rows: The messages.
+            now: The present.
+            events: The events.
+            mark: Of the message of that number; empty if it is not known.
         """
+
+
+def check_delivered(
+    hub: str, sequence: int, mark: str, known: tuple[int, int, str], waiting: Outgoing | None
+) -> None:
+    """Whether what another hub says to have may be what this store has sent.
+
+    A number that it has taken in was sent, and goes from here only as delivered, with all before
+    it. So while something up to it waits, the last of that bears the very number.
+
+    Args:
+        hub: Which.
+        sequence: The last number that it has.
+        mark: Of the message that it has under that number; empty if it does not say.
+        known: The last number that this store has given out, and number and mark of the last
+            message that the hub was known to have.
+        waiting: The last message up to that number which waits for it here.
+
+    Raises:
+        LinkError: it cannot be.
+    """
+    last, delivered, delivered_mark = known
+    if sequence > last:
+        reason = f"has messages up to {sequence:,}, and this store has given out {last:,} numbers"
+    elif mark and _is_another(sequence, mark, (delivered, delivered_mark), waiting):
+        reason = f"has another message under number {sequence:,} than this store has sent"
+    else:
+        return
+    raise LinkError(
+        f"the linked hub {hub!r} {reason}: it was put back to an older state, or a copy of it runs "
+        "as well. Nothing is sent any more, nor deleted: make a store of a copy with `tenuto "
+        "restore`, which begins numbers anew"
+    )
+
+
+def _is_another(
+    sequence: int, mark: str, delivered: tuple[int, str], waiting: Outgoing | None
+) -> bool:
+    if waiting is not None:
+        mine = mark_of(waiting.instance_id, waiting.message)
+        return waiting.sequence != sequence or mine != mark
+    return sequence == delivered[0] and delivered[1] not in ("", mark)
 
 
 class GivenUpCall(Struct, frozen=True, array_like=True):

@@ -76,6 +76,7 @@ class Line:
         query = {
             "life": life,
             "after": str(place.received),
+            "mark": place.mark,
             "pieceOf": str(place.piece_of),
             "held": str(place.held),
             "most": str(most_bytes),

@@ -6,9 +6,9 @@ the store says which, and nothing else does.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tenuto.engine.linking import LinkStore
 from tenuto.engine.outside import Outside
@@ -16,15 +16,18 @@ from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import Clock, Observer
 from tenuto.engine.rows import InboxRow
 from tenuto.link.options import MOST_BYTES
-from tenuto.link.translation import Arrival, frames_of, most_envelope, placed, taken
+from tenuto.link.translation import Arrival, frames_of, marked, most_envelope, placed, taken
 from tenuto.model.codec import decode_any_message
-from tenuto.model.errors import LinkRefusedError
+from tenuto.model.errors import LinkError, LinkRefusedError
 from tenuto.model.ids import address_of
 from tenuto.model.limits import Limits
 from tenuto.model.linking import Frame, LinkedHub, Parcel, Place, Refusal
 from tenuto.model.texts import said
 from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.model.topics import PublishedEvent
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _NOTE_EVERY: Final[Microseconds] = 30 * MICROSECONDS
 """When a hub was heard of is for people: it is not written more often, unless it is news."""
@@ -77,6 +80,7 @@ class LinkEnd:
         self._problems: dict[str, str] = {}
         self.heard_at: Microseconds | None = hub.heard_at
         self.delivered: int = hub.delivered
+        self._mark = hub.delivered_mark
         self._means = means
         self._taking = asyncio.Lock()
         self._giving = asyncio.Lock()
@@ -115,9 +119,8 @@ class LinkEnd:
         """
         store, means = self._means.store, self._means
         async with self._giving:
-            if place.received > self.delivered:
-                gone = await store.delivered(self.name, place.received, means.clock.now())
-                self.delivered = place.received
+            if self._is_news(place):
+                gone = await self._delivered(place)
                 means.outside.has_left(self.name, *gone)
             self._news.clear()
             waiting = await store.outgoing(self.name, place.received, most_bytes)
@@ -126,6 +129,28 @@ class LinkEnd:
             held = place.piece_of, place.held
             frames = frames_of(waiting, held, most_bytes)
             return Parcel(life=means.life, after=self.delivered, frames=frames)
+
+    def _is_news(self, place: Place) -> bool:
+        """Whether the other hub has more than is known here, or something else."""
+        if place.received == self.delivered:
+            return bool(place.mark and self._mark) and place.mark != self._mark
+        return place.received > self.delivered
+
+    async def _delivered(self, place: Place) -> tuple[int, int]:
+        """What the other hub has waits no longer; how many messages, and how long they were.
+
+        Raises:
+            LinkError: it has what this store has not sent.
+        """
+        now = self._means.clock.now()
+        try:
+            gone = await self._means.store.delivered(self.name, place.received, now, place.mark)
+        except LinkError as error:  # said at this end, too, where the other one has asked
+            await self.failed("give", f"{error.code} {error}")
+            raise
+        self._problems.pop("give", None)
+        self.delivered, self._mark = place.received, place.mark
+        return gone
 
     async def give_up(self, refusal: Refusal) -> None:
         """The other hub refuses a message: who waits for what it asks hears so."""
@@ -188,7 +213,7 @@ class LinkEnd:
             place = Place(received=parcel.after)
         rows: list[InboxRow] = []
         events: list[PublishedEvent] = []
-        last, refused = place.received, None
+        last, newest, refused = place.received, "", None
         for frame in parcel.frames:
             if frame.sequence <= last:
                 continue  # it is here
@@ -205,23 +230,19 @@ class LinkEnd:
                 rows.append(placed(one, means.partitions))
             else:
                 events.append(one)
-            last = frame.sequence
+            last, newest = frame.sequence, text
         if last > place.received:
-            await means.store.take_in(self.name, last, rows, means.clock.now(), events)
+            mark = await _beside(newest, marked, newest)
+            await means.store.take_in(self.name, last, rows, means.clock.now(), events, mark)
             self._held_bytes = 0
             means.arrived(bool(rows), bool(events))
-        place = await self.place()
-        return Place(
-            received=place.received, piece_of=place.piece_of, held=place.held, refused=refused
-        )
+        return structs.replace(await self.place(), refused=refused)
 
     async def _read(self, life: str, sequence: int, text: str) -> InboxRow | PublishedEvent:
         """What a message says; see ``taken``."""
         means = self._means
         arrival = Arrival(self.name, life, sequence, text, means.clock.now())
-        if len(text) <= _THREAD_CHARACTERS:
-            return taken(arrival, means.limits)
-        return await asyncio.to_thread(taken, arrival, means.limits)
+        return await _beside(text, taken, arrival, means.limits)
 
     async def _whole(self, frame: Frame, place: Place) -> str | None:
         """The text of a message, when this frame makes it whole.
@@ -293,3 +314,10 @@ class LinkEnd:
         if self.problem != noted or now - noted_at >= _NOTE_EVERY:
             self._noted = now, self.problem
             await self._means.store.heard(self.name, self.heard_at, self.problem)
+
+
+async def _beside(text: str, read: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Read a text: a long one in a thread."""
+    if len(text) <= _THREAD_CHARACTERS:
+        return read(*given, **named)
+    return await asyncio.to_thread(read, *given, **named)

@@ -35,7 +35,7 @@ from tenuto.model.ids import (
     partition_of,
 )
 from tenuto.model.limits import Limits, check_payload
-from tenuto.model.linking import MESSAGE, PUBLISH, Envelope, Frame, Outgoing
+from tenuto.model.linking import MESSAGE, PUBLISH, Envelope, Frame, Outgoing, mark_of
 from tenuto.model.messages import ChildResult, Message, Publish, RaiseEvent, Start, Terminate
 from tenuto.model.payload.soundness import check_json, check_json_depth
 from tenuto.model.status import ParentInstance
@@ -149,6 +149,12 @@ def taken(arrival: Arrival, limits: Limits) -> InboxRow | PublishedEvent:
         raise LinkRefusedError(f"message {sequence}: {error.code} {error}") from None
     key = MessageId(f"{hub}/{life[:_LIFE_SHOWN]}.{sequence}")
     return InboxRow(key, 0, to, Raw(encode(structs.replace(message, message_id=key))))
+
+
+def marked(text: str) -> str:
+    """The mark of a message that was taken, by the text that was sent."""
+    envelope = _decode_envelope(text)
+    return mark_of(envelope.to, envelope.message)
 
 
 def placed(row: InboxRow, partitions: int) -> InboxRow:

@@ -4,10 +4,13 @@ A link has two directions, each with numbers of its own. A number is given out b
 and never again; numbers only grow, with gaps. The receiver keeps the last number whose message it
 has (its *place*) and writes it in the transaction that takes the messages in, so a message counts
 once however often it comes. Numbers belong to a *life* of the sending store: a store that begins
-anew, or a copy that was started, is another one.
+anew, or a copy that was started, is another one. A file that was copied by other means has the life
+of the original, and gives out its numbers again: so the receiver tells with its place the *mark* of
+the message of that number, and the sender knows by it whether that is its own.
 """
 
 import re
+from hashlib import sha256
 from typing import Annotated, Final
 
 from msgspec import Meta, Raw, Struct
@@ -27,11 +30,25 @@ MOST_BYTES: Final = 256 * 1024 * 1024
 
 
 _LIFE: Final = re.compile("[0-9a-f]{1,64}")
+_MARK_DIGITS: Final = 32
 
 
 def is_life(text: str) -> bool:
-    """Whether a text may name the life of a store: up to 64 hexadecimal digits."""
+    """Whether a text may name the life of a store, or be a mark: up to 64 hexadecimal digits."""
     return _LIFE.fullmatch(text) is not None
+
+
+def mark_of(to: str, message: Raw) -> str:
+    """What both ends know a message by: another message has another one.
+
+    Of all that it says, not of its id: a store that was put back may decide the same again, under
+    the same id, with another outcome.
+
+    Args:
+        to: The instance, or the topic, that it is for.
+        message: To the letter, as it waits and as it is sent.
+    """
+    return sha256(f"{to}\n".encode() + bytes(message)).hexdigest()[:_MARK_DIGITS]
 
 
 class LinkedHub(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -45,6 +62,7 @@ class LinkedHub(Struct, frozen=True, kw_only=True, rename="camel"):
         life: The life of the other store, as last heard.
         received: The last number that was taken in.
         delivered: The last number that the other hub is known to have.
+        delivered_mark: The mark of that message; empty if it is not known.
         waiting: Messages that it has not yet.
         waiting_bytes: How long they are.
         most_messages: As many may wait, by the settings of the host that runs, or ran.
@@ -61,6 +79,7 @@ class LinkedHub(Struct, frozen=True, kw_only=True, rename="camel"):
     life: str = ""
     received: int = 0
     delivered: int = 0
+    delivered_mark: str = ""
     waiting: int = 0
     waiting_bytes: int = 0
     most_messages: int = MOST_MESSAGES
@@ -105,6 +124,10 @@ class Envelope(Struct, frozen=True, kw_only=True, rename="camel"):
 
 Number = Annotated[int, Meta(ge=0, lt=2**62)]
 """Of a message, or of characters."""
+
+
+Mark = Annotated[str, Meta(pattern="^[0-9a-f]{0,64}$")]
+"""Of a message; empty if none is told."""
 
 
 class Frame(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -156,12 +179,14 @@ class Place(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
 
     Attributes:
         received: The last number that it has.
+        mark: Of the message of that number; empty if it is not known, or not told.
         piece_of: The number of which it has a part.
         held: How many characters of that.
         refused: The next number, which it does not take.
     """
 
     received: Number
+    mark: Mark = ""
     piece_of: Number = 0
     held: Number = 0
     refused: Refusal | None = None

@@ -15,12 +15,13 @@ from tenuto.engine.ports import Storage
 from tenuto.engine.rows import InboxRow
 from tenuto.link.end import LinkEnd, LinkMeans
 from tenuto.link.links import link_store
+from tenuto.link.translation import frames_of
 from tenuto.model.codec import encode
-from tenuto.model.errors import LinkFullError, NotOverLinksError
+from tenuto.model.errors import LinkError, LinkFullError, NotOverLinksError
 from tenuto.model.events import EventRaised, SubOrchestrationInstanceCompleted
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.limits import Limits
-from tenuto.model.linking import Frame, LinkedHub, Outgoing, Parcel, Place, Refusal
+from tenuto.model.linking import Frame, LinkedHub, Outgoing, Parcel, Place, Refusal, mark_of
 from tenuto.model.messages import AnyMessage, ChildResult, Message, RaiseEvent, Suspend, Terminate
 from tenuto.storage import open_storage
 
@@ -47,7 +48,9 @@ class Host:
         self.outside.know([HUB])
         self.outside.most_messages = self.outside.most_bytes = 1_000_000
         self.outside.give_up = self._give_up  # type: ignore[method-assign, assignment]
-        observer = SimpleNamespace(problem=lambda _of, text: self.problems.append(text))
+        observer = SimpleNamespace(
+            problem=lambda _of, text: self.problems.append(text), notice=self.problems.append
+        )
         means: Any = LinkMeans(
             store=store,
             life="here",
@@ -138,6 +141,40 @@ async def test_a_refusal_of_what_has_gone_drops_no_other_message(
 
 
 # --- giving ----------------------------------------------------------------------------------
+
+
+async def test_no_silent_drop_who_is_asked_says_that_the_other_hub_has_another_message(
+    storage: Storage, store: LinkStore, host: Host
+) -> None:
+    await storage.append([row(1), row(2)])
+    first, second = await store.outgoing("hub", 0, 1_000_000)
+    for _ in range(2):
+        with pytest.raises(LinkError, match="another message under number 2"):
+            await host.end.give(Place(received=second.sequence, mark="abc"))
+    (said,) = host.problems
+    assert "TN-1800" in said
+    assert str((await store.hubs())[0].problem).startswith("TN-1800")
+    assert await sequences(store) == [first.sequence, second.sequence]
+    mark = mark_of(second.instance_id, second.message)
+    parcel = await host.end.give(Place(received=second.sequence, mark=mark))
+    assert (parcel.after, parcel.frames, host.end.problem) == (second.sequence, [], None)
+    with pytest.raises(LinkError):  # the number that was known, and now another message
+        await host.end.give(Place(received=second.sequence, mark="abc"))
+
+
+async def test_what_was_taken_in_last_is_told_by_its_mark(
+    storage: Storage, store: LinkStore, host: Host
+) -> None:
+    await storage.append([row(1), structs.replace(row(2), message=long_message())])
+    waiting = await store.outgoing("hub", 0, 1_000_000)
+    for one, frame in zip(waiting, frames_of(waiting, (0, 0), 1_000_000), strict=True):
+        place = await host.end.take(Parcel(life="abc", frames=[frame]))
+        assert place == Place(received=one.sequence, mark=mark_of(one.instance_id, one.message))
+
+
+def long_message() -> Raw:
+    text = encode("ß" * 100_000).decode()
+    return Raw(encode(RaiseEvent(message_id=MessageId("m2"), event=EventRaised("reading", text))))
 
 
 async def test_what_comes_while_messages_are_read_is_news(

@@ -111,6 +111,7 @@ class LinksApi:
         _check_life(life)
         place = Place(
             received=whole_number(call, "after", 0),
+            mark=_mark(call),
             piece_of=whole_number(call, "pieceOf", 0),
             held=whole_number(call, "held", 0),
         )
@@ -166,6 +167,14 @@ def _check_life(life: str) -> None:
         raise HttpError("life must be that of the sending store: up to 64 hexadecimal digits")
 
 
+def _mark(call: Call) -> str:
+    """Of the last message that is there; an older version tells none."""
+    mark = call.one("mark") or ""
+    if mark and not is_life(mark):
+        raise HttpError("mark must be up to 64 hexadecimal digits")
+    return mark
+
+
 _LIST: Final = Operation(
     summary="The links to other hubs: how far each is, and what waits",
     tag="admin",
@@ -184,6 +193,7 @@ _FETCH: Final = Operation(
     parameters=(
         Parameter(name="life", text="Of the store that asks."),
         Parameter(name="after", text="The last number that it has: that waits no longer."),
+        Parameter(name="mark", text="Of the message of that number: is it the one that was sent?"),
         Parameter(name="pieceOf", text="The number of which it has a part."),
         Parameter(name="held", text="How many characters of it."),
         Parameter(name="most", text="Characters in one answer."),

@@ -12,10 +12,10 @@ from typing import Final
 import asyncpg
 from msgspec import Raw
 
-from tenuto.engine.linking import GivenUpCall, answer_to_call
+from tenuto.engine.linking import GivenUpCall, answer_to_call, check_delivered
 from tenuto.engine.rows import InboxRow
 from tenuto.model.codec import decode_any_message
-from tenuto.model.errors import LinkError, LinkInUseError, NoSuchLinkError
+from tenuto.model.errors import LinkInUseError, NoSuchLinkError
 from tenuto.model.ids import InstanceId
 from tenuto.model.linking import LinkedHub, Outgoing, Place
 from tenuto.model.messages import Start
@@ -93,25 +93,23 @@ class PostgresLinks(Access):
         found = await self._rows(
             "outgoing", hub=hub, after=after, most_bytes=most_bytes, rows=_MOST_ROWS
         )
-        return [
-            Outgoing(row["sequence"], row["message_id"], row["instance_id"], Raw(row["message"]))
-            for row in found
-        ]
+        return [_outgoing(row) for row in found]
 
-    async def delivered(self, hub: str, sequence: int, now: Microseconds) -> tuple[int, int]:
+    async def delivered(
+        self, hub: str, sequence: int, now: Microseconds, mark: str = ""
+    ) -> tuple[int, int]:
         """The other hub has these; how many, and how long they were."""
 
         async def note(session: Session) -> tuple[int, int]:
-            last = await session.value("last_outgoing")
-            if sequence > last:
-                raise LinkError(
-                    f"the linked hub {hub!r} has messages up to {sequence:,}, and this store has "
-                    f"given out {last:,} numbers: it was put back to an older state. Nothing is "
-                    "sent any more: remove the link and make it anew"
-                )
+            known = await session.row("known_delivered", hub=hub)
+            assert known is not None
+            last = await session.row("final_outgoing", hub=hub, last=sequence) if mark else None
+            newest = None if last is None else _outgoing(last)
+            facts = known["last"], known["delivered"], known["mark"]
+            check_delivered(hub, sequence, mark, facts, newest)
             row = await session.row("drop_outgoing", hub=hub, first=0, last=sequence)
             assert row is not None
-            await session.run("note_delivered", hub=hub, sequence=sequence, now=now)
+            await session.run("note_delivered", hub=hub, sequence=sequence, mark=mark, now=now)
             return row["count"], row["size"]
 
         # Crash points: before COMMIT they are sent once more, and known there.
@@ -148,7 +146,9 @@ class PostgresLinks(Access):
                 return None
             piece = await session.row("piece_held", hub=hub)
             sequence, held = (piece["sequence"], piece["held"]) if piece else (0, 0)
-            return Place(received=row["received"], piece_of=sequence, held=held)
+            return Place(
+                received=row["received"], mark=row["received_mark"], piece_of=sequence, held=held
+            )
 
         async def begin(session: Session) -> None:
             await session.run("new_life", hub=hub, life=life)
@@ -188,11 +188,12 @@ class PostgresLinks(Access):
         rows: Sequence[InboxRow],
         now: Microseconds,
         events: Sequence[PublishedEvent] = (),
+        mark: str = "",
     ) -> None:
         """Messages and events of another hub and the place."""
 
         async def write(session: Session) -> None:
-            taken = await session.value("received", hub=hub, sequence=sequence, now=now)
+            taken = await session.value("received", hub=hub, sequence=sequence, mark=mark, now=now)
             if taken is None:
                 return
             await session.run("drop_pieces", hub=hub, sequence=sequence)
@@ -233,6 +234,10 @@ async def _give_up(session: Session, hub: str | None, now: Microseconds) -> None
         sequences = [row["sequence"] for row in rows]
         await session.run("drop_waiting", sequences=sequences)
         after = sequences[-1]
+
+
+def _outgoing(row: asyncpg.Record) -> Outgoing:
+    return Outgoing(row["sequence"], row["message_id"], row["instance_id"], Raw(row["message"]))
 
 
 def _call(row: asyncpg.Record) -> GivenUpCall | None:

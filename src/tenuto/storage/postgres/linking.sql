@@ -12,7 +12,7 @@ UPDATE hub.linked_hub SET most_messages = :messages, most_bytes = :bytes;
 DELETE FROM hub.linked_hub WHERE name = :name;
 
 -- linked_hubs: all links, with what waits
-SELECT name, url, called, key, life, received, delivered, heard_at, problem, most_messages,
+SELECT name, url, called, key, life, received, delivered, delivered_mark, heard_at, problem, most_messages,
     most_bytes, (SELECT coalesce(sum(octet_length(text)), 0)::bigint FROM hub.incoming_piece
         WHERE incoming_piece.hub = name) AS held_bytes, (SELECT count(*) FROM hub.outgoing WHERE outgoing.hub = name) AS waiting,
     (SELECT coalesce(sum(octet_length(message)), 0)::bigint FROM hub.outgoing
@@ -28,8 +28,14 @@ SELECT sequence, message_id, instance_id, message FROM (
         ORDER BY sequence LIMIT :rows) AS page) AS measured
 WHERE total <= :most_bytes OR place = 1 ORDER BY sequence;
 
--- last_outgoing: the last number that was given out
-SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM hub.outgoing_sequence_seq;
+-- known_delivered: the last number that was given out, and the last message that a hub has
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last, coalesce(delivered, 0) AS delivered,
+    coalesce(delivered_mark, '') AS mark
+FROM hub.outgoing_sequence_seq LEFT JOIN hub.linked_hub ON name = :hub;
+
+-- final_outgoing: the last message up to a number that waits for a hub
+SELECT sequence, message_id, instance_id, message FROM hub.outgoing
+WHERE hub = :hub AND sequence <= :last ORDER BY sequence DESC LIMIT 1;
 
 -- drop_outgoing: the other hub has these, or refuses the last one of them; how many, how long
 WITH gone AS (
@@ -47,22 +53,24 @@ ORDER BY sequence LIMIT :rows;
 DELETE FROM hub.outgoing WHERE sequence = ANY (:sequences::bigint[]);
 
 -- note_delivered: how far the other hub has come
-UPDATE hub.linked_hub SET delivered = greatest(delivered, :sequence), heard_at = :now, problem = NULL
+UPDATE hub.linked_hub SET delivered = greatest(delivered, :sequence),
+    delivered_mark = CASE WHEN :sequence < delivered THEN delivered_mark ELSE :mark END,
+    heard_at = :now, problem = NULL
 WHERE name = :hub;
 
 -- note_heard: when a hub was heard of, and what is wrong
 UPDATE hub.linked_hub SET heard_at = coalesce(:now, heard_at), problem = :problem WHERE name = :hub;
 
 -- place: life, earlier lives and place of the other hub
-SELECT life, past_lives, received FROM hub.linked_hub WHERE name = :hub;
+SELECT life, past_lives, received, received_mark FROM hub.linked_hub WHERE name = :hub;
 
 -- new_life: the other hub begins anew
-UPDATE hub.linked_hub SET received = 0, life = :life,
+UPDATE hub.linked_hub SET received = 0, received_mark = '', life = :life,
     past_lives = CASE WHEN life = '' THEN past_lives ELSE past_lives[greatest(1, cardinality(past_lives) - 98):] || life END
 WHERE name = :hub;
 
 -- received: the other hub's messages up to this number are here
-UPDATE hub.linked_hub SET received = :sequence, heard_at = :now, problem = NULL
+UPDATE hub.linked_hub SET received = :sequence, received_mark = :mark, heard_at = :now, problem = NULL
 WHERE name = :hub AND received < :sequence RETURNING received;
 
 -- keep_piece: a part of a message

@@ -11,9 +11,9 @@ from typing import Final, Protocol, TypeVar
 import apsw
 import msgspec
 
-from tenuto.engine.linking import GivenUpCall, answer_to_call
+from tenuto.engine.linking import GivenUpCall, answer_to_call, check_delivered
 from tenuto.engine.rows import InboxRow
-from tenuto.model.errors import LinkError, LinkInUseError, NoSuchLinkError
+from tenuto.model.errors import LinkInUseError, NoSuchLinkError
 from tenuto.model.linking import LinkedHub, Outgoing, Place
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent
@@ -32,7 +32,8 @@ _decode_hubs = msgspec.json.Decoder(list[LinkedHub]).decode
 _decode_outgoing = msgspec.json.Decoder(list[Outgoing]).decode
 _decode_sizes = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_calls = msgspec.json.Decoder(list[GivenUpCall]).decode
-_decode_place = msgspec.json.Decoder(tuple[str, list[str], int]).decode
+_decode_place = msgspec.json.Decoder(tuple[str, list[str], int, str]).decode
+_decode_known = msgspec.json.Decoder(tuple[int, int, str]).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 _decode_pair = msgspec.json.Decoder(tuple[int, int]).decode
 
@@ -114,22 +115,23 @@ class SqliteLinks:
 
         return await self._read(read)
 
-    async def delivered(self, hub: str, sequence: int, now: Microseconds) -> tuple[int, int]:
+    async def delivered(
+        self, hub: str, sequence: int, now: Microseconds, mark: str = ""
+    ) -> tuple[int, int]:
         """The other hub has these; how many, and how long they were."""
 
         def note(connection: apsw.Connection) -> tuple[int, int]:
-            last = value(connection, "last_outgoing")
-            if sequence > last:
-                raise LinkError(
-                    f"the linked hub {hub!r} has messages up to {sequence:,}, and this store has "
-                    f"given out {last:,} numbers: its file was put back to an older state. Nothing "
-                    "is sent any more: make a store of a copy with `tenuto restore`, which begins "
-                    "numbers anew"
-                )
             span = {"hub": hub, "first": 0, "last": sequence}
+            known = _decode_known(value(connection, "known_delivered", {"hub": hub}))
+            final = value(connection, "final_outgoing", span) if mark else None
+            newest = None
+            if final is not None:
+                asked = {"hub": hub, "first": final, "last": final}
+                (newest,) = _decode_outgoing(value(connection, "outgoing", asked))
+            check_delivered(hub, sequence, mark, known, newest)
             gone = _decode_pair(value(connection, "outgoing_between", span))
             connection.execute(SQL["drop_outgoing"], span)
-            noted = {"hub": hub, "sequence": sequence, "now": now}
+            noted = {"hub": hub, "sequence": sequence, "mark": mark, "now": now}
             connection.execute(SQL["note_delivered"], noted)
             return gone
 
@@ -151,7 +153,7 @@ class SqliteLinks:
         """How far the other hub's messages are here."""
 
         def look(reading: apsw.Connection) -> Place | None:
-            known, past, received = _place(reading, hub)
+            known, past, received, mark = _place(reading, hub)
             if life is not None and life != known:
                 if life in past:
                     raise LinkInUseError(
@@ -160,7 +162,7 @@ class SqliteLinks:
                     )
                 return None
             sequence, held = _decode_pair(value(reading, "piece_held", {"hub": hub}) or "[0,0]")
-            return Place(received=received, piece_of=sequence, held=held)
+            return Place(received=received, mark=mark, piece_of=sequence, held=held)
 
         def begin(connection: apsw.Connection) -> None:
             connection.execute(SQL["new_life"], {"hub": hub, "life": life})
@@ -201,11 +203,12 @@ class SqliteLinks:
         rows: Sequence[InboxRow],
         now: Microseconds,
         events: Sequence[PublishedEvent] = (),
+        mark: str = "",
     ) -> None:
         """Messages and events of another hub and the place."""
 
         def write(connection: apsw.Connection) -> None:
-            taken = {"hub": hub, "sequence": sequence, "now": now}
+            taken = {"hub": hub, "sequence": sequence, "mark": mark, "now": now}
             if value(connection, "received", taken) is None:
                 return
             connection.execute(SQL["drop_pieces"], {"hub": hub, "sequence": sequence})
@@ -265,7 +268,7 @@ def _life(reading: apsw.Connection) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()[:_LIFE_DIGITS]
 
 
-def _place(reading: apsw.Connection, hub: str) -> tuple[str, list[str], int]:
+def _place(reading: apsw.Connection, hub: str) -> tuple[str, list[str], int, str]:
     found = value(reading, "place", {"hub": hub})
     if found is None:
         raise NoSuchLinkError(hub, _decode_names(value(reading, "link_names")))

@@ -531,7 +531,7 @@ SELECT json_group_array(name) FROM linked_hub;
 -- linked_hubs: all links, with what waits
 SELECT CAST(json_group_array(json_object(
     'name', name, 'url', url, 'called', called, 'key', key, 'life', life, 'received', received,
-    'delivered', delivered, 'heardAt', heard_at, 'problem', problem,
+    'delivered', delivered, 'deliveredMark', delivered_mark, 'heardAt', heard_at, 'problem', problem,
     'mostMessages', most_messages, 'mostBytes', most_bytes,
     'waiting', coalesce(messages, 0), 'waitingBytes', coalesce(bytes, 0),
     'heldBytes', (
@@ -550,8 +550,14 @@ FROM (
     SELECT * FROM outgoing WHERE hub = :hub AND sequence >= :first AND sequence <= :last
     ORDER BY sequence);
 
--- last_outgoing: the last number that was given out
-SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outgoing'), 0);
+-- known_delivered: the last number that was given out, and the last message that a hub has
+SELECT json_array(
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outgoing'), 0),
+    coalesce((SELECT delivered FROM linked_hub WHERE name = :hub), 0),
+    coalesce((SELECT delivered_mark FROM linked_hub WHERE name = :hub), ''));
+
+-- final_outgoing: the last of some numbers that waits for a hub
+SELECT max(sequence) FROM outgoing WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
 
 -- outgoing_between: how many messages for a hub, and how long they are
 SELECT json_array(count(*), coalesce(sum(octet_length(message)), 0)) FROM outgoing
@@ -588,24 +594,26 @@ SELECT json_group_array(hub) FROM found
 WHERE hub IS NOT NULL AND hub NOT IN (SELECT name FROM linked_hub);
 
 -- note_delivered: how far the other hub has come
-UPDATE linked_hub SET delivered = max(delivered, :sequence), heard_at = :now, problem = NULL
+UPDATE linked_hub SET delivered = max(delivered, :sequence),
+    delivered_mark = iif(:sequence < delivered, delivered_mark, :mark), heard_at = :now,
+    problem = NULL
 WHERE name = :hub;
 
 -- note_heard: when a hub was heard of, and what is wrong
 UPDATE linked_hub SET heard_at = coalesce(:now, heard_at), problem = :problem WHERE name = :hub;
 
 -- place: life, earlier lives and place of the other hub
-SELECT json_array(life, json(past_lives), received) FROM linked_hub WHERE name = :hub;
+SELECT json_array(life, json(past_lives), received, received_mark) FROM linked_hub WHERE name = :hub;
 
 -- new_life: the other hub begins anew; of its earlier lives the newest hundred are known
-UPDATE linked_hub SET received = 0, life = :life,
+UPDATE linked_hub SET received = 0, received_mark = '', life = :life,
     past_lives = iif(life = '', past_lives, json_insert(
         iif(json_array_length(past_lives) < 100, past_lives, json_remove(past_lives, '$[0]')),
         '$[#]', life))
 WHERE name = :hub;
 
 -- received: the other hub's messages up to this number are here
-UPDATE linked_hub SET received = :sequence, heard_at = :now, problem = NULL
+UPDATE linked_hub SET received = :sequence, received_mark = :mark, heard_at = :now, problem = NULL
 WHERE name = :hub AND received < :sequence RETURNING received;
 
 -- drop_other_pieces: of one message of a hub at a time there are parts

@@ -272,6 +272,8 @@ CREATE TABLE hub.linked_hub (
     called        text NOT NULL,
     key           text NOT NULL,
     life          text NOT NULL DEFAULT '',
+    received_mark  text NOT NULL DEFAULT '',
+    delivered_mark text NOT NULL DEFAULT '',
     past_lives    text[] NOT NULL DEFAULT '{}',
     problem       text
 );
