@@ -150,7 +150,7 @@ def check_delivered(
     raise LinkError(
         f"the linked hub {hub!r} {reason}: it was put back to an older state, or a copy of it runs "
         "as well. Nothing is sent any more, nor deleted: make a store of a copy with `tenuto "
-        "restore`, which begins numbers anew"
+        "restore`, which begins numbers anew (in PostgreSQL make the link anew, at both ends)"
     )
 
 
