@@ -14,6 +14,7 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
         limits: What one orchestration may use up.
         hot_sessions: Live sessions kept in memory at most.
         hot_session_bytes: Memory of live sessions at most, as far as it can be told.
+        delivery_bytes: Of events and messages that are in hand at most.
         max_deliveries: After so many deaths of the process an instance that ran alone is held.
         on_mismatch: What becomes of an instance that the code does not fit: it is held, or, as
             tests like it, it fails at once.
@@ -22,5 +23,6 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     hot_sessions: int = 10_000
     hot_session_bytes: int = 64 * 1024 * 1024
+    delivery_bytes: int = 64 * 1024 * 1024
     max_deliveries: int = 3
     on_mismatch: Literal["hold", "fail"] = "hold"

@@ -272,6 +272,7 @@ class Host:
                 limits=settings.limits,
                 hot_sessions=settings.hot_sessions,
                 hot_session_bytes=settings.hot_session_bytes,
+                delivery_bytes=settings.delivery_bytes,
                 max_deliveries=settings.max_deliveries,
                 on_mismatch=settings.on_mismatch or "hold",
             ),

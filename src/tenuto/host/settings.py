@@ -65,6 +65,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             ``TestHost``, ``fail``.
         hot_sessions: Live sessions kept in memory at most.
         hot_session_bytes: Memory of live sessions at most, as far as it can be told.
+        delivery_bytes: Events of subscriptions and messages of queues in memory at most, of all of
+            them; each may have one.
         activity_threads: Threads for sync activities; None for four per processor (8 to 32).
         async_activities: Async activities in flight at most.
         drain_seconds: How long a stopping host waits for running activities.
@@ -93,6 +95,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_deliveries: _Count = 3
     hot_sessions: _Count = 10_000
     hot_session_bytes: _Count = 64 * 1024 * 1024
+    delivery_bytes: _Count = 64 * 1024 * 1024
     activity_threads: _Count | None = None
     async_activities: _Count = 1_000
     drain_seconds: Annotated[float, Meta(ge=0)] = 10.0

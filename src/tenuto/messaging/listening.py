@@ -20,6 +20,7 @@ from tenuto.engine.topic_ports import Tried
 from tenuto.functions.http_activity import HttpActivity, http_of_host
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.functions.user_calls import failure_apart, flush_output
+from tenuto.messaging.budget import Budget
 from tenuto.messaging.suspects import Suspects
 from tenuto.messaging.topics.feed import TopicFeed
 from tenuto.model.errors import StorageUnavailableError
@@ -72,6 +73,7 @@ class ListenerMeans:
         is_stopping: Nobody waits for another attempt any more.
         topics: Tells subscriptions of new events.
         queues: Whom to tell, by queue, that it may have new messages.
+        budget: What subscriptions and queues have in hand, of all of them.
         given_back: Whom to tell that something may have been given back, of what is no event.
     """
 
@@ -88,6 +90,7 @@ class ListenerMeans:
         )
         self.topics: TopicFeed = TopicFeed(engine)
         self.suspects: Suspects = Suspects()
+        self.budget: Budget = Budget(engine.options.delivery_bytes)
         self.queues: dict[str, Callable[[], None]] = {}
         self.given_back: list[Callable[[], None]] = []
         self._between: set[asyncio.Task[Any]] = set()

@@ -21,6 +21,7 @@ from tenuto.engine.ports import TimerHandle
 from tenuto.engine.program import Delivery, QueueTrigger, TriggeredFunction
 from tenuto.engine.queue_ports import QueueNotes, TakenMessage
 from tenuto.engine.rows import Lease
+from tenuto.messaging.budget import Share
 from tenuto.messaging.listening import NO_ATTEMPT, ListenerMeans, Tasks, attempt_of
 from tenuto.messaging.queue_work import QueueWork
 from tenuto.messaging.suspects import patience_seconds
@@ -29,6 +30,10 @@ from tenuto.model.errors import FencedError, StorageError, StorageUnavailableErr
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _PAGE_BYTES: Final = 16 * 1024 * 1024
+_MOST_RESUMED: Final = 16
+"""So many that were in work are taken again at a time: how long they are is not known before."""
+_RESUMED_BYTES: Final = 1024 * 1024
+"""And no more than might be so long."""
 _AGAIN: Final = 5 * MICROSECONDS
 """Until a store that did not answer is asked again."""
 
@@ -50,6 +55,7 @@ class QueueListener:
         self._work = QueueWork(
             function.name, trigger.redelivery, means.engine.options.max_deliveries, means.clock
         )
+        self._share = Share(means.budget, self._wake)
         self._tasks = Tasks()
         self._turns = Tasks()
         self._lease: Lease | None = None
@@ -88,11 +94,12 @@ class QueueListener:
         self._end()
         await self._turns.end(seconds)
         await self._tasks.end(seconds)
+        self._share.close()
         self._work.give_up()
         if self._lease is None or self._work.is_noted:
             return
         try:
-            await self._write(self._lease, room=0)
+            await self._write(self._lease, room=0, most_bytes=0)
         except StorageError as error:
             self._means.observer.problem(
                 None,
@@ -105,6 +112,7 @@ class QueueListener:
         self._end()
         await self._turns.end(0)
         await self._tasks.end(0)
+        self._share.close()
 
     def _end(self) -> None:
         self._is_stopping = True
@@ -162,10 +170,16 @@ class QueueListener:
             self._work.take_over(await self._means.storage.queue_in_work(self._trigger.queue))
             self._is_read = True
         room = self._work.room(self._trigger.concurrency)
-        if self._work.is_noted and not (room and await self._is_ready()):
-            return
-        for message in await self._write(lease, room=room):
-            self._start(message)
+        most = self._share.reserve(_PAGE_BYTES) if room else 0
+        if not most:
+            room = 0  # until others have done with some, or we
+        try:
+            if self._work.is_noted and not (room and await self._is_ready()):
+                return
+            for message in await self._write(lease, room=room, most_bytes=most):
+                self._start(message)
+        finally:
+            self._share.went(most)
 
     async def _is_ready(self) -> bool:
         """Whether there is a message to be taken; else the clock wakes us when there is."""
@@ -177,10 +191,10 @@ class QueueListener:
         self._set_alarm(moment)
         return False
 
-    async def _write(self, lease: Lease, *, room: int) -> list[TakenMessage]:
+    async def _write(self, lease: Lease, *, room: int, most_bytes: int) -> list[TakenMessage]:
         """Note what has ended, and take messages."""
         work = self._work
-        resume = work.next_to_resume(room)
+        resume = work.next_to_resume(min(room, _MOST_RESUMED, 1 + most_bytes // _RESUMED_BYTES))
         notes = QueueNotes(
             queue=self._trigger.queue,
             now=self._means.clock.now(),
@@ -188,8 +202,8 @@ class QueueListener:
             later=work.later,
             failed=[one for one, _, _ in work.failed],
             resume=resume,
-            limit=0 if work.is_alone else room - len(resume),
-            most_bytes=_PAGE_BYTES,
+            limit=0 if work.is_alone or work.has_next or resume else room,
+            most_bytes=most_bytes,
         )
         failed = work.failed
         work.noting()
@@ -219,6 +233,7 @@ class QueueListener:
             return  # it runs here already: the queue was another host's meanwhile
         if self._is_stopping:
             return  # it is given back
+        self._share.came(len(message.data))
         task = self._means.begin(self._run(message), f"{self._function.name} {message.message_id}")
         self._tasks.add(task)
         self._means.engine.deliveries_running += 1
@@ -244,6 +259,7 @@ class QueueListener:
                 raise
             failure = error  # by code of users, which can get hold of all tasks
         pause = self._work.end(message, failure)
+        self._share.went(len(message.data))
         if pause is not None:
             assert failure is not None, "what has succeeded has no pause"
             is_away = isinstance(failure, StorageUnavailableError)

@@ -6,8 +6,10 @@ that does not go on, and what comes of it meanwhile, is in nobody's way. Pure.
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import TypeAlias
 
+from tenuto.messaging.budget import Budget, Share
 from tenuto.model.topics import StoredEvent
 
 Waiting: TypeAlias = StoredEvent | int
@@ -20,9 +22,17 @@ class Lanes:
     Args:
         most_events: So many are in memory.
         most_bytes: As long may they be together.
+        budget: What the host may have in hand.
+        wake: Called when the budget has something again (see ``Share``).
+
+    Attributes:
+        share: What is in memory counts there.
     """
 
-    def __init__(self, most_events: int, most_bytes: int) -> None:
+    def __init__(
+        self, most_events: int, most_bytes: int, budget: Budget, wake: Callable[[], None]
+    ) -> None:
+        self.share: Share = Share(budget, wake, self._set_apart)
         self._most_events = most_events
         self._most_bytes = most_bytes
         self._ready: deque[tuple[str | None, Waiting]] = deque()
@@ -56,6 +66,8 @@ class Lanes:
                     lane.append(event.position)
                     return
                 self.came(event)
+                if not lane:
+                    self.share.can_let_go()
                 lane.append(event)
                 return
             self._lanes[key] = deque()
@@ -68,13 +80,17 @@ class Lanes:
 
     def came(self, event: StoredEvent) -> None:
         """An event is in memory."""
+        size = size_of(event)
         self._events += 1
-        self._bytes += size_of(event)
+        self._bytes += size
+        self.share.came(size)
 
     def went(self, event: StoredEvent) -> None:
         """It is not any more."""
+        size = size_of(event)
         self._events -= 1
-        self._bytes -= size_of(event)
+        self._bytes -= size
+        self.share.went(size)
 
     def next_of(self, key: str | None) -> bool:
         """One of a key is done with, and the next has its turn; whether there is one."""

@@ -137,7 +137,7 @@ class _Service:
         self._means = means
         self._lease = lease
         self._news = asyncio.Event()
-        self._lanes = Lanes(_MOST_LOADED, _MOST_BYTES_LOADED)
+        self._lanes = Lanes(_MOST_LOADED, _MOST_BYTES_LOADED, means.budget, self._news.set)
         self._workers = Tasks()
         self._beginning = 0
         self._is_draining = False
@@ -213,6 +213,7 @@ class _Service:
             self._noting.cancel()
             await asyncio.wait([self._noting])
         self._lanes.clear()
+        self._lanes.share.close()
         self._is_dirty = False
         if self._counted:
             self._counted = False
@@ -256,15 +257,23 @@ class _Service:
         with self._means.busy():
             if self._wants_redeliveries:
                 given = await self._read_redeliveries()
-            limit = min(room, _PAGE)
-            events = await storage.events(self._trigger.topic, keeper.read, limit, _PAGE_BYTES)
-            for event in events:
-                if keeper.begin(event.position):
-                    self._lanes.offer(event)
+            limit, share = min(room, _PAGE), self._lanes.share
+            most = share.reserve(_PAGE_BYTES)
+            if not most:
+                self._is_held_back = True  # until others have done with some, or we
+                self._start_workers()
+                return given
+            try:
+                events = await storage.events(self._trigger.topic, keeper.read, limit, most)
+                for event in events:
+                    if keeper.begin(event.position):
+                        self._lanes.offer(event)
+            finally:
+                share.went(most)
             self._start_workers()
         # A short page was the last: of what comes later there is news. How long a page is the store
         # counts in its own way; half of it is far from both.
-        return given or len(events) == limit or 2 * sum(map(_size, events)) >= _PAGE_BYTES
+        return given or len(events) == limit or 2 * sum(map(_size, events)) >= most
 
     async def _read_redeliveries(self) -> bool:
         """Read the next of what was given back, as long as there is room; whether there was any."""
@@ -272,13 +281,20 @@ class _Service:
         if limit <= 0:
             self._is_held_back = True  # until some of it are done with
             return False
+        most = self._lanes.share.reserve(_PAGE_BYTES)
+        if not most:
+            self._is_held_back = True
+            return False
         self._wants_redeliveries = False
         name, after = self._trigger.subscription, self._read_given_back
-        given = await self._means.storage.redeliveries(name, after, limit, _PAGE_BYTES)
-        for event in given:
-            self._given_back += 1
-            self._read_given_back = -event.position
-            self._lanes.offer(event)
+        try:
+            given = await self._means.storage.redeliveries(name, after, limit, most)
+            for event in given:
+                self._given_back += 1
+                self._read_given_back = -event.position
+                self._lanes.offer(event)
+        finally:
+            self._lanes.share.went(most)
         self._wants_redeliveries |= bool(given)
         return bool(given)
 
