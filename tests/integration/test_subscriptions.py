@@ -726,6 +726,7 @@ async def test_a_short_page_is_the_last(app: App, monkeypatch: pytest.MonkeyPatc
         seen.append(event.data)
 
     async with TestHost(app) as test:
+        await test.idle()  # it has read what there was when it began
         storage = test.host.engine.storage
         asked = Mock(wraps=storage.events)
         monkeypatch.setattr(storage, "events", asked)
@@ -734,7 +735,7 @@ async def test_a_short_page_is_the_last(app: App, monkeypatch: pytest.MonkeyPatc
             await until(lambda: len(seen) > number)  # noqa: B023 - called before it changes
             await until(lambda: test.host.engine.deliveries_running == 0)  # it is noted
         assert seen == [0, 1, 2]
-        assert asked.call_count == 1 + 3  # as it began, and for each event
+        assert asked.call_count == 3  # once for each event
 
 
 async def test_who_was_held_back_reads_on(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
