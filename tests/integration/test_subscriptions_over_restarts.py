@@ -1,6 +1,7 @@
 """Subscriptions over restarts, deaths and other versions of their app: what is known goes on."""
 
 import asyncio
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,17 @@ async def test_how_far_it_reads_on_is_bounded_and_told(monkeypatch: pytest.Monke
 # --- deaths ----------------------------------------------------------------------------------
 
 
+async def until_noted(test: TestHost, subscription: str, count: int) -> None:
+    """Wait until it is noted that so many events of a subscription run."""
+    key = f"begun/{subscription}"
+    async with asyncio.timeout(20):
+        while True:
+            text = (await test.host.engine.storage.notes([key])).get(key)
+            if text is not None and len(json.loads(text)["running"]) == count:
+                return
+            await asyncio.sleep(0.01)
+
+
 async def test_one_death_makes_nothing_slow_and_after_a_second_only_what_ran_is_run_alone() -> None:
     app, running, most, seen = App(), set[int](), [0], set[int]()
     gates = {"is_open": asyncio.Event()}
@@ -319,13 +331,14 @@ async def test_one_death_makes_nothing_slow_and_after_a_second_only_what_ran_is_
     async with TestHost(app) as test:
         for number in range(40):
             await test.client.publish("orders", number)
-        for _ in range(2):
-            await until(lambda: len(running) == 4)
-            await asyncio.sleep(0.05)  # that they run is noted
-            await test.crash()
-        # At the second death these four ran: now each runs alone, and the others after them.
+        await until(lambda: len(running) == 4)
+        await test.crash()
+        await until(lambda: len(running) == 4)
+        await until_noted(test, "orders.note", 4)
+        await test.crash()
+        # At the second death these four ran: now each runs alone.
         await until(lambda: len(running) == 1)
-        await asyncio.sleep(0.05)
+        await until_noted(test, "orders.note", 1)
         assert (most[0], len(running)) == (4, 1)
         most[0] = 0
         gates["is_open"].set()
