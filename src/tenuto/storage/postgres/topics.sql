@@ -135,7 +135,7 @@ SELECT number, source, name, function, message_id, attempts, failed_at, error, c
 FROM (
     SELECT *, sum(size) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) - size AS before
     FROM (
-        SELECT *, octet_length(content) + octet_length(error)
+        SELECT *, octet_length(content) + octet_length(error) - 2
             + coalesce(octet_length(cause), 0) AS size
         FROM hub.failed_delivery
         WHERE number > :after AND (:function::text IS NULL OR function = :function)
