@@ -13,13 +13,17 @@ from tenuto.functions.activity_context import ActivityContext
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import NativeRunner
 from tenuto.model.actions import TurnActions
-from tenuto.model.errors import InputError, InvalidInstanceIdError
+from tenuto.model.errors import InputError, InvalidInstanceIdError, LimitError
 from tenuto.model.events import ExecutionCompleted, ExecutionStarted
 from tenuto.model.ids import ExecutionId
 from tenuto.model.limits import Limits
 from tenuto.model.retry import RetryPolicy
 from tenuto.orchestration.context import Context
-from tenuto.orchestration.references import ActivityFunction, OrchestratorFunction
+from tenuto.orchestration.references import (
+    ActivityFunction,
+    OrchestratorFunction,
+    checked_tags,
+)
 from tests.support.facts import execution_of
 
 app = FunctionRegistry()
@@ -241,3 +245,8 @@ def test_options_of_orchestrators_are_checked(
 ) -> None:
     with pytest.raises(error, match=message):
         double.options(**options)
+
+
+def test_very_many_tags_are_refused_without_being_looked_at() -> None:
+    with pytest.raises(LimitError, match="5,000 tags: all together"):
+        checked_tags({str(number): "" for number in range(5_000)})

@@ -16,6 +16,7 @@ from tenuto.model.arrived_files import (
     file_id,
     note_key,
     note_of,
+    path_in,
     path_text,
 )
 
@@ -72,3 +73,9 @@ def test_one_that_ran_has_seen_the_end_of_its_host() -> None:
     assert taken_up.taken_up() == taken_up
     failed = taken_up.failed(FileStanding.FAILED)
     assert (failed.failures, failed.deaths, failed.taken_up()) == (1, 1, failed)
+
+
+def test_the_path_of_what_was_put_aside_is_in_its_content() -> None:
+    assert path_in(b'{"path":"a/b.jpg","size":3}') == "a/b.jpg"
+    for content in (b"{", b"[1]", b'{"path":7}', b'{"path":"\xff"}'):
+        assert path_in(content) is None
