@@ -83,8 +83,9 @@ async def _unfinished(
     """Those that are held first: there may be many others."""
     began = engine.clock.now()
     pages = []
-    # In this order one that is held in between, as its timer is due, is on both pages.
-    for held in (False, True):
+    # One that is held in between, as its timer is due, is on the last page; one that is tried again
+    # and so not held for a moment, on the first.
+    for held in (True, False, True):
         query = InstanceQuery(
             statuses=UNFINISHED,
             held=held,
