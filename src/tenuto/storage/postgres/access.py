@@ -1,16 +1,15 @@
 """What the parts of a store share: one piece of work on the right connection."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import asyncpg
 
 from tenuto.engine.rows import InboxRow, Lease
 from tenuto.storage.postgres import packing
-from tenuto.storage.postgres.connection import Session
+from tenuto.storage.postgres.connection import Session, Work
 
 T = TypeVar("T")
-Work = Callable[[Session], Awaitable[T]]
 
 
 class Access:

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
 from tenuto.model.errors import StorageError
 from tenuto.storage.postgres.address import Address
@@ -20,7 +19,6 @@ from tenuto.storage.postgres.errors import ERRORS, not_opened, translate
 from tenuto.storage.postgres.statements import Statement, statements
 
 T = TypeVar("T")
-Wire: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
 CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 60.0
@@ -109,10 +107,8 @@ class Connection:
             StorageError: the server's errors, in our words; those that are about what was written
                 come as they are (``CONTENT_ERRORS``).
         """
-        task = asyncio.get_running_loop().create_task(self._do(work))
-        task.add_done_callback(_heard)
         try:
-            return await asyncio.shield(task)
+            return await self.as_it_is(work)
         except ERRORS as error:
             raise translate(error, self._address.url, doing) from error
 

@@ -92,8 +92,6 @@ class Listening:
             },
         )
         try:
-            if self._callbacks:
-                await wire.add_listener(self._channel, self._on_told)
             wire.add_termination_listener(lambda _: self._heard.set())
             while not wire.is_closed():
                 await self._once(wire)

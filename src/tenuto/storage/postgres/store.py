@@ -41,10 +41,10 @@ from tenuto.model.requests import (
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 from tenuto.storage.postgres import listing, packing, reading
-from tenuto.storage.postgres.access import Work, add_messages
+from tenuto.storage.postgres.access import add_messages
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.committing import Committer, leases, not_held
-from tenuto.storage.postgres.connection import Connection, Session
+from tenuto.storage.postgres.connection import Connection, Session, Work
 from tenuto.storage.postgres.database import HubFacts, open_hub
 from tenuto.storage.postgres.errors import (
     CONTENT_ERRORS,

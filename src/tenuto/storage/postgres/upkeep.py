@@ -36,9 +36,9 @@ from tenuto.model.messages import LETTERS
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.storage.postgres import reading
-from tenuto.storage.postgres.access import Work, add_messages
+from tenuto.storage.postgres.access import add_messages
 from tenuto.storage.postgres.address import Address
-from tenuto.storage.postgres.connection import Connection, Session
+from tenuto.storage.postgres.connection import Connection, Session, Work
 from tenuto.storage.postgres.database import facts_of
 from tenuto.storage.postgres.statements import NEWEST_SCHEMA
 
