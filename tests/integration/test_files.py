@@ -29,7 +29,7 @@ from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import TestHost
 from tests.support import files_process
 from tests.support.away import own_store_away
-from tests.support.waiting import until
+from tests.support.waiting import until, until_given
 
 MIB = 1024 * 1024
 
@@ -815,6 +815,8 @@ async def test_files_are_copied_while_their_hosts_are_killed(tmp_path: Path, inb
     # Three others ran beside it, at the most, at each of its deaths; and four when we killed.
     assert found.total() <= len(found) + 3 * 3 + 4
     async with Host(files_process.app_for(inbox, log), storage=store) as host:
-        (failed,) = await host.engine.storage.failed_deliveries(source="files")
+        storage = host.engine.storage
+        # Those that ran when we killed the last host come first.
+        (failed,) = await until_given(lambda: storage.failed_deliveries(source="files"))
         assert json.loads(failed.content)["path"] == "deadly"
         assert failed.error == "TenutoError: the host has died 3 times while the function ran"

@@ -10,6 +10,7 @@ from tenuto.client.gateway import EngineGateway
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.host.programs import program_of
 from tenuto.host.triggers import HostTriggers, check_triggered
+from tenuto.messaging import suspects
 from tenuto.model.ids import InstanceId
 from tenuto.model.limits import Limits
 from tenuto.model.topics import QueuedMessage
@@ -69,6 +70,12 @@ class QueueCluster:
 
     def queues_of(self, member: Member) -> list[str]:
         return [one for one in QUEUES if member.engine.number_of(InstanceId(one)) in member.owned]
+
+
+@pytest.fixture(autouse=True)
+def no_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real time does not pass in these tests."""
+    monkeypatch.setattr(suspects, "_QUIET_SECONDS", 0.0)
 
 
 @pytest.fixture

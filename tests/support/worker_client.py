@@ -12,6 +12,7 @@ from typing import Any, Self
 import msgspec
 
 from tenuto.interop.workers.frames import FrameReader, frame
+from tenuto.interop.workers.launching import piped_command
 from tenuto.interop.workers.protocol import (
     Call,
     Datum,
@@ -48,7 +49,7 @@ class WorkerClient:
         ours, theirs = socket.socketpair()
         with theirs:
             self.process: subprocess.Popen[bytes] = subprocess.Popen(
-                [*command, str(theirs.fileno())],
+                piped_command(command, theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

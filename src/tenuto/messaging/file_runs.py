@@ -80,6 +80,7 @@ class FileRuns:
         self._complaints = complaints
         self._has_left = False
         self._ready: deque[str] = deque()
+        self._most_deaths = means.engine.options.max_deliveries
         self._suspects: deque[str] = deque()
         self._running: set[str] = set()
         self._suspect: str | None = None
@@ -133,7 +134,11 @@ class FileRuns:
                 if self._suspect == path:
                     known = self._notes.get(path)
                     deaths = 0 if known is None else known.deaths
-                    async with self._means.suspects.turn(deaths, partial(self._passes, path)):
+                    is_decisive = deaths == self._most_deaths - 1
+                    turn = self._means.suspects.turn(
+                        deaths, partial(self._passes, path), is_decisive=is_decisive
+                    )
+                    async with turn:
                         await self._run_once(path)
                 else:
                     await self._run_once(path)
@@ -164,8 +169,7 @@ class FileRuns:
             return  # it is gone by now
         if found.version != known.version:
             return  # it has changed, and runs when it is whole again
-        deaths = self._means.engine.options.max_deliveries
-        if known.deaths >= deaths:
+        if known.deaths >= self._most_deaths:
             error = TenutoError(f"the host has died {known.deaths} times while the function ran")
             self._put_aside(path, known.now(FileStanding.FAILED), error)
             await self._notes.write()

@@ -89,7 +89,7 @@ class ListenerMeans:
             {}, engine.clock, outbound, client.limits.payload_bytes
         )
         self.topics: TopicFeed = TopicFeed(engine)
-        self.suspects: Suspects = Suspects()
+        self.suspects: Suspects = Suspects(lambda: engine.careful is not None)
         self.budget: Budget = Budget(engine.options.delivery_bytes)
         self.queues: dict[str, Callable[[], None]] = {}
         self.given_back: list[Callable[[], None]] = []
@@ -134,6 +134,7 @@ class ListenerMeans:
     def stopping(self) -> None:
         """Nobody waits for another attempt any more: the next host makes it."""
         self.is_stopping = True
+        self.suspects.is_stopping = True
         for one in self._between:
             one.cancel()
 

@@ -70,6 +70,11 @@ class QueueWork:
         """Whether messages wait that were in work when their host ended."""
         return bool(self._resumed or self._suspects)
 
+    @property
+    def has_suspects(self) -> bool:
+        """Whether one is to run alone, of which one more death decides."""
+        return bool(self._suspects)
+
     def change_owner(self) -> None:
         """The queue has come or gone: what others have made of its messages is not known here.
 

@@ -169,6 +169,8 @@ class QueueListener:
         if not self._is_read:
             self._work.take_over(await self._means.storage.queue_in_work(self._trigger.queue))
             self._is_read = True
+            if self._work.has_suspects:
+                await self._means.suspects.quiet()
         room = self._work.room(self._trigger.concurrency)
         most = self._share.reserve(_PAGE_BYTES) if room else 0
         if not most:

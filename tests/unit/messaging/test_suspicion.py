@@ -15,6 +15,12 @@ from tenuto.messaging.topics.suspicion import Suspicion
 from tenuto.model.errors import StorageUnavailableError
 
 
+@pytest.fixture(autouse=True)
+def no_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts of these tests die as soon as all has begun."""
+    monkeypatch.setattr(suspects, "_QUIET_SECONDS", 0.0)
+
+
 class Notes:
     """The notes of a store."""
 
@@ -38,7 +44,8 @@ class Life:
     """One host, until it dies: what runs then is given up, and nothing more is noted."""
 
     def __init__(self, notes: Notes, epoch: int) -> None:
-        self.suspects = Suspects()
+        self.is_careful = False
+        self.suspects = Suspects(lambda: self.is_careful)
         self.storage = notes
         self.options = EngineOptions()
         self.engine = self
@@ -142,6 +149,47 @@ async def test_a_suspect_that_does_not_end_holds_up_the_others_for_a_while_only(
             await asyncio.sleep(0.001)
     assert '"alone":2' in notes.texts["begun/a"]
     await life.die()
+
+
+async def test_hosts_that_are_ended_from_outside_as_soon_as_they_begin_blame_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(suspects, "_QUIET_SECONDS", 60.0)
+    notes = Notes()
+    for epoch in range(1, 20):
+        life = await lived(notes, epoch, 7, 8, 9)
+        assert bool(life.begun) == (epoch < 3)
+    last = await Life(notes, 20).subscription("a")
+    assert [last.verdict(one) for one in (7, 8, 9)] == [None, None, None]
+
+
+async def test_whose_next_death_decides_waits_until_the_engine_is_not_careful_any_more() -> None:
+    notes = Notes()
+    for epoch in (1, 2):
+        await lived(notes, epoch, 7)
+    life = Life(notes, 3)
+    life.is_careful = True
+    suspicion = await life.subscription("a")
+    life.run(suspicion, "a", 7)
+    life.run(suspicion, "a", 8)
+    await life.settle()
+    assert life.begun == [("a", 8)]
+    life.is_careful = False
+    async with asyncio.timeout(5):
+        while len(life.begun) < 2:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.001)
+    await life.die()
+
+
+async def test_a_host_that_stops_waits_for_no_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspects, "_QUIET_SECONDS", 60.0)
+    alone = Suspects(lambda: True)
+    waiting = asyncio.create_task(alone.quiet())
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    alone.is_stopping = True
+    async with asyncio.timeout(5):
+        await waiting
 
 
 async def test_a_suspect_that_has_ended_is_not_blamed_for_a_later_death() -> None:

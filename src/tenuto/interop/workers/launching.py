@@ -8,6 +8,7 @@ logged line by line from then on, by two threads that end with it.
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from errno import ENOENT
 from functools import partial
 from typing import IO, Any, Final
 
@@ -54,6 +56,15 @@ _LEVELS: Final = {
     "error": logging.ERROR,
     "critical": logging.CRITICAL,
 }
+
+_WITH_LOW_PIPE: Final = """
+import os, sys
+*command, descriptor = sys.argv[1:]
+if descriptor != "3":
+    os.dup2(int(descriptor), 3)
+    os.close(int(descriptor))
+os.execvp(command[0], [*command, "3"])
+"""
 
 
 class Launch(Struct, frozen=True, kw_only=True):
@@ -289,10 +300,29 @@ def log_left_out(worker: str, count: int) -> None:
     )
 
 
+def piped_command(command: Sequence[str], descriptor: int) -> list[str]:
+    """What starts a worker that has its pipe at descriptor 3, and nowhere else.
+
+    Programs that code of users starts must not get the pipe. Node closes it for them only when its
+    number is below 16 (``uv_disable_stdio_inheritance`` of libuv); a host has far more open. So a
+    small program gives it another number, and becomes the worker.
+
+    Args:
+        command: The worker; the number is added as its last argument.
+        descriptor: Of the pipe, which is passed on.
+
+    Raises:
+        OSError: there is no such program.
+    """
+    if shutil.which(command[0]) is None:
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT), command[0])
+    return [sys.executable, "-I", "-S", "-c", _WITH_LOW_PIPE, *command, str(descriptor)]
+
+
 def _spawn(launch: Launch, theirs: socket.socket) -> "subprocess.Popen[bytes]":
     """Start it; it gets no signals from the terminal and nothing to read: both are the host's."""
     return subprocess.Popen(  # noqa: S603 - the worker, by an interpreter that the app's owner chose
-        [*launch.command, str(theirs.fileno())],
+        piped_command(launch.command, theirs.fileno()),
         env=dict(launch.environment),
         cwd=launch.root,
         stdin=subprocess.DEVNULL,

@@ -108,11 +108,14 @@ class Suspicion:
 
     def verdict(self, position: int) -> TenutoError | None:
         """Why an event is not run any more; None when it may be."""
-        most = self._means.engine.options.max_deliveries
         suspect = self._suspects.get(position)
-        if suspect is None or suspect.deaths < most or suspect.alone < min(_LEAST_ALONE, most):
+        if suspect is None or not self._is_blamed(suspect):
             return None
         return TenutoError(f"the host has died {suspect.deaths} times while the function ran")
+
+    def _is_blamed(self, suspect: Begun) -> bool:
+        most = self._means.engine.options.max_deliveries
+        return suspect.deaths >= most and suspect.alone >= min(_LEAST_ALONE, most)
 
     def forget(self, position: int) -> None:
         """An event is done with."""
@@ -128,7 +131,10 @@ class Suspicion:
         """
         suspect = self._suspects.get(position)
         if suspect is not None:
-            turn = self._means.suspects.turn(suspect.deaths, self._passes)
+            one_more = Begun(position, suspect.deaths + 1, suspect.alone + 1)
+            turn = self._means.suspects.turn(
+                suspect.deaths, self._passes, is_decisive=self._is_blamed(one_more)
+            )
             async with turn, self._noted(suspect):
                 yield
         elif self._loop.time() < self._end:
