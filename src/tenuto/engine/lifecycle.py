@@ -3,18 +3,21 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from msgspec import structs
 
 from tenuto.engine.careful import MANY_DEATHS, SERVED, Careful
 from tenuto.engine.engine import Engine
+from tenuto.engine.member_ports import HasMembers
 from tenuto.engine.partition import Partition
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.reading import Found, Reading
 from tenuto.engine.rows import Lease
 from tenuto.model.errors import StorageError, StorageUnavailableError
+from tenuto.model.messages import TaskResult
 
 _PATIENCE_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.002
@@ -28,6 +31,8 @@ class Lifecycle:
         self._engine = engine
         self._reading = Reading(engine)
         self._host: HostIdentity | None = None
+        self._first_name = ""
+        self._names = 0
         self._taking = asyncio.Lock()
         self._new: list[Lease] = []
         self._young: deque[list[Lease]] = deque()
@@ -56,12 +61,13 @@ class Lifecycle:
             StorageOwnedError: another host owns the store.
         """
         engine = self._engine
-        self._host = host
+        self._host, self._first_name = host, host.owner
         leases = await engine.storage.acquire(host, partitions)
         on_owned()
         await self._reading.iids()
         epoch = leases[0].epoch if leases else 0
         engine.begin(f"{host.owner}.{epoch}", hub_partitions)
+        engine.pipeline.outlives_all = host.member is not None
         engine.pipeline.start(host.owner)
         engine.takeback.reload = self._reading.recover
         await self._notice_held()
@@ -101,17 +107,22 @@ class Lifecycle:
             engine.reads -= 1
 
     async def _take(self, partitions: Sequence[int]) -> None:
-        engine = self._engine
         self._check_running()
         for number in partitions:  # one that was ours and was lost, and we may not know it yet
-            engine.drop(number)
+            self._engine.drop(number)
+        await self._take_by(partial(self._engine.storage.acquire, partitions=partitions))
+
+    async def _take_by(
+        self, acquire: Callable[[HostIdentity], Awaitable[list[Lease]]]
+    ) -> list[Lease]:
+        engine = self._engine
         # What was decided under an older lease must not be written under the new one.
         await engine.pipeline.passed()
         if not engine.partitions:
             await self._take_another_name()
         self._check_running()
         assert self._host is not None, "a host that serves takes further ones"
-        leases = await engine.storage.acquire(self._host, partitions)
+        leases = await acquire(self._host)
         try:
             # What instances there have sent to ours, before they were ours, comes first.
             await self._reading.catch_up()
@@ -123,13 +134,70 @@ class Lifecycle:
                 await engine.storage.release(leases)
             raise
         self._reading.poll()
+        return leases
+
+    async def take_free(self, partitions: Collection[int]) -> list[int]:
+        """Take those of these partitions that no living host has, and serve them as well.
+
+        Returns:
+            Which they were.
+
+        Raises:
+            StorageError: they could not be taken, or not be read; none is ours then.
+        """
+        engine = self._engine
+        assert isinstance(engine.storage, HasMembers), "a hub with several hosts"
+        members = engine.storage.members
+        engine.reads += 1
+        try:
+            async with self._taking:
+                wanted = sorted(set(partitions) - engine.partitions.keys())
+                leases = await self._take_by(partial(members.acquire_free, partitions=wanted))
+        finally:
+            engine.reads -= 1
+        return [one.partition for one in leases]
+
+    async def give(self, partition: int, seconds: float) -> int:
+        """Give a partition to whoever takes it, once its running activities have ended.
+
+        No activity of it begins meanwhile: its next owner starts those. What still runs after so
+        many seconds runs again there; no result counts twice.
+
+        Returns:
+            How many activities that were.
+
+        Raises:
+            StorageError: it is not ours any more, and was not given back: others take it when its
+                lease ends.
+        """
+        engine = self._engine
+        home = engine.partitions.get(partition)
+        if home is None:
+            return 0
+        home.is_closing = True
+        with contextlib.suppress(TimeoutError):
+            # Real time: a clock of tests may stand still while activities run.
+            async with asyncio.timeout(seconds):
+                while _is_at_work(home):  # noqa: ASYNC110 - many may end it
+                    await asyncio.sleep(_LOOK_SECONDS)
+        async with self._taking:
+            if not engine.is_ours(home):
+                return 0  # it was lost meanwhile
+            await engine.pipeline.passed()  # the results that have come
+            running = sum(len(one.works) for one in home.residents)
+            engine.drop(partition)
+            await engine.pipeline.passed()
+            await engine.storage.release([home.lease])
+        return running
 
     async def _take_another_name(self) -> None:
         """Of who owns nothing the store may forget how many commits it has made."""
         engine = self._engine
         assert self._host is not None, "a host that serves takes further ones"
         await engine.pipeline.flush()
-        self._host = structs.replace(self._host, owner=f"{self._host.owner}-again")
+        self._names += 1
+        owner = f"{self._first_name}.{self._names}"
+        self._host = structs.replace(self._host, owner=owner)
         engine.pipeline.begin_as(self._host.owner)
 
     def _check_running(self) -> None:
@@ -264,3 +332,11 @@ class Lifecycle:
                     while engine.turning.out or not engine.is_settled:
                         await engine.pipeline.flush()
                         await asyncio.sleep(_LOOK_SECONDS if engine.turning.out else 0)
+
+
+def _is_at_work(home: Partition) -> bool:
+    """Whether activities of it run, or have results that no turn has taken in."""
+    return any(
+        one.works or any(isinstance(message, TaskResult) for message in one.inbox)
+        for one in home.residents
+    )

@@ -34,6 +34,7 @@ class Partition:
         loader: Brings its instances into memory.
         starts: Decides who gets its ids.
         is_up: Whether what the store has to be done here was read, and is known in memory.
+        is_closing: Whether it is about to be another host's: no activity of it begins any more.
         open_by_root: Its unfinished instances below each root, wherever that stands.
     """
 
@@ -57,6 +58,7 @@ class Partition:
         self.starts: Starts = Starts(engine, self)
         self.open_by_root: dict[InstanceId, int] = {}
         self.is_up: bool = False
+        self.is_closing: bool = False
         self.deaths: int = 0  # of owners in a row, the last ones before this
 
     @property

@@ -58,6 +58,7 @@ class CommitPipeline:
     Attributes:
         batch: What is in the making.
         leases: By partition, those that commits are fenced with.
+        outlives_all: Whether it goes on when all partitions are another host's: it may get others.
         used_up: Messages whose consumption has landed since somebody has begun to read inboxes;
             None while nobody does.
     """
@@ -86,6 +87,7 @@ class CommitPipeline:
         self._on_fenced = on_fenced
         self._on_lost = on_lost
         self.leases: dict[int, Lease] = {}
+        self.outlives_all: bool = False
         self.used_up: set[MessageId] | None = None
         self._owner = ""
         self._number = 0
@@ -229,8 +231,9 @@ class CommitPipeline:
             refusal = batch.refusal or await self._written(batch)
         except FencedError as error:
             lost = error.partitions & self.leases.keys()
-            if not error.partitions or lost == self.leases.keys() != set():
-                raise  # there is nothing left
+            is_left = self.outlives_all or lost != self.leases.keys() or not self.leases
+            if not error.partitions or not is_left:
+                raise
             await self._on_fenced(batch, error.partitions)
             return
         if refusal is not None:

@@ -77,10 +77,17 @@ class HubInfo(Struct, frozen=True, kw_only=True):
 
 
 class HostIdentity(Struct, frozen=True, kw_only=True):
-    """Who wants to own partitions. ``description`` is for people: machine, process, since when."""
+    """Who wants to own partitions.
+
+    Attributes:
+        owner: The name under which it commits.
+        description: For people: machine, process, since when.
+        member: Its id among the hosts of the hub; None for one that owns all of it.
+    """
 
     owner: str
     description: str
+    member: str | None = None
 
 
 class LoadedInstance(Struct, frozen=True):

@@ -8,7 +8,7 @@ make the Runner. Nobody but the room of its kind knows what its functions are ma
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from enum import Enum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
@@ -484,6 +484,15 @@ class RunnerMeans(Struct, frozen=True, kw_only=True):
     publish: Callable[[Sequence[PublishedEvent], Sequence[QueuedMessage]], Awaitable[None]] = (
         _published_nowhere
     )
+
+
+@runtime_checkable
+class HasVersion(Protocol):
+    """A program whose app has a version."""
+
+    @property
+    def version(self) -> str:
+        """Of the app; empty when it has none."""
 
 
 class Program(OrchestratorDirectory, Protocol):

@@ -9,6 +9,7 @@ from typing import Final
 
 from tenuto.engine.ports import Runner
 from tenuto.engine.program import (
+    HasVersion,
     HttpFunction,
     Orchestrator,
     Program,
@@ -22,6 +23,11 @@ from tenuto.engine.runners import RunnerSet
 from tenuto.model.errors import RegistrationError, UnknownFunctionError
 
 _NEAREST_FIRST: Final = (Served.HERE, Served.ELSEWHERE, Served.LATER)
+
+
+def version_of(program: Program) -> str:
+    """The version of its app; empty when it has none."""
+    return program.version if isinstance(program, HasVersion) else ""
 
 
 class ProgramSet:
@@ -38,6 +44,11 @@ class ProgramSet:
     def kind(self) -> str:
         """Those of all programs."""
         return ", ".join(one.kind for one in self._programs)
+
+    @property
+    def version(self) -> str:
+        """Those of all programs that have one."""
+        return "+".join(filter(None, map(version_of, self._programs)))
 
     @property
     def orchestrators(self) -> Collection[str]:

@@ -135,7 +135,7 @@ class Release:
         activities = state.work.activities
         for work in effects.works:
             task_id = work.task_id
-            if activities.get(task_id) is work:
+            if activities.get(task_id) is work and not resident.home.is_closing:
                 works.append(work)
                 resident.works[task_id] = work
         if not effects.timers and not effects.canceled:
@@ -176,7 +176,7 @@ class Release:
             for task_id, work in state.work.activities.items()
             if task_id not in resident.works and not _is_answered(resident, work.sequence)
         ]
-        if not engine.is_draining:
+        if not engine.is_draining and not resident.home.is_closing:
             for work in missing:
                 resident.works[work.task_id] = work
             if missing:

@@ -48,6 +48,11 @@ class NativeProgram:
         return NATIVE
 
     @property
+    def version(self) -> str:
+        """What the app says; empty when it says nothing."""
+        return self._registry.version
+
+    @property
     def orchestrators(self) -> Collection[str]:
         """Names of the orchestrators, in the order of registration."""
         return self._registry.orchestrators.keys()

@@ -123,6 +123,7 @@ class FunctionRegistry:
     """
 
     def __init__(self) -> None:
+        self.version: str = ""
         self._activities: dict[str, AnyActivity] = {}
         self._orchestrators: dict[str, AnyOrchestrator] = {}
         self._token_sources: dict[str, TokenSource] = {}

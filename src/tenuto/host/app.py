@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, TypeVarTuple, overload
 
 from tenuto.client.client import Client, OrchestrationHandle
 from tenuto.client.status import InstanceStatus
@@ -33,8 +33,32 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
+_MOST_VERSION: Final = 200
+
+
+def checked_version(version: str) -> str:
+    """The version of an app.
+
+    Raises:
+        InputError: it is no text that a store could keep.
+    """
+    if not isinstance(version, str):
+        raise InputError(f"the version of an app is a text, got {version!r}")
+    if len(version) > _MOST_VERSION or not version.isprintable():
+        raise InputError(
+            f"the version of an app has at most {_MOST_VERSION} characters, all printable, got "
+            f"{version[:_MOST_VERSION]!r}"
+        )
+    return version
+
+
 class App(EventFunctions):
     """Holds the activities and orchestrators of a program.
+
+    Args:
+        version: Of the app. Several hosts on one store that run the same version must know the
+            same orchestrators; during an upgrade, partitions move to hosts of the version that
+            came last. The setting ``app_version`` goes before it.
 
     Example:
         ::
@@ -55,8 +79,9 @@ class App(EventFunctions):
             print(app.run(hello, "Tokyo"))
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, version: str = "") -> None:
         super().__init__()
+        self.version: str = checked_version(version)
         self._http_triggers: HttpTriggers | None = None
         self._mounts: Mounts | None = None
 

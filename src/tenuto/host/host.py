@@ -10,14 +10,19 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
+from msgspec import structs
+
 from tenuto.client.client import Client
 from tenuto.client.gateway import EngineGateway
 from tenuto.engine.commands import Commands
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
+from tenuto.engine.member_ports import HasMembers, MemberFacts
+from tenuto.engine.membership import Membership
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, Storage
 from tenuto.engine.program import Program, RunnerMeans, TriggeredFunction
+from tenuto.engine.programs import version_of
 from tenuto.functions.locating import check_not_importing
 from tenuto.host.clock import SystemClock
 from tenuto.host.forked import end_children_of, forget
@@ -96,7 +101,11 @@ class Host:
         if storage is None:
             storage = self.settings.storage
         if isinstance(storage, str):
-            self._storage = open_storage(storage, partitions=self.settings.partitions_of(storage))
+            self._storage = open_storage(
+                storage,
+                partitions=self.settings.partitions_of(storage),
+                sharing=self.settings.sharing,
+            )
         else:
             self._storage = storage
         self._log = HostLog(storage if isinstance(storage, str) else type(storage).__name__)
@@ -113,6 +122,7 @@ class Host:
         self._triggers: HostTriggers | None = None
         self._retention: TopicRetention | None = None
         self._links: Links | None = None
+        self._membership: Membership | None = None
 
     @property
     def client(self) -> Client:
@@ -185,15 +195,7 @@ class Host:
             links = Links(engine, self.settings.links, lifecycle.arrived)
             await links.load()
             self._watch(engine)
-            last_word = self._last_word = LastWord(self._hub.url)
-            found = last_word.read()
-            await lifecycle.start(
-                _identity(),
-                hub_partitions=self._hub.partitions,
-                has_word=found is not None,
-                on_owned=last_word.keep,
-            )
-            self._tell_of_before(self._hub, found)
+            membership = await self._own(engine, lifecycle, self._hub)
             self._storage.on_lost(self._on_lost)
         except BaseException:
             self._watch_no_more()
@@ -205,6 +207,7 @@ class Host:
             raise
         self._engine = engine
         self._lifecycle = lifecycle
+        self._membership = membership
         end_children_of(self)
         gateway = EngineGateway(Commands(engine), self._storage)
         self._client = Client(gateway, self.program, self.settings.limits)
@@ -214,6 +217,43 @@ class Host:
         await links.start(self._hub.partitions)
         await self._listen(self._client, engine, triggered)
         self._log.started(time.perf_counter() - began, self.settings)
+
+    async def _own(self, engine: Engine, lifecycle: Lifecycle, hub: HubInfo) -> Membership | None:
+        """Take the store over, or our share of it, and recover what was promised."""
+        last_word = self._last_word = LastWord(hub.url)
+        found = last_word.read()
+        identity = _identity()
+        membership = await self._join(engine, lifecycle, identity)
+        if membership is not None:
+            identity = structs.replace(identity, member=identity.owner)
+        await lifecycle.start(
+            identity,
+            hub_partitions=hub.partitions,
+            partitions=None if membership is None else [],
+            has_word=found is not None,
+            on_owned=last_word.keep,
+        )
+        if membership is not None:
+            await membership.start()
+        self._tell_of_before(hub, found)
+        return membership
+
+    async def _join(
+        self, engine: Engine, lifecycle: Lifecycle, identity: HostIdentity
+    ) -> Membership | None:
+        """Be one of the hosts of the hub; None for a store that one host owns."""
+        if not isinstance(self._storage, HasMembers):
+            return None
+        facts = MemberFacts(
+            member=identity.owner,
+            description=identity.description,
+            address=self.webhook_base,
+            app_version=self.settings.app_version or version_of(self.program),
+            orchestrators=sorted(self.program.orchestrators),
+        )
+        members = self._storage.members
+        await members.join(facts)
+        return Membership(engine, lifecycle, members, facts.member, self.settings.drain_seconds)
 
     async def _listen(
         self, client: Client, engine: Engine, triggered: list[TriggeredFunction]
@@ -314,12 +354,16 @@ class Host:
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""
         lifecycle, self._lifecycle = self._lifecycle, None
+        membership, self._membership = self._membership, None
         self._client = None
         await self._hang_up()
         try:
             if lifecycle is not None:
                 self._log.stopping()
-                await lifecycle.stop(await self._end_functions(self.settings.drain_seconds))
+                seconds = await self._end_functions(self.settings.drain_seconds)
+                if membership is not None:
+                    await membership.stop()
+                await lifecycle.stop(seconds)
                 self._log.stopped()
         finally:
             forget(self)
@@ -359,6 +403,7 @@ class Host:
     async def abandon(self) -> None:
         """Go without a farewell, as a process that dies; for tests of what is recovered then."""
         lifecycle, self._lifecycle = self._lifecycle, None
+        membership, self._membership = self._membership, None
         self._client = None
         await self._hang_up()
         self._watch_no_more()
@@ -369,6 +414,8 @@ class Host:
         triggers, self._triggers = self._triggers, None
         if triggers is not None:
             await triggers.abandon()
+        if membership is not None:
+            await membership.abandon()
         if lifecycle is not None:
             await lifecycle.abandon()
 

@@ -24,7 +24,7 @@ from tenuto.link.options import LinkSettings
 from tenuto.messaging.options import TopicSettings
 from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits
-from tenuto.storage import is_postgres
+from tenuto.storage import Sharing, is_postgres
 
 DEFAULT_STORAGE: Final = "sqlite:///tenuto.db"
 DEFAULT_PARTITIONS: int = 1
@@ -75,6 +75,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             for never.
         blocked_loop_seconds: The same for anything else on the host's loop: an async activity, a
             function behind HTTP.
+        lease_seconds: How long the instances of a host that has died wait until other hosts on the
+            same store take them over. In PostgreSQL.
+        blocked_host_seconds: A host whose loop has not answered for so long is taken for dead.
+        app_version: Of the app; hosts of one version must know the same orchestrators. Empty for
+            what the app says (``App(version=…)``).
         cpu_workers: Processes for activities with ``cpu_bound=True``; None for one per processor.
         http: How the server listens, and what it lets in.
         outbound: Where ``ctx.call_http`` and ``app.push`` may go.
@@ -102,6 +107,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     guard_every: _CountOrZero = 1_000
     blocked_turn_seconds: Annotated[float, Meta(ge=0)] = 5.0
     blocked_loop_seconds: Annotated[float, Meta(ge=0)] = 1.0
+    lease_seconds: Annotated[float, Meta(ge=1)] = 10.0
+    blocked_host_seconds: Annotated[float, Meta(ge=1)] = 60.0
+    app_version: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f]*$")] = ""
     cpu_workers: _Count | None = None
     http: HttpSettings = HttpSettings()
     outbound: OutboundSettings = OutboundSettings()
@@ -118,6 +126,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             storage: Its URL.
         """
         return self.partitions or (None if is_postgres(storage) else DEFAULT_PARTITIONS)
+
+    @property
+    def sharing(self) -> Sharing:
+        """How hosts share a store."""
+        return Sharing(lease_seconds=self.lease_seconds, blocked_seconds=self.blocked_host_seconds)
 
     def __post_init__(self) -> None:
         for section, kind in _SECTIONS.items():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tenuto.engine.ports import Storage
 from tenuto.model.errors import SettingsError
+from tenuto.storage.sharing import Sharing
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.storage.sqlite.database import MEMORY
 from tenuto.storage.sqlite.lock import holder
@@ -17,13 +18,19 @@ if TYPE_CHECKING:
 
     from tenuto.engine.upkeep import StorageUpkeep
 
-__all__ = ["is_postgres", "open_storage", "owner_of", "path_of", "upkeep_of"]
+__all__ = ["Sharing", "is_postgres", "open_storage", "owner_of", "path_of", "upkeep_of"]
 
 _POSTGRES: Final = frozenset({"postgres", "postgresql"})
 _POSTGRES_PARTITIONS: Final = 32
 
 
-def open_storage(url: str, *, partitions: int | None = None, create: bool = True) -> Storage:
+def open_storage(
+    url: str,
+    *,
+    partitions: int | None = None,
+    create: bool = True,
+    sharing: Sharing = Sharing(),  # noqa: B008 - frozen
+) -> Storage:
     """The store behind a URL; ``await storage.open()`` opens it.
 
     Args:
@@ -33,6 +40,7 @@ def open_storage(url: str, *, partitions: int | None = None, create: bool = True
         partitions: Number of partitions of a hub that is created; None for 1 in a file, 32 in
             PostgreSQL.
         create: Whether a store that does not exist is made; otherwise opening it is refused.
+        sharing: How hosts share it, if they can.
 
     Raises:
         SettingsError: for any other URL, or the extra ``postgres`` is not installed.
@@ -43,6 +51,7 @@ def open_storage(url: str, *, partitions: int | None = None, create: bool = True
             postgres.address_of(url),
             partitions=_POSTGRES_PARTITIONS if partitions is None else partitions,
             create=create,
+            sharing=sharing,
         )
         return store
     return SqliteStorage(

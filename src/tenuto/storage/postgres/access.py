@@ -25,6 +25,14 @@ class Access:
     async def _write(self, work: Work[T], *, tells: bool = False) -> T:
         raise NotImplementedError
 
+    async def read(self, work: Work[T]) -> T:
+        """One piece of work that reads."""
+        return await self._read(work)
+
+    async def written(self, work: Work[T], *, tells: bool = False) -> T:
+        """One piece of work that writes; ``tells``: other processes want to know."""
+        return await self._write(work, tells=tells)
+
     async def _hold(self, session: Session, lease: Lease, so: str) -> None:
         raise NotImplementedError
 

@@ -15,14 +15,16 @@ ORDER BY partition.partition;
 
 -- forget_owners: whoever owns nothing and is not about to has nothing in doubt any more
 DELETE FROM hub.owner WHERE owner <> :owner
-    AND NOT EXISTS (SELECT 1 FROM hub.partition WHERE partition.owner = owner.owner);
+    AND NOT EXISTS (SELECT 1 FROM hub.partition WHERE partition.owner = owner.owner)
+    AND NOT EXISTS (SELECT 1 FROM hub.member WHERE member.member = owner.member);
 
 -- forget_landed: nor their commits
 DELETE FROM hub.landed
 WHERE NOT EXISTS (SELECT 1 FROM hub.owner WHERE owner.owner = landed.owner);
 
 -- begin_owner: an owner is about to own something
-INSERT INTO hub.owner (owner, description) VALUES (:owner, :description) ON CONFLICT DO NOTHING;
+INSERT INTO hub.owner (owner, description, member) VALUES (:owner, :description, :member)
+ON CONFLICT DO NOTHING;
 
 -- begin_landed: and begins to commit
 INSERT INTO hub.landed (owner, number, batch_id)
@@ -42,10 +44,8 @@ UPDATE hub.partition SET
 WHERE :partitions::int[] IS NULL OR partition = ANY (:partitions::int[])
 RETURNING partition, epoch;
 
--- renew: the leases of these owners hold on; what they own
-UPDATE hub.partition SET lease_until = clock_timestamp() + make_interval(secs => :seconds)
-WHERE owner = ANY (:owners::text[])
-RETURNING partition, owner, epoch;
+-- end_leases: of these owners, who are gone
+UPDATE hub.partition SET lease_until = clock_timestamp() WHERE owner = ANY (:owners::text[]);
 
 -- release: give partitions back that are still ours
 UPDATE hub.partition SET owner = NULL, lease_until = '-infinity'

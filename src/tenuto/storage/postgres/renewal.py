@@ -1,7 +1,8 @@
-"""Leases renewed from a thread of its own, with a connection and a loop of its own.
+"""A host's sign of life, from a thread of its own, with a connection and a loop of its own.
 
 So no user code that holds the host's loop up makes its partitions another host's. But a loop that
-has not answered for long is no owner: then renewal stops, and others take over.
+has not answered for long is no owner: then nothing is renewed, and others take over. With each
+sign of life comes the roster: who else lives, and who has what.
 """
 
 import asyncio
@@ -10,52 +11,79 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from tenuto.engine.rows import Lease
+import msgspec
+
+from tenuto.engine.member_ports import Member, MemberFacts, MemberLoad, Place, Roster
 from tenuto.model.errors import StorageError
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.connection import Connection, Session
+from tenuto.storage.sharing import Sharing
 
-LEASE_SECONDS: Final = 10.0
 _BEAT: Final = 0.3
 """Of a lease: after so long it is renewed."""
 
-BLOCKED_SECONDS: Final = 60.0
+_FORGET_EVERY: Final = 100
+_MEMBERS: Final = msgspec.json.Decoder(list[Member])
+_PLACES: Final = msgspec.json.Decoder(list[Place])
 
 
 class Renewal:
-    """Renews the leases of the owners that it is given.
+    """Renews the leases of a host's owners, and its membership.
 
     Args:
         address: Of the store.
-        lease: How long a lease holds, in seconds.
-        blocked: After so many seconds without an answer of the host's loop it is not.
+        sharing: How long a lease holds, and when a host is taken for blocked.
+
+    Attributes:
+        heard: Called on the host's loop with each new roster.
+        load: Asked on the host's loop how busy it is.
+        is_leaving: The host gives away what it has.
     """
 
-    def __init__(
-        self,
-        address: Address,
-        lease: float,
-        blocked: float = BLOCKED_SECONDS,
-    ) -> None:
+    def __init__(self, address: Address, sharing: Sharing) -> None:
         self._address = address
-        self._lease = lease
-        self._beat = lease * _BEAT
-        self._blocked = blocked
+        self._lease = sharing.lease_seconds
+        self._beat = sharing.lease_seconds * _BEAT
+        self._blocked = sharing.blocked_seconds
         self._owners: frozenset[str] = frozenset()
+        self._member: MemberFacts | None = None
         self._thread: threading.Thread | None = None
         self._host: asyncio.AbstractEventLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._wake: asyncio.Event | None = None
+        self._is_stopping = False
         self._answered = 0.0
-        self.on_renewed: Callable[[list[Lease]], None] = _nobody_hears
-        """Called on the host's loop with what these owners own."""
+        self._load = MemberLoad()
+        self._beats = 0
+        self.heard: Callable[[Roster], None] | None = None
+        self.load: Callable[[], MemberLoad] = MemberLoad
+        self.is_leaving: bool = False
+
+    @property
+    def member(self) -> MemberFacts | None:
+        """Who the host is in the hub."""
+        return self._member
 
     def renew_for(self, owner: str) -> None:
         """Renew the leases of this owner, too."""
         self._owners |= {owner}
+        self._begin()
+
+    def live_as(self, member: MemberFacts | None) -> None:
+        """The host is this member of the hub; None: no more."""
+        self._member = member
+        if member is not None:
+            self._begin()
+
+    def look(self) -> None:
+        """Have a sign of life and a roster soon; from the host's loop."""
+        self._call(lambda wake: wake.set())
+
+    def _begin(self) -> None:
         if self._thread is None:
             self._host = asyncio.get_running_loop()
             self._answered = self._host.time()
+            self._is_stopping = False
             self._thread = threading.Thread(target=self._run, name="tenuto-leases", daemon=True)
             self._thread.start()
 
@@ -64,47 +92,67 @@ class Renewal:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        loop, stop = self._loop, self._stop
-        if loop is not None and stop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(stop.set)
+        self._is_stopping = True
+        self.look()
         await asyncio.get_running_loop().run_in_executor(None, thread.join, self._lease)
+
+    def _call(self, tell: Callable[[asyncio.Event], None]) -> None:
+        loop, wake = self._loop, self._wake
+        if loop is not None and wake is not None:
+            with suppress(RuntimeError):  # it has just ended
+                loop.call_soon_threadsafe(tell, wake)
 
     def _run(self) -> None:
         asyncio.run(self._renew())
 
     async def _renew(self) -> None:
         self._loop = asyncio.get_running_loop()
-        stop = self._stop = asyncio.Event()
+        wake = self._wake = asyncio.Event()
         connection = Connection(self._address, "leases")
         try:
-            while self._thread is not None:
+            while not self._is_stopping:
                 pause = self._beat
-                if self._owners and self._host_answers():
+                if self._host_answers():
                     try:
-                        renewed = await connection.do(self._once, "renew leases in")
+                        roster = await connection.do(self._once, "renew leases in")
                     except StorageError:
                         pause = self._beat / 3  # the host hears of it by its own commits
                     else:
-                        self._tell(renewed)
-                try:
+                        self._tell(roster)
+                with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
-                        await stop.wait()
-                except TimeoutError:
-                    continue
-                return
+                        await wake.wait()
+                wake.clear()
         finally:
-            if self._owners:
-                # Whoever comes next need not wait for them; they are not given back either.
-                with suppress(StorageError):
-                    await connection.do(self._end, "end leases in")
+            # Whoever comes next need not wait for the leases; they are not given back either.
+            with suppress(StorageError):
+                await connection.do(self._end, "end leases in")
             await connection.close()
 
     async def _end(self, session: Session) -> None:
-        await session.rows("renew", owners=list(self._owners), seconds=0.0)
+        if self._owners:
+            await session.run("end_leases", owners=list(self._owners))
+        if self._member is not None:
+            await session.run("leave", member=self._member.member)
 
-    async def _once(self, session: Session) -> list[Lease]:
-        found = await session.rows("renew", owners=list(self._owners), seconds=self._lease)
-        return [Lease(row["partition"], row["owner"], row["epoch"]) for row in found]
+    async def _once(self, session: Session) -> Roster | None:
+        member = self._member
+        alive = await session.value(
+            "live_on",
+            owners=list(self._owners),
+            member=None if member is None else member.member,
+            is_leaving=self.is_leaving,
+            load=msgspec.json.encode(self._load).decode(),
+            seconds=self._lease,
+        )
+        if member is None:
+            return None
+        if alive is None:  # it was taken for dead, for long, and lives
+            await session.run("join", **joining(member, self._lease))
+        self._beats += 1
+        if not self._beats % _FORGET_EVERY:
+            await session.run("forget_members")
+        return await roster_of(session)
 
     def _host_answers(self) -> bool:
         """Ask the host's loop; whether it has answered lately."""
@@ -118,12 +166,21 @@ class Renewal:
     def _answer(self) -> None:
         assert self._host is not None
         self._answered = self._host.time()  # both clocks are the system's monotonic one
+        self._load = self.load()
 
-    def _tell(self, renewed: list[Lease]) -> None:
-        host = self._host
-        if host is not None and not host.is_closed():
-            host.call_soon_threadsafe(lambda: self.on_renewed(renewed))
+    def _tell(self, roster: Roster | None) -> None:
+        host, heard = self._host, self.heard
+        if roster is not None and heard is not None and host is not None and not host.is_closed():
+            host.call_soon_threadsafe(heard, roster)
 
 
-def _nobody_hears(_renewed: list[Lease]) -> None:
-    """Who wants to know takes the place of this."""
+def joining(member: MemberFacts, seconds: float) -> dict[str, object]:
+    """What a host says of itself, as arguments of a statement."""
+    return {**msgspec.structs.asdict(member), "seconds": seconds}
+
+
+async def roster_of(session: Session) -> Roster:
+    """Who is there now, and who has what."""
+    row = await session.row("roster")
+    assert row is not None, "it has no condition"
+    return Roster(_MEMBERS.decode(row["members"] or "[]"), _PLACES.decode(row["places"] or "[]"))

@@ -40,7 +40,7 @@ from tenuto.model.requests import (
 )
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
-from tenuto.storage.postgres import listing, packing, reading
+from tenuto.storage.postgres import listing, owning, packing, reading
 from tenuto.storage.postgres.access import add_messages
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.committing import Committer, leases, not_held
@@ -55,10 +55,12 @@ from tenuto.storage.postgres.errors import (
 from tenuto.storage.postgres.flow import PostgresFlow
 from tenuto.storage.postgres.linking import PostgresLinks
 from tenuto.storage.postgres.listening import Listening
+from tenuto.storage.postgres.members import PostgresMembers
 from tenuto.storage.postgres.queues import PostgresQueues
 from tenuto.storage.postgres.refusing import named
-from tenuto.storage.postgres.renewal import LEASE_SECONDS, Renewal
+from tenuto.storage.postgres.renewal import Renewal
 from tenuto.storage.postgres.topics import PostgresTopics
+from tenuto.storage.sharing import Sharing
 
 T = TypeVar("T")
 
@@ -71,14 +73,14 @@ _WAIT_SECONDS: Final = 0.25
 class _Hub:
     """An opened store: its connections."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, sharing: Sharing) -> None:
         self.address = address
         self.commits = Connection(address, "commits")
         self.writes = Connection(address, "writes")
         self.readers = [Connection(address, "reads", _READER_SETTINGS) for _ in range(_READERS)]
         self.next_reader = itertools.cycle(self.readers)
         self.committer = Committer(self.commits, address.url)
-        self.renewal = Renewal(address, LEASE_SECONDS)
+        self.renewal = Renewal(address, sharing)
         self.listening = Listening(address)
         self.owners: set[str] = set()
 
@@ -97,14 +99,23 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         address: Where it is.
         partitions: Number of partitions of a hub that is created here.
         create: Whether a hub that does not exist is made.
+        sharing: How hosts share it.
 
     Example:
         ``storage = PostgresStorage(address_of("postgresql://host/orders"))``
     """
 
-    def __init__(self, address: Address, *, partitions: int = 32, create: bool = True) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        partitions: int = 32,
+        create: bool = True,
+        sharing: Sharing = Sharing(),  # noqa: B008 - frozen
+    ) -> None:
         if partitions < 1:
             raise SettingsError(f"a store needs at least 1 partition, got {partitions}")
+        self._sharing = sharing
         self._address = address
         self._partitions = partitions
         self._create = create
@@ -119,7 +130,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         """Open or create the hub and bring its schema up to date."""
         if self._info is not None:
             return self._info
-        hub = _Hub(self._address)
+        hub = _Hub(self._address, self._sharing)
         try:
             await hub.writes.open()
             facts = await hub.writes.do(
@@ -172,6 +183,12 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         """Links to other hubs."""
         return PostgresLinks(self)
 
+    @property
+    def members(self) -> PostgresMembers:
+        """The hosts of the hub."""
+        hub = self._opened()
+        return PostgresMembers(self, hub.renewal, hub.listening, self._sharing.lease_seconds)
+
     async def _read(self, work: Work[T]) -> T:
         return await next(self._opened().next_reader).do(work, "read")
 
@@ -208,21 +225,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
             await self._until_free(hub)
 
         async def acquire(session: Session) -> list[Lease]:
-            wanted = None if partitions is None else list(partitions)
-            # Crash points: before COMMIT the old epoch stands; after it the epoch is counted up
-            # without an owner at work, and others wait for the end of its lease.
-            await session.run("begin_owner", owner=host.owner, description=host.description)
-            await session.run("begin_landed", owner=host.owner)
-            await session.rows("lock_partitions", partitions=wanted)
-            found = await session.rows(
-                "acquire", owner=host.owner, partitions=wanted, seconds=LEASE_SECONDS
-            )
-            await session.run("forget_owners", owner=host.owner)
-            await session.run("forget_landed")
-            return [
-                Lease(row["partition"], host.owner, row["epoch"])
-                for row in sorted(found, key=lambda row: row["partition"])
-            ]
+            return await owning.take(session, host, partitions, self._sharing.lease_seconds)
 
         owned = await self._write(acquire)
         if owned:

@@ -1,0 +1,143 @@
+"""What an engine needs of a store that several hosts share: who they are, and who has what.
+
+A store that only one host can own has nothing of this.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+from msgspec import Struct
+
+from tenuto.engine.ports import HostIdentity
+from tenuto.engine.rows import Lease
+from tenuto.model.timing import Microseconds
+
+
+class MemberFacts(Struct, frozen=True, kw_only=True):
+    """What a host says of itself when it joins.
+
+    Attributes:
+        member: Its id; no other host has ever had it.
+        description: For people: machine and process.
+        address: Where its HTTP server can be reached; None without one.
+        app_version: Of the app that it runs.
+        orchestrators: Names of the orchestrators that it can run, sorted.
+    """
+
+    member: str
+    description: str
+    address: str | None
+    app_version: str
+    orchestrators: Sequence[str]
+
+
+class MemberLoad(Struct, frozen=True, kw_only=True):
+    """How busy a host is, in figures for people.
+
+    Attributes:
+        instances: In memory.
+        activities: That run.
+        ready: Instances that wait for a turn.
+        waited: Since so many seconds the oldest of them.
+    """
+
+    instances: int = 0
+    activities: int = 0
+    ready: int = 0
+    waited: float = 0.0
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """A host of a hub that lives.
+
+    Attributes:
+        member: Its id.
+        description: For people: machine and process.
+        address: Where its HTTP server can be reached; None without one.
+        app_version: Of the app that it runs.
+        newness: Higher when the first host of its app version has joined the hub later.
+        joined_at: When it has joined.
+        is_leaving: Whether it gives away what it has.
+        load: How busy it was a moment ago.
+    """
+
+    member: str
+    description: str = ""
+    address: str | None = None
+    app_version: str = ""
+    newness: int = 0
+    joined_at: Microseconds = 0
+    is_leaving: bool = False
+    load: MemberLoad = MemberLoad()
+
+
+class Place(Struct, frozen=True):
+    """Who has a partition.
+
+    Attributes:
+        partition: Which.
+        epoch: How often it was taken.
+        is_free: Whether it may be taken: nobody has it, or whoever had has not renewed its lease.
+        member: The host that has it, or had it last before it died; None when it was given back.
+        owner: The name under which that host commits.
+    """
+
+    partition: int
+    epoch: int
+    is_free: bool
+    member: str | None = None
+    owner: str | None = None
+
+
+class Roster(Struct, frozen=True):
+    """The hosts of a hub that live, and who has which partition, at one moment.
+
+    Attributes:
+        members: In the order in which they have joined.
+        places: By partition, from 0.
+    """
+
+    members: Sequence[Member]
+    places: Sequence[Place]
+
+
+class HubMembers(Protocol):
+    """The hosts of a hub, and this one among them."""
+
+    async def join(self, facts: MemberFacts) -> None:
+        """Be a member of the hub from now on, until the store is closed or the process ends.
+
+        Raises:
+            SettingsError: a living host of the same app version knows other orchestrators.
+            StorageError: the store cannot be asked.
+        """
+
+    def on_roster(self, heard: Callable[[Roster], None], load: Callable[[], MemberLoad]) -> None:
+        """Call back on the host's loop with each new roster: every few seconds, and soon after
+        another host has joined, left, or given something away.
+
+        Args:
+            heard: Is given the roster.
+            load: Asked on the host's loop how busy it is.
+        """
+
+    def look_at_roster(self) -> None:
+        """Have a new roster soon."""
+
+    def say_leaving(self) -> None:
+        """Tell the others that this host gives away what it has."""
+
+    async def roster(self) -> Roster:
+        """Who is there now; for everybody who has opened the store."""
+
+    async def acquire_free(self, host: HostIdentity, partitions: Sequence[int]) -> list[Lease]:
+        """Own those of these partitions that are free, in a new epoch each."""
+
+
+@runtime_checkable
+class HasMembers(Protocol):
+    """A store that several hosts share."""
+
+    @property
+    def members(self) -> HubMembers:
+        """Its hosts; once it is open."""

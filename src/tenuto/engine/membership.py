@@ -1,0 +1,233 @@
+"""A host's place among the hosts of its hub: joins, takes its share, gives away, leaves.
+
+Each sign of life brings a roster (``HubMembers.on_roster``), and each roster is looked at the same
+way: what another host has by now is dropped, what is ours and too much is given away, one partition
+at a time, and what is free is taken up to our share (``engine.balance``). There is no other
+protocol: a host that has hung, or was away, finds out by its next roster, and takes part again.
+
+::
+
+    joined ──▶ roster ──▶ lost? drop ──▶ too much? give one ──▶ too little? take free ones
+                 ▲                                                        │
+                 └──────────── a few seconds, or soon after a change ◀────┘
+"""
+
+import asyncio
+
+from tenuto.engine.balance import Moves, moves_of
+from tenuto.engine.engine import Engine
+from tenuto.engine.lifecycle import Lifecycle
+from tenuto.engine.member_ports import HubMembers, MemberLoad, Roster
+from tenuto.model.errors import StorageError
+from tenuto.model.lines import one_line
+from tenuto.model.timing import MICROSECONDS
+
+
+class Membership:
+    """This host among the others.
+
+    Args:
+        engine: Serves partitions.
+        lifecycle: Takes and gives them.
+        members: The hub, which was joined.
+        me: Our own id there.
+        drain_seconds: How long activities may run on in a partition that is given away.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        lifecycle: Lifecycle,
+        members: HubMembers,
+        me: str,
+        drain_seconds: float,
+    ) -> None:
+        self._engine = engine
+        self._lifecycle = lifecycle
+        self._members = members
+        self._drain_seconds = drain_seconds
+        self._me = me
+        self._roster: Roster | None = None
+        self._moving: asyncio.Task[None] | None = None
+        self._is_leaving = False
+        self._given: list[int] = []
+        self._known: frozenset[str] = frozenset()
+
+    @property
+    def roster(self) -> Roster | None:
+        """Who was there a moment ago; None before the first look."""
+        return self._roster
+
+    async def start(self) -> None:
+        """Take what is free up to our share; we have joined.
+
+        Raises:
+            StorageError: the store cannot be asked.
+        """
+        roster = self._roster = await self._members.roster()
+        self._known = _names(roster)
+        await self._take(moves_of(roster, self._me))
+        self._members.on_roster(self._heard, self._load)
+        self._members.look_at_roster()
+
+    async def stop(self) -> None:
+        """Give everything away, each partition once its activities have ended, and leave."""
+        self._is_leaving = True
+        if self._roster is None:
+            return
+        if len(self._roster.members) > 1:
+            self._members.say_leaving()
+            owned = list(self._engine.partitions)
+            await asyncio.gather(*(self._give(number, self._drain_seconds) for number in owned))
+            self._tell_given()
+        await self._end_moving()
+
+    async def abandon(self) -> None:
+        """Go as a process goes that dies."""
+        self._is_leaving = True
+        await self._end_moving()
+
+    async def _end_moving(self) -> None:
+        if self._moving is not None:
+            self._moving.cancel()
+            await asyncio.wait([self._moving])
+
+    # --- rosters -----------------------------------------------------------------------------
+
+    def _heard(self, roster: Roster) -> None:
+        """A new roster has come."""
+        if self._engine.gone is not None:
+            return
+        self._tell_of_others(roster)
+        self._roster = roster
+        self._drop_lost(roster)
+        if self._is_leaving or self._moving is not None:
+            return
+        moves = moves_of(roster, self._me)
+        if not moves.surplus:
+            self._tell_given()
+        if moves.take or moves.surplus:
+            self._moving = self._engine.loop.create_task(self._move(moves), name="tenuto-balance")
+            self._moving.add_done_callback(self._moved)
+
+    def _moved(self, task: "asyncio.Task[None]") -> None:
+        self._moving = None
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._engine.observer.problem(None, f"partitions could not be balanced: {error!r}")
+        elif not self._is_leaving:
+            self._members.look_at_roster()  # there may be more to do
+
+    def _tell_of_others(self, roster: Roster) -> None:
+        """Say who has come and who has gone."""
+        now = _names(roster)
+        for who in sorted(now - self._known):
+            self._engine.observer.notice(f"another host is there: {who}")
+        for who in sorted(self._known - now):
+            self._engine.observer.notice(f"a host is gone: {who}")
+        self._known = now
+
+    def _drop_lost(self, roster: Roster) -> None:
+        """Let go of what another host has by now, even when nothing of it was to be written."""
+        engine = self._engine
+        for place in roster.places:
+            home = engine.partitions.get(place.partition)
+            if home is None or place.epoch < home.lease.epoch:
+                continue  # it was taken after the roster was read
+            if place.epoch > home.lease.epoch or place.owner != home.lease.owner:
+                engine.observer.problem(
+                    None,
+                    f"partition {place.partition} has gone to another host, since this one gave "
+                    "no sign of life for longer than its lease; its instances go on there",
+                )
+                engine.drop(place.partition)
+
+    def _load(self) -> MemberLoad:
+        engine = self._engine
+        since = engine.waiting_since
+        waited = 0.0 if since is None else max(0, engine.clock.now() - since) / MICROSECONDS
+        return MemberLoad(
+            instances=len(engine.residents),
+            activities=engine.running,
+            ready=engine.ready,
+            waited=round(waited, 3),
+        )
+
+    # --- moves -------------------------------------------------------------------------------
+
+    async def _move(self, moves: Moves) -> None:
+        if moves.take:
+            await self._take(moves)
+        elif moves.surplus:
+            await self._give(self._cheapest(), self._drain_seconds)
+
+    async def _take(self, moves: Moves) -> None:
+        if not moves.take:
+            return
+        try:
+            taken = await self._lifecycle.take_free(moves.take)
+        except StorageError as error:
+            self._engine.observer.problem(
+                None, f"partitions could not be taken, tried again soon: {one_line(str(error))}"
+            )
+            return
+        if taken:
+            owned = len(self._engine.partitions)
+            self._engine.observer.notice(
+                f"took partitions {_listed(taken)}; {owned} of {self._engine.hub_partitions} are "
+                "served here now"
+            )
+
+    async def _give(self, partition: int, seconds: float) -> None:
+        engine = self._engine
+        try:
+            running = await self._lifecycle.give(partition, seconds)
+        except StorageError as error:
+            engine.observer.problem(
+                None,
+                f"partition {partition} could not be given back, and goes to another host when its "
+                f"lease ends: {one_line(str(error))}",
+            )
+            return
+        self._given.append(partition)
+        if running:
+            engine.observer.problem(
+                None,
+                f"partition {partition} was given away while {running} of its activities ran on, "
+                f"after {seconds:g} s; they run again on the host that takes it",
+            )
+
+    def _tell_given(self) -> None:
+        """Say in one line what was given away, one after another."""
+        if self._given:
+            engine = self._engine
+            engine.observer.notice(
+                f"gave partitions {_listed(self._given)} to other hosts; "
+                f"{len(engine.partitions)} of {engine.hub_partitions} are served here now"
+            )
+            self._given = []
+
+    def _cheapest(self) -> int:
+        """The partition that is quickest to give: with the fewest activities, then instances."""
+
+        def cost(number: int) -> tuple[int, int, int]:
+            residents = self._engine.partitions[number].residents
+            return sum(len(one.works) for one in residents), len(residents), number
+
+        return min(self._engine.partitions, key=cost)
+
+
+def _names(roster: Roster) -> frozenset[str]:
+    return frozenset(one.description for one in roster.members)
+
+
+def _listed(numbers: list[int]) -> str:
+    """Numbers for people: ``0 to 3, 7``."""
+    parts: list[str] = []
+    rest = sorted(numbers)
+    while rest:
+        last = first = rest.pop(0)
+        while rest and rest[0] == last + 1:
+            last = rest.pop(0)
+        parts.append(str(first) if last == first else f"{first} to {last}")
+    return ", ".join(parts)

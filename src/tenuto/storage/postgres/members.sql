@@ -1,0 +1,65 @@
+-- The statements about the hosts of a hub, and about who owns which partition.
+
+-- lock_members: one host joins at a time
+LOCK TABLE hub.member IN SHARE ROW EXCLUSIVE MODE;
+
+-- unlike_members: living hosts of the same app version that know other orchestrators
+SELECT member, description, orchestrators, lives_until::text AS until FROM hub.member
+WHERE app_version = :app_version AND member <> :member AND NOT is_leaving
+    AND orchestrators <> :orchestrators AND lives_until > clock_timestamp()
+ORDER BY joined_at;
+
+-- know_version: how new an app version is
+INSERT INTO hub.app_version (app_version) SELECT :app_version
+WHERE NOT EXISTS (SELECT 1 FROM hub.app_version WHERE app_version = :app_version);
+
+-- join: a host is there
+INSERT INTO hub.member
+    (member, description, address, app_version, newness, orchestrators, load, lives_until)
+SELECT :member, :description, :address, :app_version, newness, :orchestrators, '{}',
+    clock_timestamp() + make_interval(secs => :seconds)
+FROM hub.app_version WHERE app_version = :app_version
+ON CONFLICT (member) DO UPDATE SET lives_until = excluded.lives_until, is_leaving = false;
+
+-- forget_members: who has been dead for long
+DELETE FROM hub.member WHERE lives_until < clock_timestamp() - interval '1 day';
+
+-- live_on: a host and the leases of its owners live on, locked in their order, as commits do; none
+-- when the host was forgotten
+WITH mine AS MATERIALIZED (
+    SELECT partition FROM hub.partition WHERE owner = ANY (:owners::text[])
+    ORDER BY partition FOR NO KEY UPDATE),
+renewed AS (
+    UPDATE hub.partition SET lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    FROM mine WHERE partition.partition = mine.partition),
+alive AS (
+    UPDATE hub.member SET lives_until = clock_timestamp() + make_interval(secs => :seconds),
+        is_leaving = :is_leaving, load = :load
+    WHERE member = :member RETURNING member)
+SELECT member FROM alive;
+
+-- leave: a host is not there any more
+DELETE FROM hub.member WHERE member = :member;
+
+-- roster: the hosts that live, and who has which partition
+SELECT (
+    SELECT json_agg(json_build_object(
+        'member', member, 'description', description, 'address', address,
+        'app_version', app_version, 'newness', newness, 'is_leaving', is_leaving,
+        'joined_at', (extract(epoch FROM joined_at) * 1000000)::bigint, 'load', load::json
+    ) ORDER BY joined_at, member)
+    FROM hub.member WHERE lives_until > clock_timestamp()
+) AS members, (
+    SELECT json_agg(json_build_object(
+        'partition', partition.partition, 'epoch', partition.epoch, 'owner', partition.owner,
+        'member', owner.member,
+        'is_free', partition.owner IS NULL OR partition.lease_until < clock_timestamp()
+    ) ORDER BY partition.partition)
+    FROM hub.partition AS partition LEFT JOIN hub.owner AS owner ON owner.owner = partition.owner
+) AS places;
+
+-- lock_free_partitions: in their order, those of these that nobody has, or whose lease has ended
+SELECT partition FROM hub.partition
+WHERE partition = ANY (:partitions::int[])
+    AND (owner IS NULL OR lease_until < clock_timestamp())
+ORDER BY partition FOR UPDATE;

@@ -1,0 +1,195 @@
+"""Several hosts on one hub in a real PostgreSQL: who has what, and what moves when one comes, goes
+or dies.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tenuto import App, Client, Context, Host
+from tenuto.host.settings import Settings
+from tenuto.model.errors import SettingsError
+from tenuto.testing import RecordingObserver
+from tests.support.postgres import Postgres
+from tests.support.waiting import until
+
+PARTITIONS = 32
+SETTINGS = Settings(lease_seconds=1, drain_seconds=2)
+
+
+class Hub:
+    """Hosts on one hub, each with the same app.
+
+    Attributes:
+        runs: How often each activity ran.
+        gate: Activities named ``slow`` wait for it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.runs: Counter[str] = Counter()
+        self.gate = asyncio.Event()
+        self.app = self.an_app()
+        self.observers: dict[Host, RecordingObserver] = {}
+        self.stack = AsyncExitStack()
+
+    def an_app(self, version: str = "") -> App:
+        app = App(version=version)
+
+        @app.activity
+        async def step(name: str) -> str:
+            self.runs[name] += 1
+            await asyncio.sleep(0.01)
+            return name
+
+        @app.activity
+        async def slow(name: str) -> str:
+            self.runs[name] += 1
+            await self.gate.wait()
+            return name
+
+        @app.orchestrator
+        async def chain(ctx: Context, name: str) -> list[str]:
+            return [await ctx.call_activity(step, f"{name}-{number}") for number in range(5)]
+
+        @app.orchestrator
+        async def slowly(ctx: Context, name: str) -> str:
+            return await ctx.call_activity(slow, name)
+
+        @app.orchestrator
+        async def waits(ctx: Context, _: None) -> str:
+            return await ctx.wait_for_external_event("go", str)
+
+        return app
+
+    async def host(self, app: App | None = None, settings: Settings = SETTINGS) -> Host:
+        observer = RecordingObserver()
+        host = Host(app or self.app, storage=self.url, settings=settings, observer=observer)
+        await host.start()
+        self.observers[host] = observer
+        self.stack.push_async_callback(host.stop)
+        return host
+
+    async def client(self) -> Client:
+        return await self.stack.enter_async_context(Client.open(self.url, self.app))
+
+
+@pytest.fixture
+async def hub(postgres: Postgres) -> AsyncIterator[Hub]:
+    hub = Hub(postgres.fresh_url())
+    async with hub.stack:
+        yield hub
+        hub.gate.set()
+
+
+def owned(*hosts: Host) -> list[int]:
+    """How many partitions each has."""
+    return [len(host.engine.partitions) for host in hosts]
+
+
+def shared(*hosts: Host) -> Callable[[], bool]:
+    """Whether every partition has one host, and each host its share."""
+
+    def is_shared() -> bool:
+        everything = sorted(number for host in hosts for number in host.engine.partitions)
+        counts = owned(*hosts)
+        return everything == list(range(PARTITIONS)) and max(counts) - min(counts) <= 1
+
+    return is_shared
+
+
+async def test_one_host_has_everything_as_soon_as_it_has_started(hub: Hub) -> None:
+    host = await hub.host()
+    assert owned(host) == [PARTITIONS]
+
+
+async def test_each_host_gets_its_share_soon_after_it_has_come(hub: Hub) -> None:
+    first = await hub.host()
+    second = await hub.host()
+    await until(shared(first, second))
+    third = await hub.host()
+    await until(shared(first, second, third))
+    assert sorted(owned(first, second, third)) == [10, 11, 11]
+
+
+async def test_what_a_host_had_is_shared_by_the_others_when_it_has_stopped(hub: Hub) -> None:
+    hosts = [await hub.host() for _ in range(3)]
+    await until(shared(*hosts))
+    await hosts[1].stop()
+    await until(shared(hosts[0], hosts[2]))
+
+
+async def test_what_a_host_had_is_shared_by_the_others_when_it_has_died(hub: Hub) -> None:
+    hosts = [await hub.host() for _ in range(3)]
+    await until(shared(*hosts))
+    await hosts[1].abandon()
+    await until(shared(hosts[0], hosts[2]))
+
+
+async def test_orchestrations_go_on_while_hosts_come_and_go(hub: Hub) -> None:
+    await hub.host()
+    client = await hub.client()
+    names = [f"chain-{number}" for number in range(60)]
+    for name in names:
+        await client.start("chain", name, instance_id=name)
+    second = await hub.host()
+    third = await hub.host()
+    await asyncio.sleep(0.3)
+    await second.stop()
+    await third.stop()
+    results = [await client.handle(name).result() for name in names]
+    assert results == [[f"{name}-{number}" for number in range(5)] for name in names]
+    assert set(hub.runs.values()) == {1}
+
+
+async def test_a_partition_is_given_away_when_its_activities_have_ended(hub: Hub) -> None:
+    first = await hub.host()
+    client = await hub.client()
+    names = [f"slow-{number}" for number in range(200)]
+    for name in names:
+        await client.start("slowly", name, instance_id=name)
+    await until(lambda: len(hub.runs) == len(names))
+    second = await hub.host()
+    await asyncio.sleep(0.5)
+    assert owned(first, second) == [PARTITIONS, 0]
+    hub.gate.set()
+    await until(shared(first, second))
+    assert [await client.handle(name).result() for name in names] == names
+    assert set(hub.runs.values()) == {1}
+
+
+async def test_what_runs_for_longer_than_the_drain_runs_again_and_counts_once(hub: Hub) -> None:
+    brief = Settings(lease_seconds=1, drain_seconds=0)
+    first = await hub.host(settings=brief)
+    client = await hub.client()
+    names = [f"slow-{number}" for number in range(100)]
+    for name in names:
+        await client.start("slowly", name, instance_id=name)
+    await until(lambda: len(hub.runs) == len(names))
+    second = await hub.host(settings=brief)
+    await until(shared(first, second))
+    await until(lambda: sum(hub.runs.values()) > len(names) + 20)
+    hub.gate.set()
+    assert [await client.handle(name).result() for name in names] == names
+    assert max(hub.runs.values()) == 2
+    assert any(
+        "run again on the host that takes it" in text for _, text in hub.observers[first].problems
+    )
+
+
+async def test_hosts_of_one_version_know_the_same_orchestrators(hub: Hub) -> None:
+    first = await hub.host()
+    other = hub.an_app()
+
+    @other.orchestrator
+    async def another(ctx: Context, _: None) -> None: ...
+
+    with pytest.raises(SettingsError, match=r"only this host knows 'another'.*App\(version="):
+        await hub.host(other)
+    assert owned(first) == [PARTITIONS]
+    await first.stop()
+    second = await hub.host(other)
+    assert owned(second) == [PARTITIONS]
