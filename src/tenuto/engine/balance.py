@@ -16,7 +16,7 @@ from msgspec import Struct
 from tenuto.engine.member_ports import Roster
 
 
-class Moves(Struct, frozen=True):
+class Change(Struct, frozen=True):
     """What a host is to do next.
 
     Attributes:
@@ -49,16 +49,16 @@ def fair_shares(roster: Roster) -> Mapping[str, int]:
     return shares
 
 
-def moves_of(roster: Roster, me: str) -> Moves:
+def change_for(roster: Roster, me: str) -> Change:
     """What a host is to do next; nothing for one that the roster does not know."""
     share = fair_shares(roster).get(me)
     if share is None:
-        return Moves()
+        return Change()
     mine = sum(place.member == me and not place.is_free for place in roster.places)
     if mine >= share:
-        return Moves(surplus=mine - share)
+        return Change(surplus=mine - share)
     free = [place.partition for place in roster.places if place.is_free]
     # Others look at the same list: each begins elsewhere, so that they seldom meet.
     order = sorted(one.member for one in roster.members)
     begin = order.index(me) * len(free) // len(order)
-    return Moves(take=(free[begin:] + free[:begin])[: share - mine])
+    return Change(take=(free[begin:] + free[:begin])[: share - mine])

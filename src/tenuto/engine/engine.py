@@ -21,6 +21,7 @@ from tenuto.engine.correlation import Correlation
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.holding import Holding
 from tenuto.engine.iids import Iids
+from tenuto.engine.moves import Moves
 from tenuto.engine.news import News
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.outside import Outside
@@ -119,7 +120,7 @@ class Engine:
         self.timers_running: int = 0  # functions that schedules start, counted by the host's timers
         self.deliveries_running: int = 0  # of functions that events start, counted by listeners
         self.queues_seen: Sequence[QueueStanding] = ()  # when somebody last asked for figures
-        self.on_owned: list[Callable[[], None]] = []
+        self.moves: Moves = Moves()
         self.on_fed: list[Callable[[News], None]] = []
         # At what no message tells of, such as folders; each gives the moment when that brings
         # something. Virtual time asks before it passes.
@@ -153,7 +154,7 @@ class Engine:
         self.partitions[partition.number] = partition
         self.pipeline.leases[partition.number] = partition.lease
         self.correlation.owned(partition.number)
-        for tell in self.on_owned:
+        for tell in self.moves.owned:
             tell()
 
     def drop(self, number: int) -> None:
@@ -184,6 +185,8 @@ class Engine:
 
         self.callers.abandon(error, is_gone)
         self.updates.let_go(is_gone)
+        for tell in self.moves.dropped:
+            tell()
 
     def take_iid(self) -> int:
         """A number for a new instance; owners give out positive ones."""

@@ -175,11 +175,13 @@ class Lifecycle:
         if home is None:
             return 0
         home.is_closing = True
+        leaving = asyncio.gather(*(leave(partition, seconds) for leave in engine.moves.giving))
         with contextlib.suppress(TimeoutError):
             # Real time: a clock of tests may stand still while activities run.
             async with asyncio.timeout(seconds):
                 while _is_at_work(home):  # noqa: ASYNC110 - many may end it
                     await asyncio.sleep(_LOOK_SECONDS)
+        await leaving
         async with self._taking:
             if not engine.is_ours(home):
                 return 0  # it was lost meanwhile

@@ -14,7 +14,7 @@ protocol: a host that has hung, or was away, finds out by its next roster, and t
 
 import asyncio
 
-from tenuto.engine.balance import Moves, moves_of
+from tenuto.engine.balance import Change, change_for
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.member_ports import HubMembers, MemberLoad, Roster
@@ -66,7 +66,7 @@ class Membership:
         """
         roster = self._roster = await self._members.roster()
         self._known = _names(roster)
-        await self._take(moves_of(roster, self._me))
+        await self._take(change_for(roster, self._me))
         self._members.on_roster(self._heard, self._load)
         self._members.look_at_roster()
 
@@ -103,11 +103,11 @@ class Membership:
         self._drop_lost(roster)
         if self._is_leaving or self._moving is not None:
             return
-        moves = moves_of(roster, self._me)
-        if not moves.surplus:
+        change = change_for(roster, self._me)
+        if not change.surplus:
             self._tell_given()
-        if moves.take or moves.surplus:
-            self._moving = self._engine.loop.create_task(self._move(moves), name="tenuto-balance")
+        if change.take or change.surplus:
+            self._moving = self._engine.loop.create_task(self._move(change), name="tenuto-balance")
             self._moving.add_done_callback(self._moved)
 
     def _moved(self, task: "asyncio.Task[None]") -> None:
@@ -153,19 +153,19 @@ class Membership:
             waited=round(waited, 3),
         )
 
-    # --- moves -------------------------------------------------------------------------------
+    # --- moves --------------------------------------------------------------------------------
 
-    async def _move(self, moves: Moves) -> None:
-        if moves.take:
-            await self._take(moves)
-        elif moves.surplus:
+    async def _move(self, change: Change) -> None:
+        if change.take:
+            await self._take(change)
+        elif change.surplus:
             await self._give(self._cheapest(), self._drain_seconds)
 
-    async def _take(self, moves: Moves) -> None:
-        if not moves.take:
+    async def _take(self, change: Change) -> None:
+        if not change.take:
             return
         try:
-            taken = await self._lifecycle.take_free(moves.take)
+            taken = await self._lifecycle.take_free(change.take)
         except StorageError as error:
             self._engine.observer.problem(
                 None, f"partitions could not be taken, tried again soon: {one_line(str(error))}"

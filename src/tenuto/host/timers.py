@@ -158,7 +158,8 @@ class HostTimers:
     def start(self) -> None:
         """Take up those whose partitions are ours; from now on also those that become ours."""
         if self._timers:
-            self._engine.on_owned.append(self._take_up)
+            self._engine.moves.owned.append(self._take_up)
+            self._engine.moves.giving.append(self._leave)
             self._take_up()
 
     def run_now(self, name: str) -> bool:
@@ -208,8 +209,9 @@ class HostTimers:
 
     def _end(self) -> None:
         self._is_stopping = True
-        if self._take_up in self._engine.on_owned:
-            self._engine.on_owned.remove(self._take_up)
+        if self._take_up in self._engine.moves.owned:
+            self._engine.moves.owned.remove(self._take_up)
+            self._engine.moves.giving.remove(self._leave)
         if self._alarm is not None:
             self._alarm.cancel()
         for one in self._timers:
@@ -221,9 +223,7 @@ class HostTimers:
                 one.task.cancel()
 
     async def _wait(self, seconds: float) -> None:
-        tasks = [one.task for one in self._timers if one.task is not None]
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+        await _ended(self._timers, seconds)
 
     # --- whose they are --------------------------------------------------------------------------
 
@@ -248,7 +248,17 @@ class HostTimers:
     def _lease_for(self, timer: Timer) -> Lease | None:
         engine = self._engine
         home = engine.partitions.get(engine.number_of(InstanceId(timer.name)))
-        return None if home is None or engine.gone is not None else home.lease
+        if home is None or home.is_closing or engine.gone is not None:
+            return None
+        return home.lease
+
+    async def _leave(self, partition: int, seconds: float) -> None:
+        """Let end what runs for a partition that is given away; nothing of it begins any more."""
+        number_of = self._engine.number_of
+        leaving = [one for one in self._timers if number_of(InstanceId(one.name)) == partition]
+        for one in leaving:
+            _end_pause(one)
+        await _ended(leaving, seconds)
 
     async def _read(self, timer: Timer) -> None:
         """Find out how it stands, and when it is to be run."""
@@ -472,6 +482,13 @@ class HostTimers:
         flush_output()
         self._engine.observer.timer_ended(timer.name, failure, is_last=is_last)
         return failure
+
+
+async def _ended(timers: Iterable[Timer], seconds: float) -> None:
+    """Wait for what runs of them, at most this long."""
+    tasks = [one.task for one in timers if one.task is not None]
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)
 
 
 def _end_pause(timer: Timer) -> None:

@@ -5,7 +5,6 @@ is published, and end before its instances do. Must know no kind of trigger but 
 """
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any, Final, cast
@@ -25,6 +24,7 @@ from tenuto.engine.program import (
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.messaging.listening import Listener, ListenerMeans, MakeListener
 from tenuto.model.errors import RegistrationError, StorageError
+from tenuto.model.ids import InstanceId
 
 LISTENERS: Final[Mapping[type, str]] = {
     QueueTrigger: "tenuto.messaging.queues:QueueListener",
@@ -110,8 +110,12 @@ class HostTriggers:
         outbound: OutboundSettings,
     ) -> None:
         self._engine = engine
-        means = self._means = ListenerMeans(engine, client, outbound)
-        self._listeners: list[Listener] = [_maker_of(one)(one, means) for one in functions]
+        self._means = ListenerMeans(engine, client, outbound)
+        self._listeners: list[Listener] = []
+        self._functions: dict[Listener, TriggeredFunction] = {}
+        self._left: list[tuple[str, TriggeredFunction]] = []
+        for one in functions:
+            self._add(one)
 
     async def start(self) -> None:
         """Serve what is ours, from now on also what becomes ours.
@@ -126,13 +130,24 @@ class HostTriggers:
             self._engine.observer.problem(
                 None, f"subscriptions that are new begin when the store can be used: {error}"
             )
-        self._engine.on_owned.append(self._take_up)
+        self._engine.moves.owned.append(self._take_up)
+        self._engine.moves.giving.append(self._leave)
+        self._engine.moves.dropped.append(self._take_up)
         self._engine.on_fed.append(self._fed)
         # Others may have published before we listened, or do so through the store.
         self._engine.storage.on_change(self._has_changed)
         self._take_up()
 
+    def _add(self, function: TriggeredFunction) -> None:
+        listener = _maker_of(function)(function, self._means)
+        self._listeners.append(listener)
+        self._functions[listener] = function
+
     def _take_up(self) -> None:
+        back = [one for one in self._left if self._means.serves(one[0])]
+        for left in back:
+            self._left.remove(left)
+            self._add(left[1])
         for one in self._listeners:
             one.take_up()
 
@@ -149,9 +164,24 @@ class HostTriggers:
     def _has_changed(self) -> None:
         self._fed(ANYTHING)
 
+    async def _leave(self, partition: int, seconds: float) -> None:
+        """Let end what runs for a partition that is given away, and note it.
+
+        Who brought it deliveries has stopped for good; should the partition come back, another one
+        does that.
+        """
+        number_of = self._engine.number_of
+        leaving = [one for one in self._listeners if number_of(InstanceId(one.place)) == partition]
+        for one in leaving:
+            self._listeners.remove(one)
+            self._left.append((one.place, self._functions.pop(one)))
+        await self._stop(leaving, seconds)
+
     def _hear_no_more(self) -> None:
-        if self._take_up in self._engine.on_owned:
-            self._engine.on_owned.remove(self._take_up)
+        if self._take_up in self._engine.moves.owned:
+            self._engine.moves.owned.remove(self._take_up)
+            self._engine.moves.giving.remove(self._leave)
+            self._engine.moves.dropped.remove(self._take_up)
         if self._fed in self._engine.on_fed:
             self._engine.on_fed.remove(self._fed)
 
@@ -160,15 +190,16 @@ class HostTriggers:
         self._hear_no_more()
         self._means.stopping()
         await self._means.topics.stop()
-        began = time.monotonic()
+        await self._stop(self._listeners, seconds)
+        await self._means.http.stop()
+
+    async def _stop(self, listeners: Iterable[Listener], seconds: float) -> None:
         results: list[Any] = await asyncio.gather(
-            *(one.stop(max(0.0, seconds - (time.monotonic() - began))) for one in self._listeners),
-            return_exceptions=True,
+            *(one.stop(seconds) for one in listeners), return_exceptions=True
         )
         for error in results:
             if isinstance(error, Exception):
                 self._engine.observer.problem(None, f"a listener did not stop cleanly: {error!r}")
-        await self._means.http.stop()
 
     async def abandon(self) -> None:
         """Go as a process goes that dies: what runs is given up, and nothing is noted."""

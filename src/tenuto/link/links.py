@@ -22,7 +22,7 @@ from tenuto.link.dialling import Dialling, Line
 from tenuto.link.end import LinkEnd, LinkMeans
 from tenuto.link.options import LinkSettings
 from tenuto.model.errors import InputError, SettingsError, StorageError
-from tenuto.model.ids import check_hub_name
+from tenuto.model.ids import InstanceId, check_hub_name
 from tenuto.model.linking import LinkedHub
 
 _LOOK_SECONDS: Final = 0.25
@@ -172,9 +172,17 @@ class Links:
         self._is_running = True
         await self.refresh()
         engine.storage.on_change(self._changed)
+        engine.moves.owned.append(self._changed)
+        engine.moves.dropped.append(self._changed)
+        engine.moves.giving.append(self._leave)
 
     async def stop(self) -> None:
         """Hang up. What waits stays in the store."""
+        moves = self._engine.moves
+        if self._is_running and self._changed in moves.owned:
+            moves.owned.remove(self._changed)
+            moves.dropped.remove(self._changed)
+            moves.giving.remove(self._leave)
         self._is_running = False
         if self._looking is not None:
             self._looking.cancel()
@@ -212,6 +220,10 @@ class Links:
                 await self._forget(hub.name)
                 self._begin(hub)
                 self._known[hub.name] = facts
+            elif hub.url is not None and self._dials(hub.name) != (hub.name in self._dialling):
+                await self._forget(hub.name)  # another host dials by now, or this one has to
+                self._begin(hub)
+                self._known[hub.name] = facts
             elif hub.waiting:  # a command may have put something there
                 self._ends[hub.name].has_news()
 
@@ -227,12 +239,23 @@ class Links:
     def _begin(self, hub: LinkedHub) -> None:
         assert self._means is not None, "only a host that serves has ends"
         end = self._ends[hub.name] = LinkEnd(hub, self._means)
-        if hub.url is None:
+        if hub.url is None or not self._dials(hub.name):
             return
         line = Line(hub.url, hub.called, hub.key)
         pause = self._settings.longest_pause_seconds
         dialling = self._dialling[hub.name] = Dialling(end, line, self._means.life, pause)
         dialling.start()
+
+    def _dials(self, name: str) -> bool:
+        """Whether this host keeps the link up: of several hosts one does."""
+        home = self._engine.find(InstanceId(name))
+        return home is not None and not home.is_closing
+
+    async def _leave(self, partition: int, _seconds: float) -> None:
+        """A partition is given away: another host keeps its links up."""
+        for name in list(self._dialling):
+            if self._engine.number_of(InstanceId(name)) == partition:
+                await self._dialling.pop(name).stop()
 
     def _has_news(self, name: str) -> None:
         end = self._ends.get(name)

@@ -47,6 +47,7 @@ class FileListener:
         self._means = means
         self._watch: FolderWatch | None = None
         self._is_stopping = False
+        self.place: str = function.name
         means.engine.looks.append(self._look)
         means.given_back.append(self._take_back)
 
@@ -99,8 +100,10 @@ class FileListener:
 
     def _end(self) -> None:
         self._is_stopping = True
-        if self._look in self._means.engine.looks:
-            self._means.engine.looks.remove(self._look)
+        engine, means = self._means.engine, self._means
+        if self._look in engine.looks:
+            engine.looks.remove(self._look)
+            means.given_back.remove(self._take_back)
 
     async def _look(self) -> Microseconds | None:
         return None if self._watch is None else await self._watch.look()

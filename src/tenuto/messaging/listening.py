@@ -5,6 +5,7 @@ Owns what all kinds have in common: one attempt of a function, and the pauses be
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import copy_context
 from typing import Any, Final, Protocol, TypeAlias
@@ -48,7 +49,12 @@ class Listener(Protocol):
 
     A class may have a static method ``check(function)``, which is called before the host opens its
     store, and raises RegistrationError for what cannot be served.
+
+    Attributes:
+        place: The host serves it that has the partition of this name.
     """
+
+    place: str
 
     def take_up(self) -> None:
         """Partitions have become ours, or the host has begun: see whether there is work for us."""
@@ -101,6 +107,11 @@ class ListenerMeans:
         home = self._home_of(name)
         return None if home is None or self.engine.gone is not None else home.lease
 
+    def serves(self, name: str) -> bool:
+        """Whether the partition of a name is ours, and stays so as far as is known."""
+        home = self._home_of(name)
+        return home is not None and not home.is_closing
+
     def has_died(self, name: str) -> bool:
         """Whether the host died that had the partition of a name before."""
         home = self._home_of(name)
@@ -136,6 +147,11 @@ class ListenerMeans:
         self.is_stopping = True
         self.suspects.is_stopping = True
         for one in self._between:
+            one.cancel()
+
+    def end_pauses(self, tasks: "Tasks") -> None:
+        """Of these nobody waits for another attempt here: another host makes it."""
+        for one in self._between & tasks.running:
             one.cancel()
 
     async def _until_next_attempt(self, duration: Microseconds) -> None:
@@ -290,6 +306,11 @@ class Tasks:
 
     def __len__(self) -> int:
         return len(self._running)
+
+    @property
+    def running(self) -> AbstractSet["asyncio.Task[None]"]:
+        """Those that run."""
+        return self._running
 
     def add(self, task: "asyncio.Task[None]") -> None:
         """One more; it is forgotten when it ends."""

@@ -64,6 +64,7 @@ class QueueListener:
         self._is_wanted = False
         self._alarm: TimerHandle | None = None
         self._is_stopping = False
+        self.place: str = trigger.queue
         means.queues[trigger.queue] = self._fed
 
     # --- what the host tells ---------------------------------------------------------------------

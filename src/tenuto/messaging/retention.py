@@ -54,7 +54,7 @@ class TopicRetention:
 
     def start(self) -> None:
         """Look after what is there, from now on also after what is published."""
-        self._engine.on_owned.append(self._begin)
+        self._engine.moves.owned.append(self._begin)
         self._engine.on_fed.append(self._fed)
         self._engine.storage.on_change(self._has_come)
         self._begin()
@@ -62,8 +62,8 @@ class TopicRetention:
     async def stop(self) -> None:
         """Delete nothing more."""
         self._is_stopped = True
-        if self._begin in self._engine.on_owned:
-            self._engine.on_owned.remove(self._begin)
+        if self._begin in self._engine.moves.owned:
+            self._engine.moves.owned.remove(self._begin)
         if self._fed in self._engine.on_fed:
             self._engine.on_fed.remove(self._fed)
         if self._next is not None:

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.engine.balance import fair_shares, moves_of
+from tenuto.engine.balance import change_for, fair_shares
 from tenuto.engine.member_ports import Member, Place, Roster
 
 
@@ -24,7 +24,7 @@ def members(*names: str) -> list[Member]:
 
 
 def test_whoever_is_alone_takes_everything() -> None:
-    assert moves_of(roster(members("a"), {}, 4), "a").take == [0, 1, 2, 3]
+    assert change_for(roster(members("a"), {}, 4), "a").take == [0, 1, 2, 3]
 
 
 def test_whoever_has_most_keeps_most() -> None:
@@ -36,7 +36,7 @@ def test_who_leaves_has_no_share() -> None:
     staying, leaving = Member(member="a"), Member(member="b", is_leaving=True)
     found = roster([staying, leaving], {0: "b", 1: "b"}, 2)
     assert fair_shares(found) == {"a": 2, "b": 0}
-    assert moves_of(found, "b").surplus == 2
+    assert change_for(found, "b").surplus == 2
 
 
 def test_when_all_leave_nobody_has_a_share() -> None:
@@ -45,25 +45,25 @@ def test_when_all_leave_nobody_has_a_share() -> None:
 
 def test_what_the_dead_had_is_free() -> None:
     found = roster(members("a"), {0: "a", 1: "gone", 2: "gone"}, 3, dead=frozenset({1, 2}))
-    assert moves_of(found, "a").take == [1, 2]
+    assert change_for(found, "a").take == [1, 2]
 
 
 def test_whom_the_roster_does_not_know_does_nothing() -> None:
-    moves = moves_of(roster(members("a"), {}, 4), "b")
-    assert (moves.take, moves.surplus) == ([], 0)
+    change = change_for(roster(members("a"), {}, 4), "b")
+    assert (change.take, change.surplus) == ([], 0)
 
 
 def test_two_who_see_the_same_begin_elsewhere() -> None:
     found = roster(members("a", "b"), {}, 4)
-    assert moves_of(found, "a").take == [0, 1]
-    assert moves_of(found, "b").take == [2, 3]
+    assert change_for(found, "a").take == [0, 1]
+    assert change_for(found, "b").take == [2, 3]
 
 
 def test_older_versions_take_nothing_and_give_no_more_than_their_share() -> None:
     old, new = Member(member="old", newness=1), Member(member="new", newness=2)
     found = roster([old, new], {0: "old", 1: "old", 2: "old"}, 8)
     assert fair_shares(found) == {"old": 3, "new": 5}
-    assert moves_of(found, "old").take == []
+    assert change_for(found, "old").take == []
     assert fair_shares(roster([old, new], dict.fromkeys(range(8), "old"), 8)) == {
         "old": 4,
         "new": 4,
@@ -83,13 +83,13 @@ def settle(living: list[Member], held: dict[int, str], partitions: int) -> int:
     for _ in range(4 * partitions + 4):
         is_done = True
         for one in living:
-            moves = moves_of(roster(living, held, partitions), one.member)
-            for number in moves.take:
+            change = change_for(roster(living, held, partitions), one.member)
+            for number in change.take:
                 held[number] = one.member
                 moved += 1
-            if moves.surplus:
+            if change.surplus:
                 del held[next(number for number, who in held.items() if who == one.member)]
-            is_done = is_done and not moves.take and not moves.surplus
+            is_done = is_done and not change.take and not change.surplus
         if is_done:
             return moved
     raise AssertionError("it never comes to an end")

@@ -66,6 +66,7 @@ class AzureBlobListener:
     def __init__(self, function: TriggeredFunction, means: ListenerMeans) -> None:
         trigger = function.trigger
         assert isinstance(trigger, AzureBlobTrigger)
+        self.place: str = function.name
         self._function = function
         self._means = means
         self._connection = trigger.connection

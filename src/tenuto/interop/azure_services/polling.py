@@ -65,6 +65,7 @@ class Polling:
         """Look no more, and wait for what runs, at most this long."""
         began = time.monotonic()
         self._is_stopping = True
+        self._means.end_pauses(self.tasks)
         self._wake.set()
         if self._running is not None:  # a look that is under way may have fetched something
             await asyncio.wait([self._running], timeout=seconds)

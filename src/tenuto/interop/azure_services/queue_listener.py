@@ -39,6 +39,7 @@ class AzureQueueListener:
     def __init__(self, function: TriggeredFunction, means: ListenerMeans) -> None:
         trigger = function.trigger
         assert isinstance(trigger, AzureQueueTrigger)
+        self.place: str = function.name
         self._function = function
         self._means = means
         self._trigger = trigger

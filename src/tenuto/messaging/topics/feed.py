@@ -62,6 +62,13 @@ class TopicFeed:
         self._given_back[trigger.subscription] = tell_given_back
         self._triggers.append(trigger)
 
+    def listen_no_more(self, trigger: TopicTrigger, tell: Callable[[], None]) -> None:
+        """A subscription is another host's; it may come back, to somebody else."""
+        told = self._listeners.get(trigger.topic, [])
+        if tell in told:
+            told.remove(tell)
+            self._triggers.remove(trigger)
+
     async def prepare(self) -> None:
         """Give subscriptions that are new their place: what is published from now on is for them.
 

@@ -65,6 +65,7 @@ class TopicListener:
         self._serving: asyncio.Task[None] | None = None
         self._is_stopping = False
         self._service: _Service | None = None
+        self.place: str = self._trigger.subscription
         means.topics.listen(self._trigger, self._wake, self._look_for_redeliveries)
 
     def take_up(self) -> None:
@@ -93,6 +94,7 @@ class TopicListener:
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, wait for what runs, and note how far it is."""
         self._is_stopping = True
+        self._means.topics.listen_no_more(self._trigger, self._wake)
         service = self._service
         if service is not None:
             await service.drain(seconds)
@@ -200,6 +202,7 @@ class _Service:
         """Begin nothing more, wait for what runs at most this long, and note how far it is."""
         self._is_draining = True
         self._lanes.clear()
+        self._means.end_pauses(self._workers)
         await self._workers.wait(seconds)
         while self._noting is not None:
             await asyncio.wait([self._noting])
