@@ -73,8 +73,8 @@ class Hub:
         self.stack.push_async_callback(host.stop)
         return host
 
-    async def client(self) -> Client:
-        return await self.stack.enter_async_context(Client.open(self.url, self.app))
+    async def client(self, app: App | None = None) -> Client:
+        return await self.stack.enter_async_context(Client.open(self.url, app or self.app))
 
 
 @pytest.fixture
@@ -193,3 +193,36 @@ async def test_hosts_of_one_version_know_the_same_orchestrators(hub: Hub) -> Non
     await first.stop()
     second = await hub.host(other)
     assert owned(second) == [PARTITIONS]
+
+
+async def test_what_the_old_version_does_not_know_waits_for_the_new_one(hub: Hub) -> None:
+    first, second = await hub.host(hub.an_app("1")), await hub.host(hub.an_app("1"))
+    await until(shared(first, second))
+    newer = hub.an_app("2")
+
+    @newer.orchestrator
+    async def newest(ctx: Context, number: int) -> int:
+        return number + 1
+
+    names = [f"newest-{number}" for number in range(40)]
+    client = await hub.client(newer)
+    for number, name in enumerate(names):
+        await client.start("newest", number, instance_id=name)
+    await client.start("waits", None, instance_id="waits")
+    third = await hub.host(newer)
+    await until(lambda: owned(first, second, third) == [10, 10, 12])
+    await first.stop()
+    await until(lambda: owned(second, third) == [10, 22])
+    await second.stop()
+    results = [await client.handle(name).result() for name in names]
+    assert results == [number + 1 for number in range(40)]
+    await client.handle("waits").raise_event("go", "on")
+    assert await client.handle("waits").result() == "on"
+
+
+async def test_an_older_version_takes_what_nobody_else_can(hub: Hub) -> None:
+    old = await hub.host(hub.an_app("1"))
+    new = await hub.host(hub.an_app("2"))
+    await until(shared(old, new))
+    await new.stop()
+    await until(shared(old))

@@ -66,19 +66,19 @@ class Membership:
         """
         roster = self._roster = await self._members.roster()
         self._known = _names(roster)
-        await self._take(change_for(roster, self._me))
+        await self._take(change_for(roster, self._me), is_first=len(roster.members) == 1)
         self._members.on_roster(self._heard, self._load)
         self._members.look_at_roster()
 
-    async def stop(self) -> None:
-        """Give everything away, each partition once its activities have ended, and leave."""
+    async def stop(self, seconds: float) -> None:
+        """Give everything away, each partition once its activities have ended, or after so long."""
         self._is_leaving = True
         if self._roster is None:
             return
         if len(self._roster.members) > 1:
             self._members.say_leaving()
             owned = list(self._engine.partitions)
-            await asyncio.gather(*(self._give(number, self._drain_seconds) for number in owned))
+            await asyncio.gather(*(self._give(number, seconds) for number in owned))
             self._tell_given()
         await self._end_moving()
 
@@ -161,7 +161,7 @@ class Membership:
         elif change.surplus:
             await self._give(self._cheapest(), self._drain_seconds)
 
-    async def _take(self, change: Change) -> None:
+    async def _take(self, change: Change, *, is_first: bool = False) -> None:
         if not change.take:
             return
         try:
@@ -171,7 +171,7 @@ class Membership:
                 None, f"partitions could not be taken, tried again soon: {one_line(str(error))}"
             )
             return
-        if taken:
+        if taken and not is_first:  # of a host that is alone everybody expects that
             owned = len(self._engine.partitions)
             self._engine.observer.notice(
                 f"took partitions {_listed(taken)}; {owned} of {self._engine.hub_partitions} are "

@@ -362,7 +362,7 @@ class Host:
                 self._log.stopping()
                 seconds = await self._end_functions(self.settings.drain_seconds)
                 if membership is not None:
-                    await membership.stop()
+                    await membership.stop(seconds)
                 await lifecycle.stop(seconds)
                 self._log.stopped()
         finally:
