@@ -123,4 +123,4 @@ class Lanes:
 
 def size_of(event: StoredEvent) -> int:
     """How long an event is."""
-    return memoryview(event.event).nbytes
+    return memoryview(event.event).nbytes + len(event.cause or "")

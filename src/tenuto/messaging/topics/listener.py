@@ -24,7 +24,7 @@ from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import FailedDelivery, Place, Progress
 from tenuto.messaging.listening import ListenerMeans, Tasks, Turn, failure_text
 from tenuto.messaging.topics.feed import say_kept
-from tenuto.messaging.topics.lanes import Lanes, Waiting
+from tenuto.messaging.topics.lanes import Lanes, Waiting, size_of
 from tenuto.messaging.topics.progress import PlaceKeeper
 from tenuto.messaging.topics.suspicion import Suspicion
 from tenuto.model.causes import event_cause
@@ -276,7 +276,7 @@ class _Service:
             self._start_workers()
         # A short page was the last: of what comes later there is news. How long a page is the store
         # counts in its own way; half of it is far from both.
-        return given or len(events) == limit or 2 * sum(map(_size, events)) >= most
+        return given or len(events) == limit or 2 * sum(map(size_of, events)) >= most
 
     async def _read_redeliveries(self) -> bool:
         """Read the next of what was given back, as long as there is room; whether there was any."""
@@ -574,7 +574,3 @@ class _Service:
             at=self._means.clock.now(),
         )
         await self._means.topics.note(self._lease, progress)
-
-
-def _size(event: StoredEvent) -> int:
-    return memoryview(event.event).nbytes + len(event.cause or "")
