@@ -1,4 +1,4 @@
-"""Hello sequences of 3 on SQLite, and on PostgreSQL with one host and with two: in one run, in turn.
+"""Hello sequences on SQLite, and on PostgreSQL with one host and with two: in one run, in turn.
 
 Usage: ``python -m bench.many_hosts [REPETITIONS] [COUNT]``; prints medians as a table. The server
 is a private one beside the hosts, fsync on for both stores. What it says of itself (commits, bytes
@@ -99,7 +99,7 @@ async def main(repetitions: int, count: int) -> None:
     for name, values in found.items():
         medians = {key: statistics.median(one[key] for one in values) for key in values[0]}
         shown = ", ".join(f"{key} {value:,.2f}" for key, value in medians.items())
-        print(f"{name}: {shown}")  # noqa: T201 - a program
+        print(f"{name}: {shown}")
 
 
 if __name__ == "__main__":

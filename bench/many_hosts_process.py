@@ -45,7 +45,7 @@ async def _measure(storage: str, hosts: int, count: int, concurrency: int) -> di
             await asyncio.gather(*lanes)
 
         await run("warm", _WARM_UP)
-        print("ready", flush=True)  # noqa: T201 - what the parent reads
+        print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         began, cpu = time.perf_counter(), time.process_time()
         await run("measured", count)
@@ -53,7 +53,7 @@ async def _measure(storage: str, hosts: int, count: int, concurrency: int) -> di
             "seconds": time.perf_counter() - began,
             "cpu_us": (time.process_time() - cpu) * 1_000_000 / count,
         }
-        print(json.dumps(values), flush=True)  # noqa: T201 - what the parent reads
+        print(json.dumps(values), flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         return values
 
