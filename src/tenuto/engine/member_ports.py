@@ -78,6 +78,7 @@ class Place(Struct, frozen=True):
         partition: Which.
         epoch: How often it was taken.
         is_free: Whether it may be taken: nobody has it, or whoever had has not renewed its lease.
+        ends_in: Seconds until the lease of who has it ends, unless it is renewed; None without one.
         member: The host that has it, or had it last before it died; None when it was given back.
         owner: The name under which that host commits.
     """
@@ -87,6 +88,7 @@ class Place(Struct, frozen=True):
     is_free: bool
     member: str | None = None
     owner: str | None = None
+    ends_in: float | None = None
 
 
 class Roster(Struct, frozen=True):

@@ -13,6 +13,8 @@ protocol: a host that has hung, or was away, finds out by its next roster, and t
 """
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from tenuto.engine.balance import Change, change_for
 from tenuto.engine.engine import Engine
@@ -48,7 +50,8 @@ class Membership:
         self._drain_seconds = drain_seconds
         self._me = me
         self._roster: Roster | None = None
-        self._moving: asyncio.Task[None] | None = None
+        self._taking: asyncio.Task[None] | None = None
+        self._giving: asyncio.Task[None] | None = None
         self._is_leaving = False
         self._given: list[int] = []
         self._known: frozenset[str] = frozenset()
@@ -88,9 +91,10 @@ class Membership:
         await self._end_moving()
 
     async def _end_moving(self) -> None:
-        if self._moving is not None:
-            self._moving.cancel()
-            await asyncio.wait([self._moving])
+        for task in (self._taking, self._giving):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
 
     # --- rosters -----------------------------------------------------------------------------
 
@@ -101,17 +105,28 @@ class Membership:
         self._tell_of_others(roster)
         self._roster = roster
         self._drop_lost(roster)
-        if self._is_leaving or self._moving is not None:
+        if self._is_leaving:
             return
         change = change_for(roster, self._me)
         if not change.surplus:
             self._tell_given()
-        if change.take or change.surplus:
-            self._moving = self._engine.loop.create_task(self._move(change), name="tenuto-balance")
-            self._moving.add_done_callback(self._moved)
+        # Apart: what is given away may have to wait for its activities, and the dead wait for
+        # nobody.
+        if change.take and self._taking is None:
+            self._taking = self._begin(self._take(change))
+        if change.surplus and self._giving is None and self._engine.partitions:
+            self._giving = self._begin(self._give(self._cheapest(), self._drain_seconds))
+
+    def _begin(self, moving: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = self._engine.loop.create_task(moving, name="tenuto-balance")
+        task.add_done_callback(self._moved)
+        return task
 
     def _moved(self, task: "asyncio.Task[None]") -> None:
-        self._moving = None
+        if task is self._taking:
+            self._taking = None
+        else:
+            self._giving = None
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._engine.observer.problem(None, f"partitions could not be balanced: {error!r}")
@@ -154,12 +169,6 @@ class Membership:
         )
 
     # --- moves --------------------------------------------------------------------------------
-
-    async def _move(self, change: Change) -> None:
-        if change.take:
-            await self._take(change)
-        elif change.surplus:
-            await self._give(self._cheapest(), self._drain_seconds)
 
     async def _take(self, change: Change, *, is_first: bool = False) -> None:
         if not change.take:

@@ -53,7 +53,9 @@ SELECT (
     SELECT json_agg(json_build_object(
         'partition', partition.partition, 'epoch', partition.epoch, 'owner', partition.owner,
         'member', owner.member,
-        'is_free', partition.owner IS NULL OR partition.lease_until < clock_timestamp()
+        'is_free', partition.owner IS NULL OR partition.lease_until < clock_timestamp(),
+        'ends_in', CASE WHEN partition.owner IS NOT NULL
+            THEN extract(epoch FROM partition.lease_until - clock_timestamp())::float8 END
     ) ORDER BY partition.partition)
     FROM hub.partition AS partition LEFT JOIN hub.owner AS owner ON owner.owner = partition.owner
 ) AS places;

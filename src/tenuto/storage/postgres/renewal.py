@@ -23,6 +23,7 @@ _BEAT: Final = 0.3
 """Of a lease: after so long it is renewed."""
 
 _FORGET_EVERY: Final = 100
+_A_MOMENT: Final = 0.02
 _MEMBERS: Final = msgspec.json.Decoder(list[Member])
 _PLACES: Final = msgspec.json.Decoder(list[Place])
 
@@ -119,6 +120,7 @@ class Renewal:
                         pause = self._beat / 3  # the host hears of it by its own commits
                     else:
                         self._tell(roster)
+                        pause = min(pause, self._until_a_lease_ends(roster))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await wake.wait()
@@ -153,6 +155,14 @@ class Renewal:
         if not self._beats % _FORGET_EVERY:
             await session.run("forget_members")
         return await roster_of(session)
+
+    def _until_a_lease_ends(self, roster: Roster | None) -> float:
+        """Seconds until something is free that has a host, unless that gives a sign of life."""
+        if roster is None:
+            return self._beat
+        lasting = (one.ends_in for one in roster.places if one.owner not in self._owners)
+        ends = min((one for one in lasting if one is not None and one > 0), default=self._beat)
+        return ends + _A_MOMENT
 
     def _host_answers(self) -> bool:
         """Ask the host's loop; whether it has answered lately."""
