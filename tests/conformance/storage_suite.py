@@ -937,19 +937,20 @@ class StorageSuite(StorageFixtures):
         storage = owner.storage
         await storage.append([message(asked(1)), message(asked(2))])
         assert await storage.is_waiting(asked(1))
-        assert await storage.answer(asked(1)) is None
+        assert await storage.answers([asked(1)]) == []
         answers = [Answer(asked(1)), Answer(asked(2), "TN-1204", "it's \x00 not so")]
         await owner.commit(consumed=[used(asked(1)), used(asked(2))], answers=answers)
-        assert [await storage.answer(answer.message_id) for answer in answers] == answers
+        found = await storage.answers([asked(2), asked("nobody"), asked(1)])
+        assert {one.message_id: one for one in found} == {one.message_id: one for one in answers}
         assert not await storage.is_waiting(asked(1))
         await owner.commit(answers=[Answer(asked(1), "TN-1203", "again")])
-        assert await storage.answer(asked(1)) == Answer(asked(1), "TN-1203", "again")
+        assert await storage.answers([asked(1)]) == [Answer(asked(1), "TN-1203", "again")]
 
     async def test_the_newest_10_000_answers_are_kept(self, owner: Owner) -> None:
         await owner.commit(answers=[Answer(asked(number)) for number in range(10_005)])
         await owner.commit(answers=[Answer(asked("last"))])
-        kept = [await owner.storage.answer(asked(name)) for name in (5, 6, "last")]
-        assert [answer is not None for answer in kept] == [False, True, True]
+        kept = await owner.storage.answers([asked(name) for name in (5, 6, "last")])
+        assert {one.message_id for one in kept} == {asked(6), asked("last")}
 
     async def test_a_message_that_goes_with_its_instance_is_answered(self, owner: Owner) -> None:
         """Purged by one client while another's request waits: that one hears of it."""
@@ -959,11 +960,9 @@ class StorageSuite(StorageFixtures):
         waiting = [message(one, awaits_answer=True) for one in (mine, others)]
         await storage.append([*waiting, message(unheard)])
         await owner.commit(purged=[1], consumed=[used(mine)], answers=[Answer(mine)])
-        assert await storage.answer(mine) == Answer(mine)
-        answer = await storage.answer(others)
-        assert answer is not None
+        assert await storage.answers([mine]) == [Answer(mine)]
+        (answer,) = await storage.answers([others, unheard])
         assert answer.code == InstanceNotFoundError.code
-        assert await storage.answer(unheard) is None
         assert not await storage.is_waiting(others)
 
     async def test_a_refused_instance_answers_nothing(self, owner: Owner) -> None:
@@ -974,7 +973,7 @@ class StorageSuite(StorageFixtures):
             consumed=[used(asked(1), "taken")],
             answers=[Answer(asked(1))],
         )
-        assert await owner.storage.answer(asked(1)) is None
+        assert await owner.storage.answers([asked(1)]) == []
         assert await owner.storage.is_waiting(asked(1))
 
     # --- iids ----------------------------------------------------------------------------------
@@ -1030,15 +1029,16 @@ class StorageSuite(StorageFixtures):
     async def test_where_an_instance_stands_is_told_without_its_payloads(
         self, owner: Owner
     ) -> None:
-        assert await owner.storage.standing(ONE) is None
+        assert await owner.storage.standings([ONE]) == []
         await owner.commit(
             instances=[record(1, generation=1, input='"long"')],
             history=[turn(1, 0, 0), turn(1, 1, 0), turn(1, 0, 1)],
         )
-        standing = await owner.storage.standing(ONE)
-        assert standing is not None
+        await owner.commit(instances=[record(2, "x")])
+        odd = InstanceId("no\x00body")
+        other, standing = await owner.storage.standings([X, odd, ONE])
         assert (standing.record.generation, standing.record.input) == (1, None)
-        assert standing.turns == 1
+        assert (standing.turns, other.turns, other.record.instance_id) == (1, 0, X)
 
     async def test_a_mark_changes_with_all_that_can_be_seen(self, owner: Owner) -> None:
         async def mark() -> str:
@@ -1115,6 +1115,22 @@ class StorageSuite(StorageFixtures):
         assert decode_message(bytes(mine[0].message)) == expected
         found, _ = await fetched(storage)
         assert [row.message_id for row in found] == ["b", "a", "c", "0"]
+
+    async def test_the_unfinished_below_roots_are_counted(self, owner: Owner) -> None:
+        ended = RuntimeStatus.COMPLETED
+        rows = [
+            record(1, "a", root_id="r", depth=1, partition=0),
+            record(2, "b", root_id="r", depth=2, partition=1),
+            record(3, "c", root_id="r", depth=1, partition=1),
+            record(4, "d", root_id="r", depth=1, partition=1, status=ended),
+            record(5, "e", root_id="other", depth=1, partition=1),
+            record(6, "r", root_id="r", depth=0, partition=1),
+        ]
+        await owner.commit(instances=rows)
+        roots = [InstanceId("r"), InstanceId("nobody")]
+        assert await owner.storage.open_below([1], roots) == {"r": 2}
+        assert await owner.storage.open_below([0, 1], roots) == {"r": 3}
+        assert await owner.storage.open_below([], roots) == {}
 
     @pytest.mark.parametrize("size", [1, 2, 7, 1_000])
     async def test_an_inbox_is_read_in_pages(self, owner: Owner, size: int) -> None:

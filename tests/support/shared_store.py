@@ -663,8 +663,20 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
         hub.add(rows)
         hub.changed_by(self)
 
-    async def answer(self, message_id: MessageId) -> Answer | None:
-        return (await self._turn()).answers.get(message_id)
+    async def answers(self, message_ids: Sequence[MessageId]) -> list[Answer]:
+        known = (await self._turn()).answers
+        return [known[one] for one in message_ids if one in known]
+
+    async def open_below(
+        self, partitions: Collection[int], root_ids: Sequence[InstanceId]
+    ) -> dict[InstanceId, int]:
+        hub = await self._turn()
+        found: dict[InstanceId, int] = {}
+        for number in partitions:
+            for root_id, count in hub.open_by_root(number).items():
+                if root_id in root_ids:
+                    found[root_id] = found.get(root_id, 0) + count
+        return found
 
     async def is_asked(self, instance_id: InstanceId, kinds: Collection[str]) -> bool:
         waiting = (await self._turn()).waiting(instance_id)
@@ -697,13 +709,13 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
             rows = [structs.replace(one, input=None, output=None) for one in rows]
         return InstancePage(rows, token if len(found) > len(rows) else None)
 
-    async def standing(self, instance_id: InstanceId) -> Standing | None:
+    async def standings(self, instance_ids: Sequence[InstanceId]) -> list[Standing]:
         hub = await self._turn()
-        record = hub.named(instance_id)
-        if record is None:
-            return None
-        turns = len(hub.current(record))
-        return Standing(structs.replace(record, input=None, output=None), turns)
+        found = [one for name in instance_ids if (one := hub.named(name)) is not None]
+        return [
+            Standing(structs.replace(one, input=None, output=None), len(hub.current(one)))
+            for one in found
+        ]
 
     async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         hub = await self._turn()

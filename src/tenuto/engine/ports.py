@@ -165,8 +165,11 @@ class StorageReader(TopicReader, QueueReader, Protocol):
     async def query(self, query: InstanceQuery) -> InstancePage:
         """A page of instances."""
 
-    async def standing(self, instance_id: InstanceId) -> Standing | None:
-        """How far an instance is; costs the same however long its history and payloads are."""
+    async def standings(self, instance_ids: Sequence[InstanceId]) -> list[Standing]:
+        """How far instances are, in this order; unknown ones are left out.
+
+        Costs the same however long their histories and payloads are.
+        """
 
     async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution, each a JSON array of events; empty when unknown.
@@ -213,8 +216,8 @@ class StorageClient(StorageReader, Protocol):
     async def append(self, rows: Sequence[InboxRow]) -> None:
         """Add messages; a message id that is already there is left alone."""
 
-    async def answer(self, message_id: MessageId) -> Answer | None:
-        """What became of a message that awaits an answer; None as long as it is open."""
+    async def answers(self, message_ids: Sequence[MessageId]) -> list[Answer]:
+        """What became of messages that await an answer; those that are open are left out."""
 
     async def is_asked(self, instance_id: InstanceId, kinds: Collection[str]) -> bool:
         """Whether a message of one of these kinds, such as ``Suspend``, waits to be taken in.
@@ -305,6 +308,14 @@ class Storage(StorageClient, TopicStorage, QueueStorage, Protocol):
         """Instances with after < wake_at <= until, soonest first; None: from the first on, those
         that must be loaded at once among them. One that has ended has a time as long as calls of
         its last turn are to be made.
+        """
+
+    async def open_below(
+        self, partitions: Collection[int], root_ids: Sequence[InstanceId]
+    ) -> dict[InstanceId, int]:
+        """How many unfinished instances of these partitions stand below each of these roots.
+
+        Roots without any are left out.
         """
 
     async def mark_served(self, leases: Sequence[Lease]) -> None:

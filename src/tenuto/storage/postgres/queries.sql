@@ -197,8 +197,8 @@ ORDER BY created_at, iid;
 -- held_counts: how many instances are held, by reason
 SELECT held_for, count(*) FROM hub.instance WHERE held_for IS NOT NULL GROUP BY held_for;
 
--- answer: what became of a message from outside
-SELECT message_id, code, text FROM hub.answer WHERE message_id = :message_id;
+-- answers: what became of messages from outside
+SELECT message_id, code, text FROM hub.answer WHERE message_id = ANY (:ids::text[]);
 
 -- link: a link by the digest of its token, with how its instance stands
 SELECT instance_id, execution_id, status, link FROM hub.link
@@ -214,6 +214,12 @@ SELECT EXISTS (
 -- open_by_root: unfinished instances below each root
 SELECT root_id, count(*) FROM hub.instance
 WHERE partition = :partition AND depth > 0 AND status NOT IN (1, 3, 4, 5)
+GROUP BY root_id;
+
+-- open_below: unfinished instances of some partitions below each of some roots
+SELECT root_id, count(*) AS open FROM hub.instance
+WHERE partition = ANY (:partitions::int[]) AND root_id = ANY (:roots::text[])
+    AND depth > 0 AND status NOT IN (1, 3, 4, 5)
 GROUP BY root_id;
 
 -- cursor: the oldest transaction that is open: what becomes visible from now on is of none before it
@@ -313,9 +319,11 @@ SELECT events FROM hub.history WHERE iid = :iid AND generation = :generation ORD
 -- history_bytes: how long the history of an instance is
 SELECT coalesce(sum(octet_length(events)), 0)::bigint FROM hub.history WHERE iid = :iid;
 
--- turn_count: how many turns the current generation of an instance has
-SELECT count(*) FROM hub.history
-WHERE iid = :iid AND generation = (SELECT generation FROM hub.instance WHERE iid = :iid);
+-- turn_counts: how many turns the current generation of instances has
+SELECT instance.iid, (
+    SELECT count(*) FROM hub.history
+    WHERE history.iid = instance.iid AND history.generation = instance.generation)
+FROM hub.instance WHERE instance_id = ANY (:ids::text[]);
 
 -- unread: events that earlier generations of instances have left unread
 SELECT iid, number, event FROM hub.unread WHERE iid = ANY (:iids::bigint[]) ORDER BY iid, number;

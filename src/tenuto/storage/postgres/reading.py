@@ -112,14 +112,16 @@ async def load_instances(session: Session, iids: Sequence[int]) -> list[LoadedIn
     ]
 
 
-async def standing(session: Session, instance_id: InstanceId) -> Standing | None:
-    """An instance's row without payloads, and how far its history goes."""
+async def standings(session: Session, instance_ids: Sequence[InstanceId]) -> list[Standing]:
+    """Instances' rows without payloads, and how far their histories go."""
+    wanted = [one for one in instance_ids if _is_storable(one)]
+    if not wanted:
+        return []
     async with session.together(of_one_moment=True):
-        iid = await _iid(session, instance_id)
-        if iid is None:
-            return None
-        (record,) = await records(session, [iid], payloads=False)
-        return Standing(record, await session.value("turn_count", iid=iid))
+        counts: dict[int, int] = dict(await session.rows("turn_counts", ids=wanted))
+        found = await records(session, list(counts), payloads=False)
+    known = {record.instance_id: record for record in found}
+    return [Standing(known[one], counts[known[one].iid]) for one in wanted if one in known]
 
 
 async def _iid(session: Session, instance_id: InstanceId) -> int | None:
@@ -305,10 +307,18 @@ async def is_asked(session: Session, instance_id: InstanceId, kinds: Collection[
     return bool(await session.value("is_asked", instance_id=instance_id, kinds=list(kinds)))
 
 
-async def answer(session: Session, message_id: MessageId) -> Answer | None:
-    """What became of a message from another process."""
-    row = await session.row("answer", message_id=message_id)
-    return None if row is None else Answer(row["message_id"], row["code"], _text(row["text"]))
+async def answers(session: Session, message_ids: Sequence[MessageId]) -> list[Answer]:
+    """What became of messages from other processes."""
+    found = await session.rows("answers", ids=list(message_ids))
+    return [Answer(row["message_id"], row["code"], _text(row["text"])) for row in found]
+
+
+async def open_below(
+    session: Session, partitions: Collection[int], root_ids: Sequence[InstanceId]
+) -> dict[InstanceId, int]:
+    """Unfinished instances of some partitions below each of some roots."""
+    found = await session.rows("open_below", partitions=sorted(partitions), roots=list(root_ids))
+    return {row["root_id"]: row["open"] for row in found}
 
 
 async def link(session: Session, digest: str) -> FoundLink | None:

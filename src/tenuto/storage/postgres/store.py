@@ -384,9 +384,15 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         async with named(self._address.url, given):
             await self._write(append, tells=True)
 
-    async def answer(self, message_id: MessageId) -> Answer | None:
-        """What became of a message from another process; None as long as it is open."""
-        return await self._read(lambda session: reading.answer(session, message_id))
+    async def answers(self, message_ids: Sequence[MessageId]) -> list[Answer]:
+        """What became of messages from other processes; those that are open are left out."""
+        return await self._read(lambda session: reading.answers(session, message_ids))
+
+    async def open_below(
+        self, partitions: Collection[int], root_ids: Sequence[InstanceId]
+    ) -> dict[InstanceId, int]:
+        """Unfinished instances of some partitions below each of some roots."""
+        return await self._read(lambda session: reading.open_below(session, partitions, root_ids))
 
     async def link(self, digest: str) -> FoundLink | None:
         """The link whose token has this digest; None when there is none."""
@@ -405,9 +411,9 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         """A page of instances."""
         return await self._read(lambda session: listing.query(session, query))
 
-    async def standing(self, instance_id: InstanceId) -> Standing | None:
-        """An instance without payloads, and how far its history goes."""
-        return await self._read(lambda session: reading.standing(session, instance_id))
+    async def standings(self, instance_ids: Sequence[InstanceId]) -> list[Standing]:
+        """Instances without payloads, and how far their histories go."""
+        return await self._read(lambda session: reading.standings(session, instance_ids))
 
     async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution; empty when unknown."""

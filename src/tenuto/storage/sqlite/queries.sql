@@ -121,8 +121,9 @@ WHERE partition = :partition AND owner = :owner AND epoch = :epoch;
 SELECT json_group_array(json_array(partition, owner, epoch))
 FROM (SELECT * FROM partition WHERE owner IS NOT NULL ORDER BY partition);
 
--- answer: what became of a message from outside
-SELECT json_array(message_id, code, text) FROM answer WHERE message_id = :message_id;
+-- answers: what became of messages from outside
+SELECT json_group_array(json_array(message_id, code, text)) FROM answer
+WHERE message_id IN (SELECT value FROM json_each(:ids));
 
 -- link: a link by the digest of its token, with how its instance stands
 SELECT json_array(instance_id, execution_id, status, json(link)) FROM link
@@ -135,6 +136,13 @@ SELECT EXISTS (SELECT 1 FROM inbox WHERE message_id = :message_id);
 SELECT json_group_object(root_id, open) FROM (
     SELECT root_id, count(*) AS open FROM instance
     WHERE partition = :partition AND depth > 0 AND status NOT IN (1, 3, 4, 5)
+    GROUP BY root_id);
+
+-- open_below: unfinished instances of some partitions below each of some roots
+SELECT json_group_object(root_id, open) FROM (
+    SELECT root_id, count(*) AS open FROM instance
+    WHERE partition IN (SELECT value FROM json_each(:partitions)) AND depth > 0
+        AND status NOT IN (1, 3, 4, 5) AND root_id IN (SELECT value FROM json_each(:roots))
     GROUP BY root_id);
 
 -- cursor: the last arrival number

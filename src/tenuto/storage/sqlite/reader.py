@@ -54,6 +54,7 @@ _decode_sizes: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_records: Final = roomy(msgspec.json.Decoder(list[InstanceRecord]).decode)
 _decode_marks: Final = msgspec.json.Decoder(list[InstanceMark]).decode
 _decode_wakes: Final = msgspec.json.Decoder(list[Wake]).decode
+_decode_open: Final = msgspec.json.Decoder(dict[InstanceId, int]).decode
 _decode_numbers: Final = msgspec.json.Decoder(list[int]).decode
 _decode_notes: Final = msgspec.json.Decoder(dict[str, str]).decode
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
@@ -64,7 +65,7 @@ _decode_link: Final = msgspec.json.Decoder(
 ).decode
 _decode_unread: Final = msgspec.json.Decoder(list[tuple[int, int, Raw]]).decode
 _decode_last_turns: Final = msgspec.json.Decoder(list[tuple[int, Raw]]).decode
-_decode_answer: Final = msgspec.json.Decoder(Answer).decode
+_decode_answers: Final = msgspec.json.Decoder(list[Answer]).decode
 _decode_letters: Final = roomy(msgspec.json.Decoder(list[DeadLetter]).decode)
 
 
@@ -199,12 +200,15 @@ def _waiting(connection: apsw.Connection, iids: Sequence[int]) -> dict[InstanceI
     return inbox
 
 
-def standing(connection: apsw.Connection, instance_id: InstanceId) -> Standing | None:
-    """An instance's row without payloads, and how far its history goes."""
+def standings(
+    connection: apsw.Connection, instance_ids: Sequence[InstanceId]
+) -> list[Standing]:
+    """Instances' rows without payloads, and how far their histories go."""
     with transaction(connection, "DEFERRED"):
-        for record in records(connection, _iids(connection, [instance_id]), payloads=False):
-            return Standing(record, value(connection, "turn_count", {"iid": record.iid}))
-    return None
+        return [
+            Standing(record, value(connection, "turn_count", {"iid": record.iid}))
+            for record in records(connection, _iids(connection, instance_ids), payloads=False)
+        ]
 
 
 def history(
@@ -396,10 +400,17 @@ def _start(record: InstanceRecord) -> InboxRow:
     return InboxRow(None, record.partition, record.instance_id, message)
 
 
-def answer(connection: apsw.Connection, message_id: MessageId) -> Answer | None:
-    """What became of a message from another process."""
-    found = value(connection, "answer", {"message_id": message_id})
-    return None if found is None else _decode_answer(found)
+def answers(connection: apsw.Connection, message_ids: Sequence[MessageId]) -> list[Answer]:
+    """What became of messages from other processes."""
+    return _decode_answers(value(connection, "answers", {"ids": _text(message_ids)}))
+
+
+def open_below(
+    connection: apsw.Connection, partitions: Collection[int], root_ids: Sequence[InstanceId]
+) -> dict[InstanceId, int]:
+    """Unfinished instances of some partitions below each of some roots."""
+    keys = {"partitions": _text(sorted(partitions)), "roots": _text(root_ids)}
+    return _decode_open(value(connection, "open_below", keys))
 
 
 def link(connection: apsw.Connection, digest: str) -> FoundLink | None:
