@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tenuto import Client
-from tenuto.client.gateway import StoreGateway
+from tenuto.client.store_gateway import StoreGateway
 from tests.support import queue_process
 from tests.support.queue_process import QUEUE, Ledger
 

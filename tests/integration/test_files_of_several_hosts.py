@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tenuto import App, ArrivedFile, Client
-from tenuto.client.gateway import EngineGateway
+from tenuto.client.engine_gateway import EngineGateway
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.host.programs import program_of
 from tenuto.host.triggers import HostTriggers, check_triggered

@@ -25,7 +25,7 @@ from tenuto import (
     RuntimeStatus,
     WebhookClosedError,
 )
-from tenuto.client.gateway import EngineGateway
+from tenuto.client.engine_gateway import EngineGateway
 from tenuto.engine.ports import Observer
 from tenuto.functions.runner import NativeRunner
 from tenuto.model.codec import decode_turn

@@ -222,7 +222,7 @@ async def test_what_is_committed_while_the_missed_turns_are_read_comes_once(
     await handle.raise_event("go")
     storage = test.host.engine.storage
     listening = test.host.engine.updates.subscribe(ONE, after="0.0")
-    async with holding(storage, "standing", when) as held:
+    async with holding(storage, "standings", when) as held:
         reading = asyncio.ensure_future(until_end(listening))
         await held.arrived.wait()
         await handle.raise_event("go")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tenuto import App, Client, QueueMessage
-from tenuto.client.gateway import EngineGateway
+from tenuto.client.engine_gateway import EngineGateway
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.host.programs import program_of
 from tenuto.host.triggers import HostTriggers, check_triggered

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tenuto import App, Client, Event
-from tenuto.client.gateway import EngineGateway
+from tenuto.client.engine_gateway import EngineGateway
 from tenuto.client.publishing import Stamp, event_of_text
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.host.programs import program_of

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tenuto import App, Client
-from tenuto.client.gateway import EngineGateway
+from tenuto.client.engine_gateway import EngineGateway
 from tenuto.host.programs import program_of
 from tenuto.host.timers import HostTimers, timers_of
 from tenuto.model.ids import InstanceId

@@ -15,7 +15,7 @@ from tenuto import (
     Settings,
     WebhookClosedError,
 )
-from tenuto.client.gateway import EngineGateway
+from tenuto.client.engine_gateway import EngineGateway
 from tenuto.http.options import HttpSettings
 from tenuto.model.events import EventRaised, WebhookOpened
 from tenuto.model.ids import InstanceId

@@ -21,7 +21,7 @@ from tenuto import (
     RetryPolicy,
     SubOrchestrationError,
 )
-from tenuto.client.gateway import EngineGateway
+from tenuto.client.engine_gateway import EngineGateway
 from tenuto.model.events import TaskScheduled
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import RedeemWebhook

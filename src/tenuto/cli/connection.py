@@ -19,9 +19,10 @@ from tenuto.cli import terminal
 from tenuto.cli.command import KEY_VARIABLE
 from tenuto.cli.nearby import host_on, storage_of
 from tenuto.client.connection import ConnectionOptions, is_loopback
-from tenuto.client.gateway import Gateway, StoreGateway
+from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.starting import HOSTS_OWN_LIMITS
+from tenuto.client.store_gateway import StoreGateway
 from tenuto.engine.ports import Storage
 from tenuto.host.settings import load_settings
 from tenuto.insight.explanation import told

@@ -7,7 +7,7 @@ never create a store: a wrong URL is refused.
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
-from tenuto.client.gateway import StoreGateway
+from tenuto.client.store_gateway import StoreGateway
 from tenuto.storage import open_storage, owner_of
 
 C = TypeVar("C")

@@ -10,8 +10,9 @@ from typing import Final
 
 from msgspec import Raw, structs
 
-from tenuto.client.gateway import Gateway, Patience, StoreGateway, present
+from tenuto.client.gateway import Gateway, Patience, present
 from tenuto.client.http_gateway import HttpGateway
+from tenuto.client.store_gateway import StoreGateway
 from tenuto.engine.purging import BITE
 from tenuto.engine.rows import InboxRow
 from tenuto.model.codec import encode

@@ -15,6 +15,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.news import ANYTHING
 from tenuto.engine.outside import check_reuse, not_over_links
 from tenuto.engine.partition import Partition
+from tenuto.engine.store_watch import StoreWatch
 from tenuto.engine.topic_ports import Redriven
 from tenuto.model.errors import (
     InstanceNotFoundError,
@@ -37,6 +38,19 @@ class Commands:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.now: Callable[[], Microseconds] = engine.clock.now
+        self.watch: StoreWatch = engine.watch
+
+    @property
+    def hub_partitions(self) -> int:
+        """How many the hub has."""
+        return self._engine.hub_partitions
+
+    def serves(self, instance_id: InstanceId) -> bool:
+        """Whether requests about an instance are for this engine: it has it, or reaches it by a
+        link.
+        """
+        engine = self._engine
+        return engine.find(instance_id) is not None or split_address(instance_id) is not None
 
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable.
@@ -49,7 +63,7 @@ class Commands:
         facts = request.facts
         if split_address(facts.instance_id) is not None:
             check_reuse(request.reuse)
-            self._check_open()
+            self.check_open()
             message = Start(event=started(facts, ""), reuse=request.reuse)
             await self._engine.outside.send_now(message, facts.instance_id)
             return
@@ -68,7 +82,7 @@ class Commands:
             StorageUnavailableError: the store cannot write now; nothing was done.
         """
         if split_address(instance_id) is not None:
-            self._check_open()
+            self.check_open()
             if not isinstance(message, RaiseEvent):
                 raise not_over_links(instance_id)
             await self._engine.outside.send_now(message, instance_id)
@@ -98,7 +112,7 @@ class Commands:
             LinkError: one is for a topic of a linked hub, and may not go there now.
             StorageUnavailableError: the store cannot write now; nothing was published.
         """
-        self._check_open()
+        self.check_open()
         answer = _Answer()
         posted = Posted(events, messages, answer)
         if any(is_of_linked_hub(one.topic) for one in events):
@@ -113,7 +127,7 @@ class Commands:
         Raises:
             StorageUnavailableError: the store cannot write now.
         """
-        self._check_open()
+        self.check_open()
         redriven = await self._engine.storage.redrive(numbers, self.now())
         self._engine.fed(ANYTHING)
         return redriven
@@ -124,7 +138,7 @@ class Commands:
         Raises:
             StorageUnavailableError: the store cannot write now.
         """
-        self._check_open()
+        self.check_open()
         return await self._engine.storage.drop_failed(numbers)
 
     async def drop_queued(self, queue: str, message_ids: Sequence[str] | None = None) -> int:
@@ -133,7 +147,7 @@ class Commands:
         Raises:
             StorageUnavailableError: the store cannot write now.
         """
-        self._check_open()
+        self.check_open()
         return await self._engine.storage.drop_queued(queue, message_ids)
 
     async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
@@ -225,22 +239,34 @@ class Commands:
 
     def _home_of(self, instance_id: InstanceId) -> Partition:
         """The partition of an instance that requests can be taken for now."""
-        self._check_open()
+        self.check_open()
         home = self._engine.find(instance_id)
         if home is None:
             raise self._engine.elsewhere(instance_id)
         return home
 
-    def _check_open(self) -> None:
-        """Refuse requests that cannot be carried out now, whatever they are about."""
+    def check_running(self) -> None:
+        """Refuse whatever is asked of a host that has ended.
+
+        Raises:
+            TenutoError: why it has.
+        """
+        if self._engine.gone is not None:
+            raise self._engine.gone
+
+    def check_open(self) -> None:
+        """Refuse requests that cannot be carried out now, whatever they are about.
+
+        Raises:
+            TenutoError: why they cannot.
+        """
         engine = self._engine
         if engine.is_draining:
             raise StorageUnavailableError("the host is stopping; ask the next one")
         problem = engine.pipeline.unavailable
         if problem is not None:
             raise StorageUnavailableError(f"nothing can be accepted now: {problem}") from problem
-        if engine.gone is not None:
-            raise engine.gone
+        self.check_running()
 
 
 class _Answer:

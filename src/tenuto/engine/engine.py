@@ -35,6 +35,7 @@ from tenuto.engine.retention import Retention
 from tenuto.engine.rows import CommitResult
 from tenuto.engine.shortage import Shortage
 from tenuto.engine.state import InstanceState
+from tenuto.engine.store_watch import StoreWatch
 from tenuto.engine.takeback import TakeBack
 from tenuto.engine.timers import HORIZON
 from tenuto.engine.turning import Turning
@@ -86,12 +87,13 @@ class Engine:
         self.hub_partitions: int = 1
         self.residents: AllResidents = AllResidents(self.partitions)
         self.callers: Callers = Callers()
+        self.watch: StoreWatch = StoreWatch(storage)
         self.arrivals: Arrivals = Arrivals(self)
         self.booking: Booking = Booking(self)
         self.cascade: Cascade = Cascade(self)
         self.release: Release = Release(self)
         self.retention: Retention = Retention(self)
-        self.updates: UpdateFeed = UpdateFeed(storage, clock, self._check_ours)
+        self.updates: UpdateFeed = UpdateFeed(storage, clock, self.watch, self._serves)
         self.takeback: TakeBack = TakeBack(self)
         self.holding: Holding = Holding(self)
         self.turning: Turning = Turning(self)
@@ -109,9 +111,7 @@ class Engine:
         self.shortage: Shortage = Shortage(
             self.loop, self.pipeline.let_reserve_go, self.pipeline.keep_reserve
         )
-        self.pipeline.on_no_memory = self.shortage.note
-        self.pipeline.on_starving = self.holding.charge_heaviest
-        self.pipeline.heaviest_held = self.holding.heaviest_held
+        self._bind_pipeline()
         self.is_draining = False
         self.gone: TenutoError | None = None
         self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
@@ -137,6 +137,11 @@ class Engine:
         self.halfway: HalfwayMarks = HalfwayMarks(options.limits, observer)
         runner.bind(self._ended)
 
+    def _bind_pipeline(self) -> None:
+        self.pipeline.on_no_memory = self.shortage.note
+        self.pipeline.on_starving = self.holding.charge_heaviest
+        self.pipeline.heaviest_held = self.holding.heaviest_held
+
     # --- identity and order ---------------------------------------------------------------------
 
     def begin(self, origin: str, hub_partitions: int) -> None:
@@ -154,6 +159,8 @@ class Engine:
         self.partitions[partition.number] = partition
         self.pipeline.leases[partition.number] = partition.lease
         self.correlation.owned(partition.number)
+        self.updates.come(self._is_in(partition.number))
+        self.watch.stir()
         for tell in self.moves.owned:
             tell()
 
@@ -178,13 +185,11 @@ class Engine:
         home.close(error)
         self.takeback.forget(number)
         self.correlation.dropped(number)
-        self.pipeline.let_go(home)
-
-        def is_gone(instance_id: InstanceId) -> bool:
-            return self.number_of(instance_id) == number
-
+        self.pipeline.let_go(home, self.callers)
+        is_gone = self._is_in(number)
         self.callers.abandon(error, is_gone)
         self.updates.let_go(is_gone)
+        self.watch.stir()
         for tell in self.moves.dropped:
             tell()
 
@@ -287,9 +292,14 @@ class Engine:
             "ask again, or through a client of the store"
         )
 
-    def _check_ours(self, instance_id: InstanceId) -> None:
-        if self.find(instance_id) is None:
-            raise self.elsewhere(instance_id)
+    def _serves(self, instance_id: InstanceId | None) -> bool:
+        """Whether an instance is ours; None: whether all are."""
+        if instance_id is None:
+            return len(self.partitions) >= self.hub_partitions
+        return self.find(instance_id) is not None
+
+    def _is_in(self, number: int) -> Callable[[InstanceId], bool]:
+        return lambda instance_id: self.number_of(instance_id) == number
 
     def deliver(self, resident: Resident, message: Message) -> None:
         """Put a message into an instance's inbox, unless a copy is here."""
@@ -499,6 +509,7 @@ class Engine:
         """Nobody will be answered any more: say so to everyone who waits."""
         self.gone = error
         self.updates.close()
+        self.watch.close(error)
         self.callers.abandon(error)
         for batch in self.pipeline.unwritten:
             for caller, _ in batch.answered.values():

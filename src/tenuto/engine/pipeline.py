@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
 from tenuto.engine.batch import Batch
+from tenuto.engine.callers import Callers
 from tenuto.engine.ports import Clock, Observer, Storage
 from tenuto.engine.resident import Home
 from tenuto.engine.rows import CommitBatch, CommitResult, Lease
@@ -21,7 +22,8 @@ from tenuto.model.errors import (
     StorageError,
     StorageUnavailableError,
 )
-from tenuto.model.ids import MessageId
+from tenuto.model.ids import AnyMessageId, MessageId
+from tenuto.model.messages import Start
 from tenuto.model.timing import Microseconds
 
 Write = Callable[[Batch], Awaitable[None]]
@@ -214,11 +216,20 @@ class CommitPipeline:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def let_go(self, home: Home) -> None:
-        """A partition is not ours any more: what is in flight of it may land, to no effect."""
+    def let_go(self, home: Home, callers: Callers) -> None:
+        """A partition is not ours any more: what is in flight of it may land, to no effect.
+
+        Who has asked for that hears what became of the batch, and so whether it was done. Starts
+        can be asked for again in any case.
+        """
         self.leases.pop(home.number, None)
         flying = self._in_flight
         if flying is not None:
+            for resident, turn in flying.turns:
+                if resident.home is home:
+                    for message in turn.inbox.taken:
+                        if not isinstance(message, Start):
+                            _answer_with(flying, message.message_id, callers)
             kept = [one for one in flying.turns if one[0].home is not home]
             if len(kept) < len(flying.turns):
                 flying.turns = kept
@@ -352,6 +363,12 @@ class CommitPipeline:
         finally:
             handle.cancel()
             self.is_pausing = False
+
+
+def _answer_with(batch: Batch, message_id: AnyMessageId, callers: Callers) -> None:
+    caller = callers.take(message_id)
+    if caller is not None:
+        batch.answered[message_id] = caller, None
 
 
 def _nobody_hears() -> None:

@@ -1,6 +1,9 @@
 """Live updates: what committed turns have changed, for whoever listens inside this host.
 
-Only what is durable is told (``durable_before_visible``). While nobody listens a batch costs one
+What this host commits is told as it is committed. Of an instance that another host has, the store
+is looked at (``engine.store_watch``), also while its partition moves; of the list it is only known
+then that something has changed elsewhere, and whoever listens is told to read it anew. Only what is
+durable is told (``durable_before_visible``). While nobody listens a batch costs one
 look at an attribute. A listener that cannot be told everything, because it came too late or reads
 too slowly, is told to read anew; none misses something without knowing. Must never wait for a
 listener.
@@ -11,19 +14,19 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final, Self
+from functools import partial
+from typing import Final
 
 from msgspec import structs
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.ports import Clock, Storage
+from tenuto.engine.store_watch import StoreWatch
+from tenuto.engine.subscription import Afar, Subscription, number_in, steps, turn_in
 from tenuto.engine.update import (
-    BEFORE_FIRST,
     Update,
     new_row,
-    place,
     size_of,
-    summary,
     updates_of,
 )
 from tenuto.model.ids import InstanceId
@@ -40,7 +43,8 @@ QUEUED: Final = 256
 """Updates that wait for one listener at most."""
 _LINGER: Final[Microseconds] = 60_000_000
 """How long updates of the list are kept for listeners that come back, in microseconds."""
-_LONGEST_NUMBER: Final = 18
+_RESET_SECONDS: Final = 1.0
+"""Between two words that the list has changed elsewhere."""
 
 
 class UpdateFeed:
@@ -49,7 +53,8 @@ class UpdateFeed:
     Args:
         storage: Where the updates of one instance that a listener has missed are found.
         clock: Tells when nobody will come back for what is kept.
-        check_ours: Raises an error for an instance that another host serves.
+        watch: Looks at instances that other hosts have; by default one of its own.
+        serves: Whether an instance is this host's, and with None whether all are.
         kept: Updates of the list that are kept for listeners who come back.
         queued: Updates that wait for one listener at most.
 
@@ -69,7 +74,8 @@ class UpdateFeed:
         self,
         storage: Storage,
         clock: Clock,
-        check_ours: Callable[[InstanceId], None] = lambda _: None,
+        watch: StoreWatch | None = None,
+        serves: Callable[[InstanceId | None], bool] = lambda _: True,
         *,
         kept: int = KEPT,
         queued: int = QUEUED,
@@ -77,7 +83,11 @@ class UpdateFeed:
         self.is_heard: bool = False
         self._storage = storage
         self._clock = clock
-        self._check_ours = check_ours
+        self._watch = StoreWatch(storage) if watch is None else watch
+        self._serves = serves
+        self._afar: dict[InstanceId, Afar] = {}
+        self._resetting: asyncio.TimerHandle | None = None
+        self._reset_at = 0.0
         self._queued = queued
         self._epoch = os.urandom(4).hex()
         self._recent = _Recent(kept)
@@ -104,12 +114,8 @@ class UpdateFeed:
             after: The position of the last update that was seen. For all instances it holds
                 within one life of the host and for as much as is kept; for one instance it holds
                 for its present generation. Any other leads to a reset.
-
-        Raises:
-            StorageOwnedError: another host serves this instance.
         """
         if instance_id is not None:
-            self._check_ours(instance_id)
             listener = Subscription(self, instance_id, self._queued, after)
         else:
             listener = Subscription(self, None, self._queued)
@@ -118,10 +124,14 @@ class UpdateFeed:
         if self._is_closed:
             listener.end()
         elif instance_id is None:
+            if not self._keeps_list():
+                self._watch.on_change(self._changed_elsewhere)
             self._for_all.append(listener)
             self._keeps_until = None
         else:
             self._for_one.setdefault(instance_id, []).append(listener)
+            if not self._serves(instance_id):
+                self._look_afar(instance_id)
         self.is_heard = not self._is_closed
         return listener
 
@@ -142,19 +152,61 @@ class UpdateFeed:
         listeners.remove(listener)
         if key is not None and not listeners:
             del self._for_one[key]
+            self._look_no_more(key)
         if key is None and not listeners:
             self._keeps_until = self._clock.now() + _LINGER
         self.is_heard = bool(self._for_one or self._for_all or self._keeps_until)
 
     def let_go(self, is_gone: Callable[[InstanceId], bool]) -> None:
-        """These instances are another host's: what becomes of them is not told here any more.
+        """These instances are another host's: the store tells what becomes of them.
 
-        Who listens to one of them gets the end, and who listens to all is told to read anew: of
-        what was being committed, nobody is told.
+        Who listens to all is told to read anew: of what was being committed, nobody is told.
         """
         for instance_id in filter(is_gone, list(self._for_one)):
-            for listener in self._for_one.pop(instance_id):
-                listener.end()
+            self._look_afar(instance_id)
+        self._reset_list()
+
+    def come(self, is_ours: Callable[[InstanceId], bool]) -> None:
+        """These instances are this host's from now on: what was committed before is looked at."""
+        for instance_id in filter(is_ours, list(self._afar)):
+            self._look_no_more(instance_id)
+            self._look_afar(instance_id, is_last=True)
+
+    def _look_afar(self, instance_id: InstanceId, *, is_last: bool = False) -> None:
+        if instance_id in self._afar:
+            self._look_no_more(instance_id)  # a last look may be under way
+        listeners = self._for_one[instance_id]
+        for listener in listeners:
+            listener.minds_gaps = True
+        follower = Afar(listeners, partial(self._look_no_more, instance_id), is_last=is_last)
+        self._afar[instance_id] = follower
+        self._watch.follow(instance_id, follower)
+
+    def _look_no_more(self, instance_id: InstanceId) -> None:
+        follower = self._afar.pop(instance_id, None)
+        if follower is not None:
+            self._watch.leave(instance_id, follower)
+
+    def look_again(self, instance_id: InstanceId) -> None:
+        """A listener knows now from where it goes on."""
+        if instance_id in self._afar:
+            self._watch.stir()
+
+    def _changed_elsewhere(self) -> None:
+        """Another process has written, perhaps what the list shows; not told more than often."""
+        if not self._keeps_list():
+            self._watch.forget(self._changed_elsewhere)
+        elif not self._serves(None) and self._resetting is None:
+            loop = asyncio.get_running_loop()
+            pause = max(0.0, self._reset_at + _RESET_SECONDS - loop.time())
+            self._resetting = loop.call_later(pause, self._reset_now)
+
+    def _reset_now(self) -> None:
+        self._resetting = None
+        self._reset_at = asyncio.get_running_loop().time()
+        self._reset_list()
+
+    def _reset_list(self) -> None:
         if self._keeps_list():
             self._recent.forget()
             here = Update(position=f"{self._epoch}-{self._recent.last_number}", is_reset=True)
@@ -165,6 +217,11 @@ class UpdateFeed:
     def close(self) -> None:
         """The host goes: every listener gets what waits for it, and the end."""
         self._is_closed = True
+        for instance_id in list(self._afar):
+            self._look_no_more(instance_id)
+        self._watch.forget(self._changed_elsewhere)
+        if self._resetting is not None:
+            self._resetting.cancel()
         everyone = [*self._for_all, *(one for some in self._for_one.values() for one in some)]
         self._for_all.clear()
         self._for_one.clear()
@@ -181,7 +238,7 @@ class UpdateFeed:
         told: list[Update] = []
         for update in updates_of(batch, refused, None if keeps else self._for_one.keys()):
             for listener in self._for_one.get(update.instance_id, ()):
-                listener.offer([update])
+                listener.committed(update)
             if keeps and (update.record is not None or update.is_purged):
                 told.append(update)
         self._tell_all(told)
@@ -190,7 +247,7 @@ class UpdateFeed:
         """An instance that another process has inserted was taken in."""
         update = new_row(record)
         for listener in self._for_one.get(record.instance_id, ()):
-            listener.offer([update])
+            listener.committed(update)
         if self._keeps_list():
             self._tell_all([update])
 
@@ -224,118 +281,11 @@ class UpdateFeed:
         Raises:
             StorageError: the store cannot be read.
         """
-        standing = await self._storage.standing(instance_id)
-        if standing is None:
+        standings = await self._storage.standings([instance_id])
+        if not standings:
             return [Update(position=after, instance_id=instance_id, is_purged=True)]
-        record, last = standing.record, standing.turns - 1
-        seen = _turn_in(after, record.generation)
-        if seen is None or seen > last or last - seen > self._queued:
-            here = place(record.generation, last)
-            return [Update(position=here, generation=record.generation, turn=last, is_reset=True)]
-        updates = [
-            Update(
-                position=place(record.generation, turn),
-                instance_id=instance_id,
-                generation=record.generation,
-                turn=turn,
-            )
-            for turn in range(seen + 1, last + 1)
-        ]
-        if updates:
-            ended = record.status.is_finished
-            newest = structs.replace(updates[-1], record=summary(record), has_ended=ended)
-            updates[-1] = newest
-        return updates
-
-
-class Subscription:
-    """The updates of one listener, in order: an async iterator. Made by ``UpdateFeed``.
-
-    Waiting for the next update may be cancelled at any time; nothing is lost by that. The iterator
-    ends after ``close``, when the host stops, and when another host takes over the instance.
-
-    Raises:
-        StorageError: what was missed cannot be read from the store; ask again.
-    """
-
-    def __init__(
-        self,
-        feed: UpdateFeed,
-        instance_id: InstanceId | None,
-        queued: int,
-        after: str | None = None,
-    ) -> None:
-        self.instance_id = instance_id
-        self._feed = feed
-        self._queued = queued
-        self._after = after
-        self._backlog: deque[Update] = deque()
-        self._queue: deque[Update] = deque()
-        self._is_behind = False
-        self._is_ended = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Update:
-        if self._after is not None and self.instance_id is not None:
-            self._catch_up(await self._feed.missed_turns(self.instance_id, self._after))
-        while not self._backlog and not self._queue:
-            if self._is_ended:
-                raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        if self._backlog:
-            return self._backlog.popleft()
-        self._is_behind = False
-        return self._queue.popleft()
-
-    def close(self) -> None:
-        """Listen no more; what still waits is dropped."""
-        self._feed.forget(self)
-        self._backlog.clear()
-        self._queue.clear()
-        self.end()
-
-    def offer(self, updates: Sequence[Update]) -> None:
-        """These come next, if there is room; else the listener must read anew."""
-        queue = self._queue
-        if self._is_behind or len(queue) + len(updates) > self._queued:
-            # The word is not read yet: it stands for what comes until then, too.
-            self._is_behind = True
-            self._backlog.clear()
-            queue.clear()
-            last = updates[-1]
-            place = Update(
-                position=last.position, generation=last.generation, turn=last.turn, is_reset=True
-            )
-            queue.append(place)
-        else:
-            queue.extend(updates)
-        self._wake()
-
-    def missed(self, updates: Sequence[Update]) -> None:
-        """These came before whatever is offered."""
-        self._backlog.extend(updates)
-
-    def end(self) -> None:
-        """Nothing more comes."""
-        self._is_ended = True
-        self._wake()
-
-    def _catch_up(self, missed: list[Update]) -> None:
-        self._after = None
-        if self._is_behind:
-            return
-        self._backlog.extend(missed)
-        if missed:
-            # What was committed while the store was read has been read.
-            self._queue = deque(one for one in self._queue if _is_news(one, missed[-1]))
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        seen = turn_in(after, standings[0].record.generation)
+        return steps(standings[0], seen, self._queued)
 
 
 class _Recent:
@@ -371,31 +321,6 @@ class _Recent:
         self._bytes = 0
 
 
-# --- positions ---------------------------------------------------------------------------------
-
-
-def _is_news(update: Update, read: Update) -> bool:
-    """Whether an update says more than the last one that was read. A hold is no turn of its own."""
-    place, seen = (update.generation, update.turn), (read.generation, read.turn)
-    if update.is_purged or place > seen:
-        return True
-    row, last = update.record, read.record
-    return place == seen and row is not None and last is not None and row.hold != last.hold
-
-
-def _turn_in(position: str, generation: int) -> int | None:
-    """The turn that a position of this generation names; None for any other text."""
-    before, _, after = position.partition(".")
-    if before != str(generation):
-        return None
-    return BEFORE_FIRST if after == str(BEFORE_FIRST) else _number(after)
-
-
 def _number_in(position: str, epoch: str) -> int | None:
     before, _, after = position.partition("-")
-    return _number(after) if before == epoch else None
-
-
-def _number(text: str) -> int | None:
-    is_number = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
-    return int(text) if is_number else None
+    return number_in(after) if before == epoch else None

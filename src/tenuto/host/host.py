@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from msgspec import structs
 
 from tenuto.client.client import Client
-from tenuto.client.gateway import EngineGateway
+from tenuto.client.engine_gateway import EngineGateway
 from tenuto.engine.commands import Commands
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
@@ -209,7 +209,7 @@ class Host:
         self._lifecycle = lifecycle
         self._membership = membership
         end_children_of(self)
-        gateway = EngineGateway(Commands(engine), self._storage)
+        gateway = EngineGateway(Commands(engine), self._storage, lifecycle.arrived)
         self._client = Client(gateway, self.program, self.settings.limits)
         self._timers = HostTimers(timers, engine, self._client)
         self._timers.start()

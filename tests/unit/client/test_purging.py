@@ -5,8 +5,9 @@ from typing import cast
 
 import pytest
 
-from tenuto.client.gateway import Gateway, StoreGateway
+from tenuto.client.gateway import Gateway
 from tenuto.client.purging import purge_beside, purge_through
+from tenuto.client.store_gateway import StoreGateway
 from tenuto.engine.ports import Storage
 from tenuto.engine.rows import InboxRow
 from tenuto.model.errors import (

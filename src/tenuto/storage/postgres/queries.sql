@@ -322,7 +322,7 @@ SELECT coalesce(sum(octet_length(events)), 0)::bigint FROM hub.history WHERE iid
 -- turn_counts: how many turns the current generation of instances has
 SELECT instance.iid, (
     SELECT count(*) FROM hub.history
-    WHERE history.iid = instance.iid AND history.generation = instance.generation)
+    WHERE history.iid = instance.iid AND history.generation = instance.generation) AS turns
 FROM hub.instance WHERE instance_id = ANY (:ids::text[]);
 
 -- unread: events that earlier generations of instances have left unread

@@ -118,7 +118,8 @@ async def standings(session: Session, instance_ids: Sequence[InstanceId]) -> lis
     if not wanted:
         return []
     async with session.together(of_one_moment=True):
-        counts: dict[int, int] = dict(await session.rows("turn_counts", ids=wanted))
+        counted = await session.rows("turn_counts", ids=wanted)
+        counts: dict[int, int] = {row["iid"]: row["turns"] for row in counted}
         found = await records(session, list(counts), payloads=False)
     known = {record.instance_id: record for record in found}
     return [Standing(known[one], counts[known[one].iid]) for one in wanted if one in known]

@@ -200,9 +200,7 @@ def _waiting(connection: apsw.Connection, iids: Sequence[int]) -> dict[InstanceI
     return inbox
 
 
-def standings(
-    connection: apsw.Connection, instance_ids: Sequence[InstanceId]
-) -> list[Standing]:
+def standings(connection: apsw.Connection, instance_ids: Sequence[InstanceId]) -> list[Standing]:
     """Instances' rows without payloads, and how far their histories go."""
     with transaction(connection, "DEFERRED"):
         return [
