@@ -20,6 +20,7 @@ from tenuto.engine.outside import link_full
 from tenuto.engine.ports import Standing, Storage
 from tenuto.engine.queue_ports import QueueStanding
 from tenuto.engine.rows import Answer, InboxRow
+from tenuto.engine.starts import taken_by
 from tenuto.engine.store_watch import StoreWatch
 from tenuto.engine.topic_ports import Redriven
 from tenuto.engine.turns.sorting import still_going
@@ -27,7 +28,6 @@ from tenuto.model.carried_events import carried
 from tenuto.model.codec import encode
 from tenuto.model.control import CONTROL_OF, ENDING, PAUSING, Control
 from tenuto.model.errors import (
-    InstanceExistsError,
     InstanceFinishedError,
     InstanceNotFoundError,
     InstanceStateError,
@@ -141,7 +141,7 @@ class StoreGateway:
                 self.on_stored(facts.instance_id)
                 return
             if standing.status not in request.reuse:
-                raise _taken(standing)
+                raise taken_by(standing)
             # When it is purged meanwhile, so is our request, and the id is free.
             with suppress(InstanceNotFoundError):
                 await self._ask(
@@ -364,10 +364,6 @@ class StoreGateway:
         row = InboxRow(key, partition, instance_id, Raw(encode(named)))
         await self.storage.append([row])
         self.on_stored(instance_id)
-
-
-def _taken(record: InstanceRecord) -> InstanceExistsError:
-    return InstanceExistsError(record.instance_id, f"already exists ({record.status.label})")
 
 
 def _raise_refusal(answer: Answer, instance_id: InstanceId, message: Message) -> None:

@@ -245,7 +245,7 @@ class Starts:
         elif self._is_repeated(request, record):  # and the first is not durable yet
             self._look_up_soon(decision)
         elif not decision.may_replace(record):
-            self._answer(decision, _taken(record))
+            self._answer(decision, taken_by(record))
         elif not record.status.is_finished and (stored is None or stored.iid != record.iid):
             # A child whose row may yet be refused: a request to it would wait for ourselves then.
             self._look_up_soon(decision)
@@ -447,7 +447,8 @@ def _is_reserved(request: StartRequest) -> bool:
     return not (parent is not None and parent.execution_id == execution_id and is_past)
 
 
-def _taken(record: InstanceRecord) -> InstanceExistsError:
+def taken_by(record: InstanceRecord) -> InstanceExistsError:
+    """Why a start is refused: this instance has the id."""
     return InstanceExistsError(
         record.instance_id,
         f"already exists ({record.status.label}); choose another id, wait for it, or terminate "
