@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 import pytest
@@ -18,6 +19,8 @@ from hypothesis import strategies as st
 
 from tenuto import App, Client, Context, TenutoError
 from tenuto.engine.rows import CommitBatch
+from tenuto.engine.subscription import Subscription
+from tenuto.engine.update import Update
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import (
     InstanceExistsError,
@@ -209,7 +212,7 @@ async def test_a_webhook_is_used_once(hosts: Hosts) -> None:
     assert (await hosts.http.post(path, json="two")).status_code == 410
     assert (await asyncio.wait_for(hosts.client.wait(there), SOON)).output == "one"
     assert await hosts.client.purge(there)
-    assert (await hosts.http.post(path, json="two")).status_code == 410
+    assert (await hosts.http.post(path, json="two")).status_code == 404
 
 
 def _status_of(hosts: Hosts, instance_id: str) -> str | None:
@@ -288,6 +291,98 @@ def _has_event(batch: CommitBatch) -> bool:
 async def _take_late(member: Member, number: int) -> None:
     await asyncio.sleep(0.05)
     await member.lifecycle.take([number])
+
+
+# --- live updates, and what looking costs ---------------------------------------------------------
+
+
+async def next_of(listener: Subscription) -> Update:
+    return await asyncio.wait_for(anext(listener), SOON)
+
+
+async def test_each_turn_is_told_once_while_the_instance_moves(hosts: Hosts) -> None:
+    """To and fro, with turns on either host, and a listener on either."""
+    cluster = hosts.cluster
+    there = await hosts.started()
+    listeners = [member.engine.updates.subscribe(there, after="0.0") for member in cluster.members]
+    for number in range(12):
+        await hosts.client.raise_event(there, "item", number)
+        if number % 3 == 2:
+            await move(cluster, there, cluster.members[(number // 3) % 2])
+    await hosts.client.raise_event(there, "item", -1)
+    for listener in listeners:
+        told = [await next_of(listener)]
+        while not told[-1].has_ended:
+            told.append(await next_of(listener))
+        assert [one.turn for one in told] == [*range(1, told[-1].turn + 1)]
+        assert not any(one.is_reset for one in told)
+        listener.close()
+    assert not any(one.engine.watch.waiting for one in cluster.members)
+
+
+async def test_a_pause_and_the_end_of_a_far_instance_are_told(hosts: Hosts) -> None:
+    there = await hosts.started()
+    listener = hosts.near.engine.updates.subscribe(there, after="0.0")
+    await hosts.client.suspend(there)
+    update = await next_of(listener)
+    assert update.record is not None
+    assert update.record.status is RuntimeStatus.SUSPENDED
+    await hosts.client.purge(there, force=True)
+    while not (update := await next_of(listener)).is_purged:
+        assert update.instance_id == there
+    listener.close()
+
+
+async def test_who_watches_the_list_hears_that_it_has_changed_elsewhere(hosts: Hosts) -> None:
+    listener = hosts.near.engine.updates.subscribe()
+    await hosts.started()
+    assert (await next_of(listener)).is_reset
+    listener.close()
+
+
+async def test_a_stream_goes_on_over_a_move(hosts: Hosts) -> None:
+    there = await hosts.started()
+    reading = asyncio.create_task(hosts.http.get(f"/admin/instances/{there}/events"))
+    await until(lambda: bool(hosts.near.engine.updates.listeners))
+    await move(hosts.cluster, there, hosts.near)
+    await hosts.client.raise_event(there, "item", 3)
+    await move(hosts.cluster, there, hosts.far)
+    await hosts.client.raise_event(there, "item", -1)
+    text = (await asyncio.wait_for(reading, SOON)).text
+    assert text.count("event: reset") == 1  # at the beginning: the caller had seen nothing
+    assert '"ended":true' in text
+
+
+async def test_many_who_wait_cost_as_many_looks_as_one(hosts: Hosts) -> None:
+    """Of what is asked the store knows one question for all, seldom while nothing happens."""
+    names = [f"{hosts.there}-{number}" for number in range(400)]
+    names = [one for one in names if not hosts.near.commands.serves(InstanceId(one))]
+    for name in names:
+        await hosts.cluster.begin("collects", name, "null")
+    storage, asked = hosts.near.engine.storage, Counter[str]()
+    for verb in ("standings", "get", "find", "answers"):
+        _count(storage, verb, asked)
+    waiting = [asyncio.create_task(hosts.client.wait(name)) for name in names]
+    await until(lambda: hosts.near.engine.watch.waiting == len(names))
+    await asyncio.sleep(0.3)
+    assert asked["standings"] < 60, asked
+    asked.clear()
+    await asyncio.sleep(1.0)
+    assert asked.total() <= 6, asked
+    far = client_of(hosts.far, app)
+    await asyncio.gather(*(far.raise_event(name, "item", -1) for name in names))
+    await asyncio.wait_for(asyncio.gather(*waiting), SOON)
+    assert not hosts.near.engine.watch.waiting
+
+
+def _count(storage: Any, verb: str, asked: Counter[str]) -> None:
+    call = getattr(storage, verb)
+
+    async def counted(*values: object) -> object:
+        asked[verb] += 1
+        return await call(*values)
+
+    setattr(storage, verb, counted)
 
 
 # --- any requests, any owners ---------------------------------------------------------------------
