@@ -7,10 +7,9 @@ of a host that does not know.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any
 
 import httpx2
 import pytest
@@ -375,8 +374,8 @@ async def test_many_who_wait_cost_as_many_looks_as_one(hosts: Hosts) -> None:
     assert not hosts.near.engine.watch.waiting
 
 
-def _count(storage: Any, verb: str, asked: Counter[str]) -> None:
-    call = getattr(storage, verb)
+def _count(storage: object, verb: str, asked: Counter[str]) -> None:
+    call: Callable[..., Awaitable[object]] = getattr(storage, verb)
 
     async def counted(*values: object) -> object:
         asked[verb] += 1

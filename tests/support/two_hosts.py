@@ -56,7 +56,9 @@ class Member:
         failures: So many of the next things that it asks of the store fail.
     """
 
-    def __init__(self, hub: SharedHub, clock: VirtualClock, app: App, name: str) -> None:
+    def __init__(
+        self, hub: SharedHub, clock: VirtualClock, app: App, name: str, limits: Limits
+    ) -> None:
         self.name = name
         self.observer = RecordingObserver()
         self.lost: list[StorageError] = []
@@ -65,14 +67,14 @@ class Member:
         self._storage = hub.handle()
         self._storage.is_away = self._is_away
         means = RunnerMeans(
-            clock=clock, limits=Limits(), webhook_base=lambda: "http://127.0.0.1:7071"
+            clock=clock, limits=limits, webhook_base=lambda: "http://127.0.0.1:7071"
         )
         self.engine = Engine(
             self._storage,
             clock,
             program_of(app).make_runner(means),
             self.observer,
-            EngineOptions(),
+            EngineOptions(limits=limits),
             self.lost.append,
         )
         self.lifecycle = Lifecycle(self.engine)
@@ -100,11 +102,14 @@ class Member:
 class Cluster:
     """Members on one hub, with clients that know only the store."""
 
-    def __init__(self, hub: SharedHub, app: App, names: Sequence[str]) -> None:
+    def __init__(
+        self, hub: SharedHub, app: App, names: Sequence[str], limits: Limits | None = None
+    ) -> None:
         self.hub = hub
         self._app = app
+        self._limits = limits or Limits()
         self.clock = VirtualClock()
-        self.members = [Member(hub, self.clock, app, name) for name in names]
+        self.members = [Member(hub, self.clock, app, name, self._limits) for name in names]
         self._outside = hub.handle()
         self._messages = 0
 
@@ -130,7 +135,7 @@ class Cluster:
         name = old.name
         while True:  # whoever cannot start is started again
             name += "+"
-            new = Member(self.hub, self.clock, self._app, name)
+            new = Member(self.hub, self.clock, self._app, name, self._limits)
             self.members[number] = new
             try:
                 await new.start(owned)

@@ -126,7 +126,9 @@ class Arrivals:
     def _arrive(self, resident: Resident, messages: Sequence[Message]) -> None:
         """The end of the way."""
         delivery = resident.home.delivery
-        resident.inbox += [message for message in messages if delivery.arrives(message)]
+        arrived = [message for message in messages if delivery.arrives(message)]
+        self._engine.descendants.hear(resident.state, arrived)
+        resident.inbox += arrived
         if resident.inbox:
             self._engine.make_ready(resident)
 
@@ -243,6 +245,7 @@ class Arrivals:
             resident.size += state.unread.size
         # The rows are in the order of their arrival.
         home.delivery.found(inbox)
+        engine.descendants.hear(state, inbox)
         resident.inbox = inbox + resident.inbox
         if not state.is_finished:
             resident.recorded = loaded.turns

@@ -135,12 +135,14 @@ class Booking:
         instance_id = child.instance_id
         home = engine.find(instance_id)
         if home is None:
+            if "/" not in instance_id:
+                engine.descendants.sends(child.facts.root_id)
             start = start_of_child(child, engine.runtime, engine.next_message_id())
             self._ask_for(instance_id, start, batch)
             return
         child.iid = engine.take_iid()
         child.partition = home.number
-        engine.child_begins(child)
+        engine.descendants.begins(child)
         admitted = engine.admit(child, home, NEW)
         batch.write_row(admitted, whole=True)
         engine.deliver(admitted, Start(event=start_event(child, engine.runtime)))
@@ -150,7 +152,7 @@ class Booking:
         engine.retention.close(resident)
         resident.size = SESSION_BYTES
         if not turn.seed:
-            engine.child_ends(resident.state)
+            engine.descendants.ends(resident.state)
             return
         self._book_unread(resident, turn, batch)
         if resident.state.is_stopped:

@@ -18,6 +18,7 @@ from tenuto.engine.callers import Callers
 from tenuto.engine.careful import Careful
 from tenuto.engine.cascade import Cascade
 from tenuto.engine.correlation import Correlation
+from tenuto.engine.descendants import Descendants
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.holding import Holding
 from tenuto.engine.iids import Iids
@@ -91,6 +92,7 @@ class Engine:
         self.arrivals: Arrivals = Arrivals(self)
         self.booking: Booking = Booking(self)
         self.cascade: Cascade = Cascade(self)
+        self.descendants: Descendants = Descendants(self)
         self.release: Release = Release(self)
         self.retention: Retention = Retention(self)
         self.updates: UpdateFeed = UpdateFeed(storage, clock, self.watch, self._serves)
@@ -161,6 +163,7 @@ class Engine:
         self.correlation.owned(partition.number)
         self.updates.come(self._is_in(partition.number))
         self.watch.stir()
+        self.descendants.forget()
         for tell in self.moves.owned:
             tell()
 
@@ -190,6 +193,7 @@ class Engine:
         self.callers.abandon(error, is_gone)
         self.updates.let_go(is_gone)
         self.watch.stir()
+        self.descendants.forget()
         for tell in self.moves.dropped:
             tell()
 
@@ -304,6 +308,8 @@ class Engine:
     def deliver(self, resident: Resident, message: Message) -> None:
         """Put a message into an instance's inbox, unless a copy is here."""
         if resident.home.delivery.hands_over(message):
+            if self.descendants.abroad:
+                self.descendants.hear(resident.state, [message])
             resident.inbox.append(message)
             self.make_ready(resident)
 
@@ -386,26 +392,8 @@ class Engine:
         elif ready:
             self.schedule_pump()
 
-    # Each partition counts its own unfinished instances below a root, wherever that stands. What
-    # stands below it in partitions of other hosts is not known here: over hosts the limit is that
-    # of each.
-
-    def child_begins(self, state: InstanceState) -> None:
-        """Count an instance, if another has called it."""
-        if state.facts.depth:
-            self.partitions[state.partition].count_child(state.facts.root_id, 1)
-            self.halfway.look_at_child(state, self._open_below(state.facts.root_id))
-
-    def child_ends(self, state: InstanceState) -> None:
-        """It counts no more."""
-        if state.facts.depth:
-            self.partitions[state.partition].count_child(state.facts.root_id, -1)
-
-    def _open_below(self, root_id: InstanceId) -> int:
-        return sum(one.open_by_root.get(root_id, 0) for one in self.partitions.values())
-
     def _descendants_left(self, root_id: InstanceId) -> int:
-        return self.options.limits.open_descendants - self._open_below(root_id)
+        return self.options.limits.open_descendants - self.descendants.open_below(root_id)
 
     def settle_batch(self, batch: Batch) -> None:
         """Only duplicates and refusals: nothing to wait for but the turns that led to them."""
@@ -521,6 +509,7 @@ class Engine:
         """Drop who is in memory, and all that is known of messages: it is read again."""
         self._ready.clear()
         self._ready_age = QueueAge()
+        self.descendants.forget()
         for home in self.partitions.values():
             home.forget()
             for resident in home.residents.clear():

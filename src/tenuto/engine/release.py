@@ -210,7 +210,7 @@ class Release:
         if home.residents.get(state.iid) is resident:
             engine.retention.close(resident)
             home.residents.remove(resident)
-            engine.child_ends(state)
+            engine.descendants.ends(state)
         home.delivery.lands(messages)
         owned = engine.find(state.instance_id)
         taken_id = InstanceExistsError(state.instance_id, "was taken meanwhile; choose another id")

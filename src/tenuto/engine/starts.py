@@ -366,7 +366,7 @@ class Starts:
     def _admit(self, request: StartRequest, resident: Resident, answer: Answer) -> None:
         """Into memory: row and first turn go in one commit, which uses up the message."""
         engine = self._engine
-        engine.child_begins(resident.state)
+        engine.descendants.begins(resident.state)
         self._home.residents.add(resident)
         engine.arrivals.gather(resident)
         event = start_event(resident.state, engine.runtime)
@@ -419,7 +419,7 @@ class Starts:
         """The row is stored and ours: the instance comes into memory, and runs when it is time."""
         engine = self._engine
         state = resident.state
-        engine.child_begins(state)
+        engine.descendants.begins(state)
         if self._home.residents.get(state.iid) is not None:
             return  # its commit was long in doubt, and it was read from the store meanwhile
         self._home.residents.add(resident)
