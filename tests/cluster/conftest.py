@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.checks import check, shown
 from tests.cluster.living_hub import LivingHub
+from tests.cluster.rounds import living_hub
 from tests.support.postgres import Postgres
 
 
@@ -18,11 +18,5 @@ def nobody_measures_the_killed(unmeasured_children: None) -> None:
 @pytest.fixture
 async def hub(postgres: Postgres, tmp_path: Path) -> AsyncIterator[LivingHub]:
     """One that is not started yet. When the test is through, its load ends, and is checked."""
-    one = LivingHub(postgres, tmp_path, postgres.fresh_url())
-    try:
+    async with living_hub(postgres, tmp_path) as one:
         yield one
-        await one.finish()
-        wrong = await check(one)
-        assert not wrong, f"{shown(wrong)}\n{one.said}"
-    finally:
-        await one.close()

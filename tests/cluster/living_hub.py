@@ -7,7 +7,7 @@ ids of their own, and events are sent by instances that are started so.
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,9 @@ from tests.cluster import load_process
 from tests.cluster.host_process import PATIENCE_SECONDS, HostProcess
 from tests.cluster.load_process import ACCOUNTS, account_id
 from tests.support.postgres import Postgres
+from tests.support.tcp_proxy import TcpProxy
 
+_HOSTS: Final = 3
 PARTITIONS: Final = 12
 LEASE_SECONDS: Final = 2.0
 MOST_OPEN: Final = 120
@@ -47,26 +49,34 @@ class LivingHub:
     """Hosts, load, and how they get on.
 
     Attributes:
+        proxy: What the first host speaks with the database through; None when it needs none.
         hits: What was done, which explains runs that are not the only ones.
         waves: How many waves of the load were started.
+        is_finished: Everything has ended, and the hosts have stopped.
     """
 
     server: Postgres
     folder: Path
     url: str
     hosts: list[HostProcess] = field(default_factory=list)
+    proxy: TcpProxy | None = None
     hits: list[Hit] = field(default_factory=list)
     waves: int = 0
-    options: tuple[object, ...] = ()
     _driving: asyncio.Task[None] | None = None
     _client: Client | None = None
     _wire: Any = None
     _is_ending: bool = False
+    is_finished: bool = False
 
     @property
     def journal(self) -> Path:
         """The runs of functions."""
         return self.folder / "journal"
+
+    @property
+    def schema(self) -> str:
+        """The hub's."""
+        return address_of(self.url).schema
 
     @property
     def said(self) -> str:
@@ -75,13 +85,30 @@ class LivingHub:
 
     # --- life -------------------------------------------------------------------------------------
 
-    async def start(self, *options: tuple[object, ...], urls: Collection[str] = ()) -> None:
-        """Three hosts, each with its options, and the load."""
-        ways = [*urls, *[self.url] * (3 - len(urls))]
-        each = [*options, *[()] * (3 - len(options))]
-        self.hosts = [await self.begin_host(*each[0], url=ways[0])]
-        assert await self.hosts[0].is_up(), self.said  # it makes the hub
-        self.hosts += [await self.begin_host(*each[n], url=ways[n]) for n in (1, 2)]
+    async def start(
+        self,
+        *options: tuple[object, ...],
+        before: tuple[str, ...] = (),
+        host: str = "127.0.0.1",
+    ) -> None:
+        """Three hosts, and the load.
+
+        Args:
+            *options: Of the first hosts.
+            before: What stands before the command of the first host.
+            host: Where the first host finds the proxy.
+        """
+        for place in range(_HOSTS):
+            given = options[place] if place < len(options) else ()
+            if place:
+                self.hosts.append(await self.begin_host(*given))
+                continue
+            url = self.url
+            if self.proxy is not None:
+                url = self.server.tcp_url(self.schema, self.proxy.port)
+            url = url.replace("127.0.0.1", host)
+            self.hosts.append(await self.begin_host(*given, url=url, before=before))
+            assert await self.hosts[0].is_up(), self.said  # it makes the hub
         for one in self.hosts[1:]:
             assert await one.is_up(), self.said
         self._client = await Client.open(self.url, load_process.app)
@@ -127,6 +154,7 @@ class LivingHub:
         await self.until(self._is_done, "stuck at the end", seconds=PATIENCE_SECONDS)
         for host in self.hosts:
             await host.stop()
+        self.is_finished = True
 
     # --- load -------------------------------------------------------------------------------------
 
@@ -164,7 +192,9 @@ class LivingHub:
     async def _drive(self) -> None:
         while not self._is_ending:
             await asyncio.sleep(_WAVE_SECONDS)
-            open_now = await self.ask(f"SELECT count(*) AS n FROM hub.instance WHERE NOT {_FINISHED}")
+            open_now = await self.ask(
+                f"SELECT count(*) AS n FROM hub.instance WHERE NOT {_FINISHED}"
+            )
             if open_now[0]["n"] > MOST_OPEN:
                 continue
             number, self.waves = self.waves, self.waves + 1
@@ -237,11 +267,11 @@ class LivingHub:
         return sum(counts) == PARTITIONS and max(counts) - min(counts) <= 1
 
     async def _are_rested(self) -> bool:
-        rows = await self.ask(
-            f"SELECT name, custom_status FROM hub.instance WHERE NOT {_FINISHED}"
-        )
+        rows = await self.ask(f"SELECT name, custom_status FROM hub.instance WHERE NOT {_FINISHED}")
         others = [row for row in rows if row["name"] not in {"account", "pulse"}]
-        statuses = [json.loads(row["custom_status"] or "[0]") for row in rows if row["name"] == "account"]
+        statuses = [
+            json.loads(row["custom_status"] or "[0]") for row in rows if row["name"] == "account"
+        ]
         busy = await self.ask("SELECT (SELECT count(*) FROM hub.queued) AS n")
         return not others and sum(one[0] for one in statuses) == self.waves and not busy[0]["n"]
 
@@ -277,8 +307,9 @@ class LivingHub:
         """Note that harm was done to a host (0: to all) from then until now."""
         self.hits.append(Hit(began, time.monotonic(), pid))
 
-    def note(self, fault: str, **figures: object) -> None:
+    def note(self, fault: str, seconds: float, **figures: object) -> None:
         """Keep figures of a round."""
         _FIGURES.parent.mkdir(parents=True, exist_ok=True)
         with _FIGURES.open("a") as file:
-            file.write(json.dumps({"fault": fault, **figures}) + "\n")
+            words = {"fault": fault, "seconds": round(seconds, 2), **figures}
+            file.write(f"{json.dumps(words)}\n")

@@ -7,11 +7,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
+import asyncpg
 import pytest
 
 from tenuto import App, Client, Context, Host
+from tenuto.engine.member_ports import Roster
 from tenuto.host.settings import Settings
 from tenuto.model.errors import SettingsError
+from tenuto.storage.postgres.connection import Session
+from tenuto.storage.postgres.renewal import Renewal
 from tenuto.testing import RecordingObserver
 from tests.support.postgres import Postgres
 from tests.support.waiting import until
@@ -193,3 +197,21 @@ async def test_hosts_of_one_version_know_the_same_orchestrators(hub: Hub) -> Non
     await first.stop()
     second = await hub.host(other)
     assert owned(second) == [PARTITIONS]
+
+
+async def test_a_host_goes_on_renewing_whatever_becomes_of_one_renewal(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = await hub.host()
+    errors = [asyncpg.InternalClientError("lost track"), RuntimeError("nobody knows")]
+    once = Renewal._once
+
+    async def fails_at_first(self: Renewal, session: Session) -> Roster | None:
+        if errors:
+            raise errors.pop()
+        return await once(self, session)
+
+    monkeypatch.setattr(Renewal, "_once", fails_at_first)
+    await until(lambda: not errors)
+    another = await hub.host()
+    await until(shared(host, another))

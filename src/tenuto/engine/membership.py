@@ -4,8 +4,8 @@ Each sign of life brings a roster (``HubMembers.on_roster``), and each roster is
 way: what another host has by now is dropped, what is ours and too much is given away, one partition
 at a time, and what is free is taken up to our share (``engine.balance``). There is no other
 protocol: a host that has hung, or was away, finds out by its next roster, and takes part again.
-So does one that has something and does not know it, since the store's answer was lost: it gives that
-back, and it is free for all.
+So does one that has something and does not know it, since the store's answer was lost: it gives
+that back, and it is free for all.
 
 ::
 

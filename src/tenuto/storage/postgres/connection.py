@@ -126,9 +126,10 @@ class Connection:
                 return await work(Session(wire, self._address.schema))
             except asyncpg.PostgresError:
                 raise
-            except BaseException:
-                # It is not known what the server makes of it: another one is safe.
-                if wire.is_closed() or wire.is_in_transaction():
+            except BaseException as error:
+                # It is not known what the server makes of it, or the driver: another one is safe.
+                is_lost = isinstance(error, asyncpg.InternalClientError) or wire.is_closed()
+                if is_lost or wire.is_in_transaction():
                     self._drop()
                 raise
             finally:

@@ -6,6 +6,7 @@ sign of life comes the roster: who else lives, and who has what.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.connection import Connection, Session
 from tenuto.storage.sharing import Sharing
 
+_LOGGER: Final = logging.getLogger("tenuto.host")
 _BEAT: Final = 0.3
 """Of a lease: after so long it is renewed."""
 
@@ -117,6 +119,9 @@ class Renewal:
                         roster = await connection.do(self._once, "renew leases in")
                     except StorageError:
                         pause = self._beat / 3  # the host hears of it by its own commits
+                    except Exception:  # a host without this thread would lose all, again and again
+                        _LOGGER.exception("leases were not renewed for a reason nobody knew of")
+                        pause = self._beat / 3
                     else:
                         self._tell(roster)
                 with suppress(TimeoutError):
