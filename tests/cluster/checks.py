@@ -12,7 +12,7 @@ from typing import Final
 
 from tenuto.model.codec import decode_turn
 from tenuto.model.status import RuntimeStatus
-from tests.cluster.living_hub import WAVE, Hit, LivingHub
+from tests.cluster.living_hub import Hit, LivingHub
 from tests.cluster.load_process import ACCOUNTS, HOPS, STEPS
 from tests.support.stored_histories import StoredInstance, StoredTurn, faults_of
 
@@ -88,7 +88,7 @@ def _outcomes(hub: LivingHub, instances: Mapping[str, StoredInstance]) -> Iterat
         if one.status is not RuntimeStatus.COMPLETED:
             yield f"{one.instance_id} is {one.status.label}: {one.row['failure']}"
     for number in range(hub.waves):
-        for kind in WAVE:
+        for kind in hub.kinds:
             found = instances.get(f"{kind}-{number}")
             if found is None:
                 yield f"{kind}-{number} was lost"
@@ -99,8 +99,8 @@ def _outcomes(hub: LivingHub, instances: Mapping[str, StoredInstance]) -> Iterat
         yield f"accounts came to {accounts}"
         return
     rested, passed = (sum(one[place] for one in accounts) for place in (0, 1))  # type: ignore[index]
-    if (rested, passed) != (hub.waves, HOPS * hub.waves):
-        yield f"{rested} coins rest after {passed} hops: there were {hub.waves}, of {HOPS} hops"
+    if (rested, passed) != (hub.coins, HOPS * hub.coins):
+        yield f"{rested} coins rest after {passed} hops: there were {hub.coins}, of {HOPS} hops"
 
 
 def _own(instances: Mapping[str, StoredInstance], lines: Sequence[Line]) -> Iterator[str]:
@@ -161,7 +161,7 @@ def _deliveries(waves: int, lines: Sequence[Line]) -> Iterator[str]:
 
 async def _tables(hub: LivingHub) -> list[str]:
     wrong = []
-    for table in ("inbox", "unread", "queued", "dead_letter", "failed_delivery", "topic_wait"):
+    for table in ("inbox", "queued", "dead_letter", "failed_delivery", "topic_wait"):
         rows = await hub.ask(f"SELECT * FROM hub.{table} LIMIT 3")
         wrong += [f"left in {table}: {dict(row)}" for row in rows]
     gaps = await hub.ask(

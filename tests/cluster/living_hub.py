@@ -7,7 +7,7 @@ ids of their own, and events are sent by instances that are started so.
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -52,6 +52,8 @@ class LivingHub:
         proxy: What the first host speaks with the database through; None when it needs none.
         hits: What was done, which explains runs that are not the only ones.
         waves: How many waves of the load were started.
+        kinds: Of which orchestrators each wave starts one.
+        further_coins: Thrown into the ring beside those of the waves.
         is_finished: Everything has ended, and the hosts have stopped.
     """
 
@@ -62,6 +64,8 @@ class LivingHub:
     proxy: TcpProxy | None = None
     hits: list[Hit] = field(default_factory=list)
     waves: int = 0
+    kinds: Sequence[str] = WAVE
+    further_coins: int = 0
     _driving: asyncio.Task[None] | None = None
     _client: Client | None = None
     _wire: Any = None
@@ -72,6 +76,11 @@ class LivingHub:
     def journal(self) -> Path:
         """The runs of functions."""
         return self.folder / "journal"
+
+    @property
+    def coins(self) -> int:
+        """In the ring."""
+        return self.waves + self.further_coins
 
     @property
     def schema(self) -> str:
@@ -198,7 +207,7 @@ class LivingHub:
             if open_now[0]["n"] > MOST_OPEN:
                 continue
             number, self.waves = self.waves, self.waves + 1
-            for kind in WAVE:
+            for kind in self.kinds:
                 more = (3,) if kind == "generations" else ()
                 await self.begin(kind, f"{kind}-{number}", number, *more)
 
@@ -273,7 +282,7 @@ class LivingHub:
             json.loads(row["custom_status"] or "[0]") for row in rows if row["name"] == "account"
         ]
         busy = await self.ask("SELECT (SELECT count(*) FROM hub.queued) AS n")
-        return not others and sum(one[0] for one in statuses) == self.waves and not busy[0]["n"]
+        return not others and sum(one[0] for one in statuses) == self.coins and not busy[0]["n"]
 
     async def _is_done(self) -> bool:
         rows = await self.ask(f"SELECT 1 FROM hub.instance WHERE NOT {_FINISHED}")

@@ -172,6 +172,8 @@ async def test_clocks_that_are_an_hour_off_for_a_few_rounds(hub: LivingHub) -> N
 
 
 async def an_hour_off(hub: LivingHub, many: int) -> None:
+    # A timer that is set by one of them comes an hour late on another, as it must.
+    hub.kinds = [kind for kind in hub.kinds if kind != "timers"]
     await hub.start(("--ahead", HOUR_SECONDS), ("--ahead", -HOUR_SECONDS))
     before = await hub.owned()
     await asyncio.sleep(2 * LEASE_SECONDS)

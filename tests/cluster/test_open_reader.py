@@ -9,14 +9,22 @@ import uuid
 from typing import Any, Final
 
 import asyncpg
+from msgspec import Raw
 
 from tenuto.engine.ports import HostIdentity
-from tenuto.engine.rows import CommitBatch, Lease
+from tenuto.engine.rows import CommitBatch, InboxRow, Lease
+from tenuto.model.codec import encode
+from tenuto.model.events import EventRaised
+from tenuto.model.ids import InstanceId, MessageId, partition_of
+from tenuto.model.messages import RaiseEvent
 from tenuto.storage import Sharing
+from tenuto.storage.postgres.access import add_messages
 from tenuto.storage.postgres.address import address_of
+from tenuto.storage.postgres.connection import Session
 from tenuto.storage.postgres.store import PostgresStorage
-from tests.cluster.living_hub import LivingHub
-from tests.cluster.rounds import MANY, often, rounds
+from tests.cluster.living_hub import PARTITIONS, LivingHub
+from tests.cluster.load_process import ACCOUNTS, HOPS, account_id
+from tests.cluster.rounds import FEW, MANY, often, rounds
 from tests.support.postgres import Postgres
 
 COMMITS: Final = 20_000
@@ -111,24 +119,29 @@ async def test_20_000_commits_beside_an_open_reader_cost_what_they_did(postgres:
 
 
 async def open_transaction(hub: LivingHub, chance: random.Random) -> None:
-    """A start stays in its caller's transaction; meanwhile others go on, and then it is there."""
-    name = f"chain-{hub.waves}"
+    """An event stays in its sender's transaction; others go on, and then it is there, once."""
+    account = InstanceId(account_id(chance.randrange(ACCOUNTS)))
+    key = MessageId(f"open-{uuid.uuid4().hex}")
+    event = RaiseEvent(message_id=key, event=EventRaised("coin", str(HOPS)))
+    row = InboxRow(key, partition_of(account, PARTITIONS), account, Raw(encode(event)))
     wire = await asyncpg.connect(address_of(hub.url).dsn)
     try:
-        transaction = wire.transaction()
-        await transaction.start()
-        # As a client's start does: a row that nobody else sees, until its id is wanted.
-        await wire.execute(
-            f'INSERT INTO "{hub.schema}".inbox (partition, awaits_answer, message_id,'
-            " instance_id, kind, message) VALUES (0, false, $1, 'nobody', 'raise_event', '{}')",
-            f"open-{uuid.uuid4().hex}",
-        )
-        for _ in range(2):
-            seconds = await hub.until_all_beat(await hub.beats())
-        hub.note("open transaction", seconds=seconds)
-        await asyncio.sleep(chance.uniform(0.5, 5))
-        await hub.until_all_beat(await hub.beats())
-        await transaction.rollback()
+        async with wire.transaction():
+            await add_messages(Session(wire, hub.schema), [row])
+            hub.note("open transaction", await hub.until_all_beat(await hub.beats()))
+            await asyncio.sleep(chance.uniform(0.5, 5))
+            await hub.until_all_beat(await hub.beats())
+        hub.further_coins += 1
     finally:
         await wire.close()
-    assert name
+
+
+async def test_others_go_on_while_a_transaction_stays_open(hub: LivingHub) -> None:
+    await hub.start()
+    await rounds(hub, [open_transaction], FEW)
+
+
+@often
+async def test_others_go_on_while_transactions_stay_open_again_and_again(hub: LivingHub) -> None:
+    await hub.start()
+    await rounds(hub, [open_transaction], MANY)

@@ -68,6 +68,13 @@ class Session:
         return self.wire.transaction()
 
 
+def patience(seconds: float) -> dict[str, str]:
+    """Settings for a connection whose transactions lock what other hosts wait for: one that stands
+    still for longer, since its host hangs or its line is dead, is ended by the server.
+    """
+    return {"idle_in_transaction_session_timeout": f"{round(seconds * 1000)}ms"}
+
+
 Work: TypeAlias = Callable[[Session], Awaitable[T]]
 
 

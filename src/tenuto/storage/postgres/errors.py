@@ -56,6 +56,10 @@ _UNAVAILABLE: Final = (
     ),
     (exceptions.OperatorInterventionError, "it is stopping or starting"),
     (exceptions.CannotConnectNowError, "it is starting"),
+    (
+        exceptions.IdleInTransactionSessionTimeoutError,
+        "it ended a transaction in which this host was silent for longer than its lease",
+    ),
     (exceptions.InsufficientResourcesError, "it lacks resources"),
     (exceptions.PostgresSystemError, "its machine reports an error; look at its log"),
     (exceptions.PostgresConnectionError, "the connection broke"),
