@@ -133,8 +133,12 @@ def _runs(lines: Sequence[Line], hits: Sequence[Hit]) -> Iterator[str]:
 
 
 def _explains(hit: Hit, first: Line, second: Line) -> bool:
-    """Whether the host was hit after it began, before it ran again."""
-    is_host = hit.pid in {0, first.pid}
+    """Whether one of the two hosts was hit after it began, before it ran again.
+
+    The second too: what its last commit before the hit has allowed it to begin, it begins when it
+    goes on, and finds out only then that others have begun it meanwhile.
+    """
+    is_host = hit.pid in {0, first.pid, second.pid}
     return (
         is_host
         and first.at <= hit.ended + _SLACK_SECONDS
@@ -143,9 +147,9 @@ def _explains(hit: Hit, first: Line, second: Line) -> bool:
 
 
 def repeated(hub: LivingHub) -> int:
-    """How many runs were not the first of theirs."""
-    lines = [line for line in _journal(hub) if line.kind in _RUNS]
-    return len(lines) - len({(line.kind, line.key) for line in lines})
+    """How many runs of activities were not the first of theirs."""
+    keys = [line.key for line in _journal(hub) if line.kind == "run"]
+    return len(keys) - len(set(keys))
 
 
 def _deliveries(waves: int, lines: Sequence[Line]) -> Iterator[str]:

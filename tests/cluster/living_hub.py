@@ -6,6 +6,7 @@ ids of their own, and events are sent by instances that are started so.
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from tests.cluster.load_process import ACCOUNTS, account_id
 from tests.support.postgres import Postgres
 from tests.support.tcp_proxy import TcpProxy
 
-_HOSTS: Final = 3
+HOSTS: Final = 3
 PARTITIONS: Final = 12
 LEASE_SECONDS: Final = 2.0
 MOST_OPEN: Final = 120
@@ -32,6 +33,7 @@ WAVE: Final = ("chain", "fan", "timers", "generations", "ping", "coin")
 _WAVE_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.03
 _FINISHED: Final = "status IN (1, 3, 4, 5)"
+_KEPT: Final = Path("build/cluster/failed")
 _FIGURES: Final = Path("build/cluster/figures.jsonl")
 
 
@@ -99,15 +101,19 @@ class LivingHub:
         *options: tuple[object, ...],
         before: tuple[str, ...] = (),
         host: str = "127.0.0.1",
+        hosts: int = HOSTS,
+        load: bool = True,
     ) -> None:
-        """Three hosts, and the load.
+        """Hosts, and the load.
 
         Args:
             *options: Of the first hosts.
             before: What stands before the command of the first host.
             host: Where the first host finds the proxy.
+            hosts: How many.
+            load: Whether there is one.
         """
-        for place in range(_HOSTS):
+        for place in range(hosts):
             given = options[place] if place < len(options) else ()
             if place:
                 self.hosts.append(await self.begin_host(*given))
@@ -120,13 +126,15 @@ class LivingHub:
             assert await self.hosts[0].is_up(), self.said  # it makes the hub
         for one in self.hosts[1:]:
             assert await one.is_up(), self.said
+        await self.until(self._is_shared, "partitions are not shared")
+        if not load:
+            return
         self._client = await Client.open(self.url, load_process.app)
         await asyncio.gather(
             *(self.begin("account", f"account-{n}", n, 0, 0) for n in range(ACCOUNTS)),
             *(self.begin("pulse", name, 0) for name in self.pulses.values()),
         )
         self._driving = asyncio.create_task(self._drive())
-        await self.until(self._is_shared, "partitions are not shared")
 
     async def begin_host(
         self, *options: object, url: str = "", before: tuple[str, ...] = ()
@@ -309,6 +317,12 @@ class LivingHub:
                 ],
             )
         )
+
+    def keep(self) -> None:
+        """What hosts and functions have said, for whoever wants to know why."""
+        _KEPT.mkdir(parents=True, exist_ok=True)
+        for one in self.folder.glob("journal*"):
+            shutil.copy(one, _KEPT / f"{self.schema}{one.suffix}")
 
     # --- rounds -----------------------------------------------------------------------------------
 

@@ -195,6 +195,11 @@ async def pulse(ctx: Context, beats: int) -> int:
 
 
 @app.orchestrator
+async def waits(ctx: Context) -> int:
+    return await ctx.wait_for_external_event("go", int)
+
+
+@app.orchestrator
 async def tell(ctx: Context, instance_id: str, name: str, data: int) -> None:
     """Sends an event once, however often it is started."""
     ctx.send_event(instance_id, name, data)

@@ -1,5 +1,6 @@
 """How often each kind of harm is done: a few times by default, often by ``make faults-cluster``."""
 
+import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ Test = TypeVar("Test", bound=Callable[..., Awaitable[None]])
 Fault: TypeAlias = Callable[[LivingHub, random.Random], Awaitable[None]]
 
 FEW: Final = 2
-MANY: Final = 50
+MANY: Final = int(os.environ.get("SUITE_ROUNDS", "50"))
 
 
 def often(test: Test) -> Test:
@@ -32,6 +33,9 @@ async def living_hub(server: Postgres, folder: Path) -> AsyncIterator[LivingHub]
         yield one
         if not one.is_finished:
             await finish(one)
+    except BaseException:
+        one.keep()
+        raise
     finally:
         await one.close()
 
@@ -49,4 +53,6 @@ async def finish(hub: LivingHub) -> None:
     """The load ends, and what has come of it is looked at."""
     await hub.finish()
     wrong = await check(hub)
+    if wrong:
+        hub.keep()
     assert not wrong, f"{shown(wrong)}\n{hub.said}"

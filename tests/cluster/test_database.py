@@ -22,6 +22,9 @@ from tests.support.postgres import running_postgres
 
 CONNECTIONS = 40
 
+# The driver leaves those that break while they are made.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed connection:ResourceWarning")
+
 
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncIterator[LivingHub]:

@@ -68,11 +68,13 @@ class Session:
         return self.wire.transaction()
 
 
-def patience(seconds: float) -> dict[str, str]:
-    """Settings for a connection whose transactions lock what other hosts wait for: one that stands
-    still for longer, since its host hangs or its line is dead, is ended by the server.
+def patience_within(lease_seconds: float) -> dict[str, str]:
+    """Settings for a connection whose transactions lock what other hosts wait for.
+
+    One that stands still, since its host hangs or its line is dead, is ended by the server: soon
+    enough that hosts whose commits wait for it lose no lease, because their renewals wait too.
     """
-    return {"idle_in_transaction_session_timeout": f"{round(seconds * 1000)}ms"}
+    return {"idle_in_transaction_session_timeout": f"{round(lease_seconds * 1000 / 3)}ms"}
 
 
 Work: TypeAlias = Callable[[Session], Awaitable[T]]

@@ -58,7 +58,7 @@ _UNAVAILABLE: Final = (
     (exceptions.CannotConnectNowError, "it is starting"),
     (
         exceptions.IdleInTransactionSessionTimeoutError,
-        "it ended a transaction in which this host was silent for longer than its lease",
+        "it ended a transaction in which this host had said nothing for a third of its lease",
     ),
     (exceptions.InsufficientResourcesError, "it lacks resources"),
     (exceptions.PostgresSystemError, "its machine reports an error; look at its log"),

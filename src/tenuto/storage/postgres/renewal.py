@@ -17,7 +17,7 @@ import msgspec
 from tenuto.engine.member_ports import Member, MemberFacts, MemberLoad, Place, Roster
 from tenuto.model.errors import StorageError
 from tenuto.storage.postgres.address import Address
-from tenuto.storage.postgres.connection import Connection, Session, patience
+from tenuto.storage.postgres.connection import Connection, Session, patience_within
 from tenuto.storage.sharing import Sharing
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
@@ -110,7 +110,7 @@ class Renewal:
     async def _renew(self) -> None:
         self._loop = asyncio.get_running_loop()
         wake = self._wake = asyncio.Event()
-        connection = Connection(self._address, "leases", patience(self._lease))
+        connection = Connection(self._address, "leases", patience_within(self._lease))
         try:
             while not self._is_stopping:
                 pause = self._beat
