@@ -202,6 +202,10 @@ mutations: $(DEV) ## take the guards of delivery away, one by one: a quick test 
 faults: system-check $(DEV) ## kill processes and break disks, for minutes
 	$(BIN)/pytest tests/faults -m faults --timeout 1800 -o faulthandler_timeout=0
 
+.PHONY: faults-cluster
+faults-cluster: system-check $(DEV) ## three hosts on PostgreSQL: each kind of harm 50 times (SUITE_ROUNDS), for hours
+	$(BIN)/pytest tests/cluster -m faults --timeout 3600 -o faulthandler_timeout=0
+
 .PHONY: soak
 soak: $(DEV) ## a long load, watching memory and latency
 	$(BIN)/pytest tests -m soak --timeout 7200 -o faulthandler_timeout=0 || { [ $$? -eq 5 ] && echo "there is no soak test yet"; }

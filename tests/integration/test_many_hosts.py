@@ -7,11 +7,19 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
+import asyncpg
 import pytest
 
 from tenuto import App, Client, Context, Host
+from tenuto.engine.member_ports import Roster
+from tenuto.engine.ports import HostIdentity
 from tenuto.host.settings import Settings
-from tenuto.model.errors import SettingsError
+from tenuto.model.errors import SettingsError, StorageUnavailableError
+from tenuto.storage import Sharing
+from tenuto.storage.postgres.address import address_of
+from tenuto.storage.postgres.connection import Session
+from tenuto.storage.postgres.renewal import Renewal
+from tenuto.storage.postgres.store import PostgresStorage
 from tenuto.testing import RecordingObserver
 from tests.support.postgres import Postgres
 from tests.support.waiting import until
@@ -226,3 +234,50 @@ async def test_an_older_version_takes_what_nobody_else_can(hub: Hub) -> None:
     await until(shared(old, new))
     await new.stop()
     await until(shared(old))
+
+
+async def test_a_host_goes_on_renewing_whatever_becomes_of_one_renewal(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = await hub.host()
+    errors = [asyncpg.InternalClientError("lost track"), RuntimeError("nobody knows")]
+    once = Renewal._once
+
+    async def fails_at_first(self: Renewal, session: Session) -> Roster | None:
+        if errors:
+            raise errors.pop()
+        return await once(self, session)
+
+    monkeypatch.setattr(Renewal, "_once", fails_at_first)
+    await until(lambda: not errors)
+    another = await hub.host()
+    await until(shared(host, another))
+
+
+async def test_a_host_that_hangs_in_a_transaction_holds_up_nobody(postgres: Postgres) -> None:
+    """Its locks go with its lease: found by pulling cables."""
+    address = address_of(postgres.fresh_url())
+    hung, other = (
+        PostgresStorage(address, partitions=2, sharing=Sharing(lease_seconds=1)) for _ in range(2)
+    )
+    for one in (hung, other):
+        await one.open()
+    await hung.acquire(HostIdentity(owner="hung", description="hung"), [0, 1])
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def hangs(session: Session) -> None:
+        await session.rows("lock_partitions", partitions=[0, 1])
+        begun.set()
+        await ended.wait()
+        await session.rows("lock_partitions", partitions=[0, 1])
+
+    task = asyncio.create_task(hung.written(hangs))
+    await begun.wait()
+    async with asyncio.timeout(20):
+        taken = await other.acquire(HostIdentity(owner="other", description="other"), [0, 1])
+    assert [lease.partition for lease in taken] == [0, 1]
+    ended.set()
+    with pytest.raises(StorageUnavailableError):
+        await task
+    for one in (hung, other):
+        await one.close()

@@ -28,6 +28,8 @@ from tenuto.model.errors import (
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.status import RuntimeStatus
 from tenuto.storage import open_storage, owner_of, upkeep_of
+from tenuto.storage.postgres.address import address_of
+from tenuto.storage.postgres.connection import Connection, Session
 from tests.conformance.storage_suite import (
     ONE,
     Owner,
@@ -421,3 +423,20 @@ async def test_upkeep_of_a_hub(postgres: Postgres) -> None:
     with pytest.raises(SettingsError, match="pg_basebackup"):
         upkeep.back_up("x", lambda: 0, force=False, told=lambda _done, _all: None)
     await storage.close()
+
+
+async def test_a_connection_that_the_driver_lost_track_of_is_given_up(postgres: Postgres) -> None:
+    """It says so with an error that is none of the server's: found by restarting databases."""
+    connection = Connection(address_of(postgres.fresh_url()), "test")
+
+    async def backend(session: Session) -> object:
+        return await session.wire.fetchval("SELECT pg_backend_pid()")
+
+    async def fails(session: Session) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12")
+
+    first = await connection.do(backend, "read")
+    with pytest.raises(StorageUnavailableError, match="the connection broke"):
+        await connection.do(fails, "read")
+    assert await connection.do(backend, "read") != first
+    await connection.close()

@@ -63,8 +63,8 @@ class TcpProxy:
 
 
 @asynccontextmanager
-async def tcp_proxy(target: int) -> AsyncIterator[TcpProxy]:
-    """A proxy before a port, for the length of a block."""
+async def tcp_proxy(target: int, host: str = "127.0.0.1") -> AsyncIterator[TcpProxy]:
+    """A proxy before a port, for the length of a block; ``host`` is where it listens."""
     proxy = TcpProxy(target)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -73,7 +73,7 @@ async def tcp_proxy(target: int) -> AsyncIterator[TcpProxy]:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, host, 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy

@@ -4,25 +4,31 @@ Each sign of life brings a roster (``HubMembers.on_roster``), and each roster is
 way: what another host has by now is dropped, what is ours and too much is given away, one partition
 at a time, and what is free is taken up to our share (``engine.balance``). There is no other
 protocol: a host that has hung, or was away, finds out by its next roster, and takes part again.
+So does one that has something and does not know it, since the store's answer was lost: it gives
+that back, and it is free for all.
 
 ::
 
-    joined ──▶ roster ──▶ lost? drop ──▶ too much? give one ──▶ too little? take free ones
-                 ▲                                                        │
-                 └──────────── a few seconds, or soon after a change ◀────┘
+    joined ──▶ roster ──▶ lost? drop ──▶ unknown? back ──▶ too much? give one ──▶ too little? take
+                 ▲                                                                            │
+                 └─────────────────── a few seconds, or soon after a change ◀─────────────────┘
 """
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 from tenuto.engine.balance import Change, change_for
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.member_ports import HubMembers, MemberLoad, Roster
+from tenuto.engine.rows import Lease
 from tenuto.model.errors import StorageError
 from tenuto.model.lines import one_line
 from tenuto.model.timing import MICROSECONDS
+
+_PATIENCE_SECONDS: Final = 5.0
 
 
 class Membership:
@@ -78,17 +84,30 @@ class Membership:
         self._is_leaving = True
         if self._roster is None:
             return
-        if len(self._roster.members) > 1:
+        is_alone = len(self._roster.members) == 1
+        if not is_alone:
             self._members.say_leaving()
-            owned = list(self._engine.partitions)
-            await asyncio.gather(*(self._give(number, seconds) for number in owned))
+        # What is being taken or given is not left half-way: the store would do it all the same, and
+        # nobody would serve what it has made ours.
+        await asyncio.gather(self._moved_on(seconds), *([] if is_alone else self._gives(seconds)))
+        if not is_alone:
+            await asyncio.gather(*self._gives(seconds))  # what came meanwhile
             self._tell_given()
-        await self._end_moving()
 
     async def abandon(self) -> None:
         """Go as a process goes that dies."""
         self._is_leaving = True
         await self._end_moving()
+
+    def _gives(self, seconds: float) -> list[Coroutine[Any, Any, None]]:
+        return [self._give(number, seconds) for number in list(self._engine.partitions)]
+
+    async def _moved_on(self, seconds: float) -> None:
+        """Wait for the moves that are being made; not for long, if the store does not answer."""
+        moving = [one for one in (self._taking, self._giving) if one is not None]
+        if moving:
+            await asyncio.wait(moving, timeout=seconds + _PATIENCE_SECONDS)
+            await self._end_moving()
 
     async def _end_moving(self) -> None:
         for task in (self._taking, self._giving):
@@ -106,6 +125,9 @@ class Membership:
         self._roster = roster
         self._drop_lost(roster)
         if self._is_leaving:
+            return
+        if self._taking is None and self._giving is None and (unknown := self._unknown(roster)):
+            self._giving = self._begin(self._give_back(unknown))
             return
         change = change_for(roster, self._me)
         if not change.surplus:
@@ -157,6 +179,18 @@ class Membership:
                 )
                 engine.drop(place.partition)
 
+    def _unknown(self, roster: Roster) -> list[Lease]:
+        """What is ours in the store, and nobody serves it: we took it, or wanted to give it back,
+        and have not heard that it is so. Nothing moves now, so it is not on its way either.
+        """
+        return [
+            Lease(place.partition, place.owner, place.epoch)
+            for place in roster.places
+            if place.member == self._me
+            and place.owner is not None
+            and place.partition not in self._engine.partitions
+        ]
+
     def _load(self) -> MemberLoad:
         engine = self._engine
         since = engine.waiting_since
@@ -169,6 +203,11 @@ class Membership:
         )
 
     # --- moves --------------------------------------------------------------------------------
+
+    async def _give_back(self, unknown: list[Lease]) -> None:
+        """Let everybody have it, us too. If it is not ours any more, nothing happens."""
+        with suppress(StorageError):  # the next roster shows it again
+            await self._engine.storage.release(unknown)
 
     async def _take(self, change: Change, *, is_first: bool = False) -> None:
         if not change.take:

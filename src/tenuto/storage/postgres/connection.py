@@ -68,6 +68,15 @@ class Session:
         return self.wire.transaction()
 
 
+def patience_within(lease_seconds: float) -> dict[str, str]:
+    """Settings for a connection whose transactions lock what other hosts wait for.
+
+    One that stands still, since its host hangs or its line is dead, is ended by the server: soon
+    enough that hosts whose commits wait for it lose no lease, because their renewals wait too.
+    """
+    return {"idle_in_transaction_session_timeout": f"{round(lease_seconds * 1000 / 3)}ms"}
+
+
 Work: TypeAlias = Callable[[Session], Awaitable[T]]
 
 
@@ -126,9 +135,10 @@ class Connection:
                 return await work(Session(wire, self._address.schema))
             except asyncpg.PostgresError:
                 raise
-            except BaseException:
-                # It is not known what the server makes of it: another one is safe.
-                if wire.is_closed() or wire.is_in_transaction():
+            except BaseException as error:
+                # It is not known what the server makes of it, or the driver: another one is safe.
+                is_lost = isinstance(error, asyncpg.InternalClientError) or wire.is_closed()
+                if is_lost or wire.is_in_transaction():
                     self._drop()
                 raise
             finally:

@@ -56,10 +56,18 @@ _UNAVAILABLE: Final = (
     ),
     (exceptions.OperatorInterventionError, "it is stopping or starting"),
     (exceptions.CannotConnectNowError, "it is starting"),
+    (
+        exceptions.IdleInTransactionSessionTimeoutError,
+        "it ended a transaction in which this host had said nothing for a third of its lease",
+    ),
     (exceptions.InsufficientResourcesError, "it lacks resources"),
     (exceptions.PostgresSystemError, "its machine reports an error; look at its log"),
     (exceptions.PostgresConnectionError, "the connection broke"),
-    ((asyncpg.InterfaceError, ConnectionError, OSError, TimeoutError), "the connection broke"),
+    (
+        # The driver's internal error comes when a connection breaks while something is on its way.
+        (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError),
+        "the connection broke",
+    ),
 )
 _GONE: Final = (
     exceptions.UndefinedTableError,
@@ -73,7 +81,14 @@ _NOT_LET_IN: Final = (
     exceptions.InsufficientPrivilegeError,
     exceptions.ClientConfigurationError,
 )
-ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, MemoryError)
+ERRORS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+    MemoryError,
+)
 """What is told in our words; other exceptions are defects."""
 
 

@@ -6,6 +6,7 @@ sign of life comes the roster: who else lives, and who has what.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,9 +17,10 @@ import msgspec
 from tenuto.engine.member_ports import Member, MemberFacts, MemberLoad, Place, Roster
 from tenuto.model.errors import StorageError
 from tenuto.storage.postgres.address import Address
-from tenuto.storage.postgres.connection import Connection, Session
+from tenuto.storage.postgres.connection import Connection, Session, patience_within
 from tenuto.storage.sharing import Sharing
 
+_LOGGER: Final = logging.getLogger("tenuto.host")
 _BEAT: Final = 0.3
 """Of a lease: after so long it is renewed."""
 
@@ -109,7 +111,7 @@ class Renewal:
     async def _renew(self) -> None:
         self._loop = asyncio.get_running_loop()
         wake = self._wake = asyncio.Event()
-        connection = Connection(self._address, "leases")
+        connection = Connection(self._address, "leases", patience_within(self._lease))
         try:
             while not self._is_stopping:
                 pause = self._beat
@@ -118,6 +120,9 @@ class Renewal:
                         roster = await connection.do(self._once, "renew leases in")
                     except StorageError:
                         pause = self._beat / 3  # the host hears of it by its own commits
+                    except Exception:  # a host without this thread would lose all, again and again
+                        _LOGGER.exception("leases were not renewed for a reason nobody knew of")
+                        pause = self._beat / 3
                     else:
                         self._tell(roster)
                         pause = min(pause, self._until_a_lease_ends(roster))

@@ -44,7 +44,7 @@ from tenuto.storage.postgres import listing, owning, packing, reading
 from tenuto.storage.postgres.access import add_messages
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.committing import Committer, leases, not_held
-from tenuto.storage.postgres.connection import Connection, Session, Work
+from tenuto.storage.postgres.connection import Connection, Session, Work, patience_within
 from tenuto.storage.postgres.database import HubFacts, open_hub
 from tenuto.storage.postgres.errors import (
     CONTENT_ERRORS,
@@ -75,8 +75,9 @@ class _Hub:
 
     def __init__(self, address: Address, sharing: Sharing) -> None:
         self.address = address
-        self.commits = Connection(address, "commits")
-        self.writes = Connection(address, "writes")
+        impatient = patience_within(sharing.lease_seconds)
+        self.commits = Connection(address, "commits", impatient)
+        self.writes = Connection(address, "writes", impatient)
         self.readers = [Connection(address, "reads", _READER_SETTINGS) for _ in range(_READERS)]
         self.next_reader = itertools.cycle(self.readers)
         self.committer = Committer(self.commits, address.url)
