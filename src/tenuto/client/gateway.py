@@ -21,7 +21,7 @@ from tenuto.engine.rows import InboxRow
 from tenuto.engine.topic_ports import FailedDelivery, Redriven
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.carried_events import carried
-from tenuto.model.codec import encode
+from tenuto.model.codec import decode_message, encode
 from tenuto.model.control import CONTROL_OF, ENDING, PAUSING, Control
 from tenuto.model.errors import (
     InstanceExistsError,
@@ -32,11 +32,13 @@ from tenuto.model.errors import (
     NotOverLinksError,
     StorageUnavailableError,
 )
-from tenuto.model.facts import pending_row, started
+from tenuto.model.facts import facts_started, pending_row, started
 from tenuto.model.ids import (
+    ExecutionId,
     InstanceId,
     MessageId,
     derived_from,
+    moment_of,
     new_message_id,
     partition_of,
     reserved_id,
@@ -93,6 +95,23 @@ def check_here(instance_id: InstanceId) -> None:
         )
 
 
+async def standing(storage: Storage, instance_id: InstanceId) -> InstanceRecord | None:
+    """The row of an instance; of one that is only a start in the inbox, what its row will be.
+
+    Who starts within a transaction of his own has no row: the owner writes it (cluster.md 3.3).
+    """
+    record = await storage.get(instance_id)
+    if record is not None:
+        return record
+    row = await storage.waiting_start(instance_id)
+    message = None if row is None else decode_message(row.message)
+    if row is None or not isinstance(message, Start):
+        return await storage.get(instance_id)  # it may have been decided between the two
+    facts = facts_started(instance_id, message.event, message.root_id, message.depth)
+    made_at = moment_of(facts.execution_id) or present()
+    return pending_row(facts, partition=row.partition, created_at=made_at)
+
+
 class Gateway(Protocol):
     """What a client asks for, in JSON text and rows."""
 
@@ -125,6 +144,12 @@ class Gateway(Protocol):
 
     async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution, as JSON arrays."""
+
+    async def decided(self, instance_id: InstanceId, execution_id: ExecutionId) -> None:
+        """Wait until it is decided whether a start gets its id, that is in the inbox."""
+
+    def wake(self) -> None:
+        """Have whoever serves the hub look for what has come over connections of others."""
 
     async def close(self) -> None:
         """Let go of what belongs to the client alone."""
@@ -174,17 +199,16 @@ class EngineGateway:
     def __init__(self, commands: Commands, storage: Storage) -> None:
         self._storage = storage
         self.topics: TopicsGateway = StoreTopics(storage, lambda: True)
+        self._commands = commands
         self.now = commands.now
         self.start = commands.start
-        self.tell = commands.tell
         self.publish = commands.publish
         self.redrive = commands.redrive
         self.drop_failed = commands.drop_failed
         self.drop_queued = commands.drop_queued
         self.queue_messages = storage.queue_messages
         self.failed_deliveries = storage.failed_deliveries
-        self.wait = commands.wait
-        self.get = storage.get
+        self.wake = storage.wake
         self.query = storage.query
         self.history = storage.history
         self.history_page = storage.history_page
@@ -197,6 +221,40 @@ class EngineGateway:
     async def queues(self) -> list[QueueStanding]:
         """How each queue stands."""
         return await self._storage.queues(self.now())
+
+    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
+        """The row; also of what waits in the inbox to be started."""
+        return await standing(self._storage, instance_id)
+
+    async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
+        """Tell an instance something; one that is in the inbox yet is waited for."""
+        while True:
+            try:
+                return await self._commands.tell(instance_id, message)
+            except InstanceNotFoundError:
+                if not await self._is_coming(instance_id):
+                    raise
+
+    async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
+        """The row once the instance has ended or begun; one in the inbox is waited for."""
+        while True:
+            try:
+                return await self._commands.wait(instance_id, started=started)
+            except InstanceNotFoundError:
+                if not await self._is_coming(instance_id):
+                    raise
+
+    async def decided(self, instance_id: InstanceId, execution_id: ExecutionId) -> None:
+        """Wait until a start has its id, or is refused."""
+        await decision(self._storage, instance_id, execution_id)
+
+    async def _is_coming(self, instance_id: InstanceId) -> bool:
+        """Whether an instance that is not there is in the inbox: after a moment then."""
+        if await standing(self._storage, instance_id) is None:
+            return False
+        self._storage.wake()
+        await asyncio.sleep(_POLL_SECONDS)
+        return True
 
     async def close(self) -> None:
         """Nothing: engine and store are the host's."""
@@ -230,7 +288,7 @@ class StoreGateway:
         self.drop_queued = storage.drop_queued
         self.queue_messages = storage.queue_messages
         self.failed_deliveries = storage.failed_deliveries
-        self.get = storage.get
+        self.wake = storage.wake
         self.query = storage.query
         self.history = storage.history
         self.history_page = storage.history_page
@@ -251,7 +309,7 @@ class StoreGateway:
         now = present()  # for people; no decision hangs on it
         record = pending_row(facts, partition=partition, created_at=now)
         event = started(facts, "")
-        if derived_from(facts.instance_id) and await self.get(facts.instance_id) is None:
+        if derived_from(facts.instance_id) and await self.storage.get(facts.instance_id) is None:
             raise reserved_id(facts.instance_id)
         for _ in range(_MOST_TRIES):
             standing = await self.storage.start_instance(record)
@@ -345,13 +403,25 @@ class StoreGateway:
 
     async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """Look until the instance has ended or begun."""
+        is_told = False
         while True:
-            record = await self.storage.get(instance_id)
+            record = await self.get(instance_id)
             if record is None:
                 raise InstanceNotFoundError(instance_id)
             if has_come(record, started=started):
                 return record
+            if not record.iid and not is_told:  # it is in the inbox: nobody may have looked there
+                self.wake()
+                is_told = True
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
+        """The row; also of what waits in the inbox to be started."""
+        return await standing(self.storage, instance_id)
+
+    async def decided(self, instance_id: InstanceId, execution_id: ExecutionId) -> None:
+        """Wait until a start has its id, or is refused."""
+        await decision(self.storage, instance_id, execution_id)
 
     async def queues(self) -> list[QueueStanding]:
         """How each queue stands."""
@@ -366,7 +436,7 @@ class StoreGateway:
         await self.storage.close()
 
     async def _there(self, instance_id: InstanceId) -> InstanceRecord:
-        record = await self.storage.get(instance_id)
+        record = await self.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)
         return record
@@ -483,6 +553,30 @@ class Patience:
             f"{undone}: {why}. The request stays in the store and is carried out when a host runs "
             "on it"
         )
+
+
+async def decision(storage: Storage, instance_id: InstanceId, execution_id: ExecutionId) -> None:
+    """Wait until it is decided whether a start that is in the inbox gets its id.
+
+    Raises:
+        TenutoError: why it does not.
+        InstanceNotFoundError: its transaction was rolled back, or is not committed.
+    """
+    key = MessageId(execution_id)
+    storage.wake()
+    while await storage.is_waiting(key):  # noqa: ASYNC110 - only the store knows
+        await asyncio.sleep(_POLL_SECONDS)
+    answer = await storage.answer(key)
+    if answer is not None and answer.code is not None:
+        raise error_of(ErrorBody(answer.code, answer.text), instance_id=instance_id)
+    if answer is not None:
+        return
+    # Answers are not kept for ever; whose the id is says enough.
+    record = await storage.get(instance_id)
+    if record is None:
+        raise InstanceNotFoundError(instance_id)
+    if record.execution_id != execution_id:
+        raise _taken(record)
 
 
 def has_come(record: InstanceRecord, *, started: bool) -> bool:

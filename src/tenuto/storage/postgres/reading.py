@@ -305,6 +305,14 @@ async def is_asked(session: Session, instance_id: InstanceId, kinds: Collection[
     return bool(await session.value("is_asked", instance_id=instance_id, kinds=list(kinds)))
 
 
+async def waiting_start(session: Session, instance_id: InstanceId) -> InboxRow | None:
+    """The oldest start of an id that waits in the inbox."""
+    if not _is_storable(instance_id):
+        return None
+    row = await session.row("waiting_start", instance_id=instance_id)
+    return None if row is None else rows.message_of(row)
+
+
 async def answer(session: Session, message_id: MessageId) -> Answer | None:
     """What became of a message from another process."""
     row = await session.row("answer", message_id=message_id)
