@@ -366,7 +366,9 @@ async def test_an_open_transaction_holds_nobody_up(host: Host, callers: Callers)
         other = await psycopg.AsyncConnection.connect(callers.plain)
         async with other:
             await callers.outbox.within(other).start(bill, 4, instance_id="order-8")
+            await callers.outbox.within(other).start(bill, 5, instance_id="order-7")
         assert await host.client.handle("order-8").result() == 4
+        await until_empty(callers)
         assert time.monotonic() - began < 2
     assert (await host.client.handle("waiting").status()).runtime_status is RuntimeStatus.RUNNING
     await transaction.commit()
@@ -470,6 +472,21 @@ async def test_a_start_with_an_id_that_is_taken_is_told_honestly(
     await host.client.decided(starts[0])
     with pytest.raises(InstanceExistsError):
         await host.client.decided(starts[1])
+
+
+async def test_what_was_decided_is_told_when_the_instance_is_gone(
+    host: Host, callers: Callers
+) -> None:
+    start = await handed(callers, told, instance_id="a")
+    refused = await handed(callers, told, instance_id="a")
+    handle = await host.client.decided(start)
+    await until_empty(callers)
+    await handle.raise_event("word", "said")
+    assert await handle.result() == "said"
+    await host.client.purge("a")
+    await host.client.decided(start)
+    with pytest.raises(InstanceExistsError):
+        await host.client.decided(refused)
 
 
 async def test_a_start_that_was_rolled_back_or_is_open_is_not_found(
@@ -756,7 +773,7 @@ async def test_a_user_with_the_rights_that_the_page_names_hands_over(
 
 
 async def test_a_schema_of_any_name_is_found(postgres: Postgres) -> None:
-    name = f'o:d%d"{fresh_schema()[:9]}'
+    name = f'o :d%d"{fresh_schema()[:9]}'
     url = postgres.url(quote(name))
     callers = Callers(postgres, url)
     async with Host(app, storage=url) as host:
