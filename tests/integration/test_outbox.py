@@ -5,6 +5,8 @@ his transaction open holds up nobody else.
 """
 
 import asyncio
+import contextlib
+import re
 import signal
 import sqlite3
 import sys
@@ -804,3 +806,35 @@ async def test_a_client_without_an_event_loop_hears_what_was_decided(
             return result
 
     assert await asyncio.to_thread(ask) == 7
+
+
+# --- the page ----------------------------------------------------------------------------------
+
+
+async def test_the_page_bills_what_was_ordered(postgres: Postgres, callers: Callers) -> None:
+    page = re.findall(r"^```python\n(.*?)^```", RIGHTS, re.DOTALL | re.MULTILINE)
+    scope: dict[str, Any] = {"__name__": "transactions.md"}
+    exec(compile("\n".join(page), "transactions.md", "exec"), scope)
+    engine = create_async_engine(f"postgresql+psycopg{callers.where}")
+    async with engine.begin() as connection:
+        await connection.run_sync(scope["orders"].metadata.create_all)
+    async with Host(scope["app"], storage=callers.url):
+        billed = await scope["shop"](str(engine.url), callers.url)
+    assert billed == "order 7 is billed"
+    async with engine.begin() as connection:
+        await connection.run_sync(scope["orders"].metadata.drop_all)
+    await engine.dispose()
+
+
+async def test_the_page_bills_what_was_ordered_in_a_file(tmp_path: Path) -> None:
+    page = re.findall(r"^```python\n(.*?)^```", RIGHTS, re.DOTALL | re.MULTILINE)
+    scope: dict[str, Any] = {"__name__": "transactions.md"}
+    exec(compile("\n".join(page), "transactions.md", "exec"), scope)
+    path = tmp_path / "shop.db"
+    async with Host(scope["app"], storage=f"sqlite:///{path}"):
+        pass
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
+    scope["shop_in_a_file"](str(path))
+    async with Host(scope["app"], storage=f"sqlite:///{path}") as host:
+        assert await host.client.handle("order-7").result() == "order 7 is billed"
