@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -167,13 +167,25 @@ async def done(value: Any) -> Any:  # noqa: ANN401 - an outbox gives it
     return await value if isinstance(value, Awaitable) else value
 
 
-KINDS = [name for name, one in vars(Callers).items() if not name.startswith("_") and callable(one)]
+Kind: TypeAlias = Callable[[Callers], AbstractAsyncContextManager[Opened]]
+
+KINDS: list[Kind] = [
+    Callers.asyncpg,
+    Callers.asyncpg_pool,
+    Callers.psycopg_async,
+    Callers.psycopg,
+    Callers.alchemy_async,
+    Callers.alchemy_asyncpg,
+    Callers.alchemy_async_session,
+    Callers.alchemy,
+    Callers.alchemy_session,
+]
 
 
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
+@pytest.fixture(params=KINDS, ids=lambda one: one.__name__)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    one: Kind = request.param
+    return one
 
 
 @pytest.fixture
@@ -210,10 +222,10 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 # --- rolled back, committed --------------------------------------------------------------------
 
 
-async def test_rolled_back_means_never_started(host: Host, callers: Callers, kind: str) -> None:
+async def test_rolled_back_means_never_started(host: Host, callers: Callers, kind: Kind) -> None:
     waiting = await host.client.start(told, instance_id="waiting")
     await waiting.started()
-    async with getattr(callers, kind)() as (within, _, rollback):
+    async with kind(callers) as (within, _, rollback):
         await done(within.start(bill, 7, instance_id="order-7"))
         await done(within.raise_event("waiting", "word", "never"))
         await done(within.publish("orders", {"id": 7}))
@@ -226,8 +238,8 @@ async def test_rolled_back_means_never_started(host: Host, callers: Callers, kin
     assert await published(host.client) == []
 
 
-async def test_committed_means_once(host: Host, callers: Callers, kind: str) -> None:
-    async with getattr(callers, kind)() as (within, commit, _):
+async def test_committed_means_once(host: Host, callers: Callers, kind: Kind) -> None:
+    async with kind(callers) as (within, commit, _):
         start = await done(within.start(told, instance_id="order-7", tags={"of": "shop"}))
         await done(
             within.raise_event("order-7", "word", "said")
@@ -710,12 +722,12 @@ async def test_connections_of_other_kinds_are_refused(postgres: Postgres, caller
         Outbox("mysql://x")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda one: one.__name__)
 async def test_a_database_without_the_hub_is_told(
-    postgres: Postgres, callers: Callers, kind: str
+    postgres: Postgres, callers: Callers, kind: Kind
 ) -> None:
     """Nobody has made this one."""
-    async with getattr(callers, kind)() as (within, _, rollback):
+    async with kind(callers) as (within, _, rollback):
         with pytest.raises(InputError, match=r"no hub in the schema .*start a host"):
             await done(within.start(bill, 1))
         await rollback()
@@ -780,10 +792,10 @@ async def test_a_schema_of_any_name_is_found(postgres: Postgres) -> None:
     callers = Callers(postgres, url)
     async with Host(app, storage=url) as host:
         for number, kind in enumerate(KINDS):
-            async with getattr(callers, kind)() as (within, commit, _):
-                await done(within.start(bill, number, instance_id=kind))
+            async with kind(callers) as (within, commit, _):
+                await done(within.start(bill, number, instance_id=f"order-{number}"))
                 await commit()
-            assert await host.client.handle(kind).result() == number
+            assert await host.client.handle(f"order-{number}").result() == number
 
 
 async def test_over_http_the_start_is_found_and_its_decision_is_asked_elsewhere() -> None:

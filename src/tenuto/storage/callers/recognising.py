@@ -1,8 +1,7 @@
 """Whose a connection is, by the names of its classes; nothing is imported to find out."""
 
 from collections.abc import Awaitable
-from importlib import import_module
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from tenuto.model.errors import InputError
 from tenuto.storage.callers.doors import Asking, Door
@@ -19,21 +18,52 @@ class Caller(Protocol):
         """Run the statements, in order; to be awaited where something comes back."""
 
 
-class _Makes(Protocol):
-    def __call__(self, connection: object, door: Door, /) -> Caller: ...
+def _of_sqlite3(connection: Any, door: Door) -> Caller:  # noqa: ANN401 - here and below: its class was told by name
+    from tenuto.storage.callers.of_sqlite3 import SqliteCaller  # noqa: PLC0415 - few have one
+
+    return SqliteCaller(connection, door)
 
 
-_HERE: Final = "tenuto.storage.callers"
+def _of_psycopg(connection: Any, door: Door) -> Caller:  # noqa: ANN401
+    from tenuto.storage.callers.of_psycopg import PsycopgCaller  # noqa: PLC0415 - its users' own
+
+    return PsycopgCaller(connection, door)
+
+
+def _of_async_psycopg(connection: Any, door: Door) -> Caller:  # noqa: ANN401
+    from tenuto.storage.callers.of_psycopg import AsyncPsycopgCaller  # noqa: PLC0415 - as above
+
+    return AsyncPsycopgCaller(connection, door)
+
+
+def _of_asyncpg(connection: Any, door: Door) -> Caller:  # noqa: ANN401
+    from tenuto.storage.callers.of_asyncpg import AsyncpgCaller  # noqa: PLC0415 - as above
+
+    return AsyncpgCaller(connection, door)
+
+
+def _of_sqlalchemy(connection: Any, door: Door) -> Caller:  # noqa: ANN401
+    from tenuto.storage.callers.of_sqlalchemy import SqlalchemyCaller  # noqa: PLC0415 - as above
+
+    return SqlalchemyCaller(connection, door)
+
+
+def _of_async_sqlalchemy(connection: Any, door: Door) -> Caller:  # noqa: ANN401
+    from tenuto.storage.callers.of_sqlalchemy import AsyncSqlalchemyCaller  # noqa: PLC0415 - as above
+
+    return AsyncSqlalchemyCaller(connection, door)
+
+
 _KNOWN: Final = {
-    ("sqlite3", "Connection"): (f"{_HERE}.of_sqlite3", "SqliteCaller"),
-    ("psycopg", "Connection"): (f"{_HERE}.of_psycopg", "PsycopgCaller"),
-    ("psycopg", "AsyncConnection"): (f"{_HERE}.of_psycopg", "AsyncPsycopgCaller"),
-    ("asyncpg", "Connection"): (f"{_HERE}.of_asyncpg", "AsyncpgCaller"),
-    ("asyncpg", "PoolConnectionProxy"): (f"{_HERE}.of_asyncpg", "AsyncpgCaller"),
-    ("sqlalchemy", "Connection"): (f"{_HERE}.of_sqlalchemy", "SqlalchemyCaller"),
-    ("sqlalchemy", "Session"): (f"{_HERE}.of_sqlalchemy", "SqlalchemyCaller"),
-    ("sqlalchemy", "AsyncConnection"): (f"{_HERE}.of_sqlalchemy", "AsyncSqlalchemyCaller"),
-    ("sqlalchemy", "AsyncSession"): (f"{_HERE}.of_sqlalchemy", "AsyncSqlalchemyCaller"),
+    ("sqlite3", "Connection"): _of_sqlite3,
+    ("psycopg", "Connection"): _of_psycopg,
+    ("psycopg", "AsyncConnection"): _of_async_psycopg,
+    ("asyncpg", "Connection"): _of_asyncpg,
+    ("asyncpg", "PoolConnectionProxy"): _of_asyncpg,
+    ("sqlalchemy", "Connection"): _of_sqlalchemy,
+    ("sqlalchemy", "Session"): _of_sqlalchemy,
+    ("sqlalchemy", "AsyncConnection"): _of_async_sqlalchemy,
+    ("sqlalchemy", "AsyncSession"): _of_async_sqlalchemy,
 }
 _KINDS: Final = {
     "sqlite3": "sqlite",
@@ -59,9 +89,7 @@ def caller_of(connection: object, door: Door) -> Caller:
                     f"nothing was handed over: a connection of {package} is to {database}, and the "
                     f"hub is in {door.kind}"
                 )
-            module, name = found
-            make = cast("_Makes", getattr(import_module(module), name))
-            return make(connection, door)
+            return found(connection, door)
     names = ", ".join(
         f"{package}.{name}" for package, name in _KNOWN if name != "PoolConnectionProxy"
     )
