@@ -863,6 +863,20 @@ WHERE partition = :partition AND owner = :owner""",
 """,
         tests="tests/integration/test_files.py",
     ),
+    Mutation(
+        "an event of a program's transaction leaves the inbox and comes into no topic",
+        "engine/handed_in.py",
+        "            batch.posted.append(Posted([event], [], partial(self._told, key)))\n",
+        "            partial(self._told, key), event, Posted\n",
+        tests="tests/unit/engine/test_handed_in.py",
+    ),
+    Mutation(
+        "an event that no store can hold is tried for ever",
+        "engine/handed_in.py",
+        "self._refused[key] = str(error)",
+        "str(error)",
+        tests="tests/unit/engine/test_handed_in.py",
+    ),
 ]
 
 

@@ -3,6 +3,8 @@
 from tenuto import schedule
 from tenuto.client.client import Client, InstanceFilter, OrchestrationHandle
 from tenuto.client.connection import ConnectionOptions
+from tenuto.client.handed_start import HandedStart
+from tenuto.client.outbox import Outbox, SyncOutbox
 from tenuto.client.status import DeadLetterStatus, HoldStatus, InstanceStatus
 from tenuto.client.sync_client import SyncClient, SyncOrchestrationHandle
 from tenuto.functions.activity_context import ActivityContext, current_activity
@@ -110,6 +112,7 @@ __all__ = [
     "FencedError",
     "ForbiddenError",
     "GuardError",
+    "HandedStart",
     "HoldReason",
     "HoldStatus",
     "Host",
@@ -144,6 +147,7 @@ __all__ = [
     "OrchestratorFunction",
     "OutboundRefusedError",
     "OutboundSettings",
+    "Outbox",
     "PayloadError",
     "PayloadMisfitError",
     "Question",
@@ -168,6 +172,7 @@ __all__ = [
     "SubOrchestrationError",
     "SyncClient",
     "SyncOrchestrationHandle",
+    "SyncOutbox",
     "TenutoError",
     "TimerInfo",
     "UnauthorizedError",

@@ -1190,6 +1190,25 @@ class StorageSuite(StorageFixtures):
         assert not await storage.is_waiting(MessageId("m"))
         await storage.close()
 
+    async def test_the_oldest_start_that_waits_for_an_id_is_found(self, owner: Owner) -> None:
+        storage, event = owner.storage, ExecutionStarted("judge", ExecutionId("e"))
+        one = InstanceId("instance-1")
+        starts = [
+            InboxRow(
+                MessageId(key), Places.of(one), one, Raw(encode(Start(message_id=key, event=event)))
+            )
+            for key in map(MessageId, ("z", "a"))
+        ]
+        await storage.append([message("m1"), message("m2", "instance-2")])
+        assert await storage.waiting_start(one) is None
+        await storage.append(starts)
+        assert await storage.waiting_start(one) == starts[0]
+        assert await storage.waiting_start(InstanceId("instance-2")) is None
+        assert await storage.waiting_start(InstanceId("a\x00")) is None
+        await owner.commit(consumed=[used("z")])
+        assert await storage.waiting_start(one) == starts[1]
+        storage.wake()  # who looks finds what is there
+
     async def test_appending_nothing_is_harmless(self, owner: Owner) -> None:
         await owner.storage.append([])
 

@@ -686,6 +686,14 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
         hub = await self._turn()
         return any(known == message_id for _, known in hub.arrivals)
 
+    async def waiting_start(self, instance_id: InstanceId) -> InboxRow | None:
+        waiting = (await self._turn()).waiting(instance_id)
+        starts = [row for row in waiting if json.loads(bytes(row.message)).get("type") == "Start"]
+        return starts[0] if starts else None
+
+    def wake(self) -> None:
+        """Who listens is told of each change."""
+
     async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
         return (await self._turn()).named(instance_id)
 

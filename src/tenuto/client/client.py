@@ -21,6 +21,7 @@ from msgspec import structs
 from tenuto.client.causes import current_cause
 from tenuto.client.connection import ConnectionOptions
 from tenuto.client.gateway import Gateway
+from tenuto.client.handed_start import HandedStart
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
 from tenuto.client.publishing import Stamp, caused_tags, event_of_text, message_of_text
@@ -42,7 +43,13 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import EventRaised, HistoryEvent
 from tenuto.model.failure import FailureDetails
-from tenuto.model.ids import InstanceId, check_address, check_hub_name, check_instance_id
+from tenuto.model.ids import (
+    ExecutionId,
+    InstanceId,
+    check_address,
+    check_hub_name,
+    check_instance_id,
+)
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import (
     AnswerQuestion,
@@ -352,6 +359,30 @@ class Client:
     ) -> OrchestrationHandle[Any]:
         """The same, with the orchestrator known, so that the result has its type."""
         return OrchestrationHandle(self, check_instance_id(instance_id), self._find(orchestrator))
+
+    async def decided(self, start: HandedStart[T]) -> OrchestrationHandle[T]:
+        """Wait until a start that an ``Outbox`` has handed over got its id; a handle on it.
+
+        Args:
+            start: What ``within(...).start`` has returned; its transaction is committed by now.
+
+        Raises:
+            InstanceExistsError: the id was taken.
+            InstanceNotFoundError: the transaction was rolled back, or is not committed yet.
+
+        Example:
+            ``handle = await client.decided(start)``
+        """
+        name = check_instance_id(start.instance_id)
+        await self.gateway.decided(name, ExecutionId(start.execution_id))
+        return OrchestrationHandle(self, name, self._find(start.orchestrator))
+
+    async def wake(self) -> None:
+        """Have hosts look now for what was handed over with transactions that are committed.
+
+        Without it they look within five seconds on PostgreSQL; a file is seen to have changed.
+        """
+        self.gateway.wake()
 
     async def get_status(self, instance_id: str) -> InstanceStatus | None:
         """The instance as last committed, None when there is none."""

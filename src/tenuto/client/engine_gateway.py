@@ -8,14 +8,15 @@ Owns neither the engine nor the store.
 
 from collections.abc import Callable
 
+from tenuto.client.coming import decision, is_coming, row_of
 from tenuto.client.own_store import mark_refusals
 from tenuto.client.store_gateway import StoreGateway
 from tenuto.client.topics import StoreTopics, TopicsGateway
 from tenuto.engine.commands import Commands
 from tenuto.engine.ports import Storage
 from tenuto.engine.queue_ports import QueueStanding
-from tenuto.model.errors import StorageOwnedError
-from tenuto.model.ids import InstanceId
+from tenuto.model.errors import InstanceNotFoundError, StorageOwnedError
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.messages import ClientMessage
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord
@@ -52,7 +53,7 @@ class EngineGateway:
         self.drop_queued = commands.drop_queued
         self.queue_messages = storage.queue_messages
         self.failed_deliveries = storage.failed_deliveries
-        self.get = storage.get
+        self.wake = storage.wake
         self.query = storage.query
         self.history = storage.history
         self.history_page = storage.history_page
@@ -98,6 +99,9 @@ class EngineGateway:
                 await commands.tell(instance_id, message)
             except StorageOwnedError:
                 commands.check_open()
+            except InstanceNotFoundError:
+                if not await is_coming(self._storage, instance_id):
+                    raise
             else:
                 return
 
@@ -123,6 +127,17 @@ class EngineGateway:
                 return await commands.wait(instance_id, started=started)
             except StorageOwnedError:
                 commands.check_running()
+            except InstanceNotFoundError:
+                if not await is_coming(self._storage, instance_id):
+                    raise
+
+    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
+        """The row; also of what waits in the inbox to be started."""
+        return await row_of(self._storage, instance_id)
+
+    async def decided(self, instance_id: InstanceId, execution_id: ExecutionId) -> None:
+        """Wait until a start has its id, or is refused."""
+        await decision(self._storage, instance_id, execution_id)
 
     async def queues(self) -> list[QueueStanding]:
         """How each queue stands."""

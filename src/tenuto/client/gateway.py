@@ -11,7 +11,7 @@ from tenuto.client.topics import TopicsGateway
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
 from tenuto.engine.topic_ports import FailedDelivery, Redriven
 from tenuto.model.errors import NotOverLinksError, StorageUnavailableError
-from tenuto.model.ids import InstanceId, split_address
+from tenuto.model.ids import ExecutionId, InstanceId, split_address
 from tenuto.model.messages import ClientMessage
 from tenuto.model.requests import (
     DeadLetter,
@@ -76,6 +76,12 @@ class Gateway(Protocol):
 
     async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution, as JSON arrays."""
+
+    async def decided(self, instance_id: InstanceId, execution_id: ExecutionId) -> None:
+        """Wait until it is decided whether a start gets its id, that is in the inbox."""
+
+    def wake(self) -> None:
+        """Have whoever serves the hub look for what has come over connections of others."""
 
     async def close(self) -> None:
         """Let go of what belongs to the client alone."""

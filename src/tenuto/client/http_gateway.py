@@ -53,7 +53,7 @@ from tenuto.model.errors import (
     TenutoError,
     UnexpectedAnswerError,
 )
-from tenuto.model.ids import InstanceId
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.messages import (
     AnswerQuestion,
     ClientMessage,
@@ -367,6 +367,27 @@ class HttpGateway(HttpMessages):
         bodies = self._read(answer, list[DeadLetterBody], sent)
         return DeadLetterPage(
             [body.letter for body in bodies], answer.headers.get(CONTINUATION) or None
+        )
+
+    async def decided(self, instance_id: InstanceId, _execution_id: ExecutionId) -> None:
+        """Not over HTTP.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"what became of a start of {instance_id!r} is asked of a client on the store "
+            "(Client.open) or of a host's own, not of a server"
+        )
+
+    def wake(self) -> None:
+        """Not over HTTP.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "hosts are woken by a client on the store (Client.open), not over a server"
         )
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import Raw, structs
 
+from tenuto.client.coming import decision, is_coming, row_of
 from tenuto.client.gateway import Patience, check_here, has_come, present
 from tenuto.client.remote_errors import error_of
 from tenuto.client.topics import StoreTopics, TopicsGateway
@@ -38,6 +39,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.facts import pending_row, started
 from tenuto.model.ids import (
+    ExecutionId,
     InstanceId,
     MessageId,
     derived_from,
@@ -112,7 +114,7 @@ class StoreGateway:
         self.drop_queued = storage.drop_queued
         self.queue_messages = storage.queue_messages
         self.failed_deliveries = storage.failed_deliveries
-        self.get = storage.get
+        self.wake = storage.wake
         self.query = storage.query
         self.history = storage.history
         self.history_page = storage.history_page
@@ -133,7 +135,7 @@ class StoreGateway:
         now = self.now()  # for people; no decision hangs on it
         record = pending_row(facts, partition=partition, created_at=now)
         event = started(facts, "")
-        if derived_from(facts.instance_id) and await self.get(facts.instance_id) is None:
+        if derived_from(facts.instance_id) and await self.storage.get(facts.instance_id) is None:
             raise reserved_id(facts.instance_id)
         for _ in range(_MOST_TRIES):
             standing = await self.storage.start_instance(record)
@@ -247,9 +249,14 @@ class StoreGateway:
     async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """Look until the instance has ended or begun."""
         while True:
-            record = await self.wait_until(instance_id, _never, started=started)
-            if record is not None:
-                return record
+            try:
+                record = await self.wait_until(instance_id, _never, started=started)
+            except InstanceNotFoundError:
+                if not await is_coming(self.storage, instance_id):
+                    raise
+            else:
+                if record is not None:
+                    return record
 
     async def wait_until(
         self, instance_id: InstanceId, is_over: Callable[[], bool], *, started: bool
@@ -277,6 +284,14 @@ class StoreGateway:
         record = await self._there(instance_id)
         return record if has_come(record, started=started) else None
 
+    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
+        """The row; also of what waits in the inbox to be started."""
+        return await row_of(self.storage, instance_id)
+
+    async def decided(self, instance_id: InstanceId, execution_id: ExecutionId) -> None:
+        """Wait until a start has its id, or is refused."""
+        await decision(self.storage, instance_id, execution_id)
+
     async def queues(self) -> list[QueueStanding]:
         """How each queue stands."""
         return await self.storage.queues(present())
@@ -291,7 +306,7 @@ class StoreGateway:
         await self.storage.close()
 
     async def _there(self, instance_id: InstanceId) -> InstanceRecord:
-        record = await self.storage.get(instance_id)
+        record = await self.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)
         return record

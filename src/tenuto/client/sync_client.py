@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, TypeVarTuple, overload
 
 from tenuto.client.blocking import BlockingClient, Bridge
 from tenuto.client.client import InstanceFilter, OrchestrationHandle
+from tenuto.client.handed_start import HandedStart
 from tenuto.client.status import DeadLetterStatus, InstanceStatus
 from tenuto.model.events import HistoryEvent
 from tenuto.model.questions import OpenQuestion
@@ -205,6 +206,28 @@ class SyncClient(BlockingClient):
         return SyncOrchestrationHandle(
             self._bridge, self._client.handle_of(instance_id, orchestrator)
         )
+
+    def decided(self, start: HandedStart[T]) -> SyncOrchestrationHandle[T]:
+        """Wait until a start that an ``Outbox`` has handed over got its id; a handle on it.
+
+        Args:
+            start: What ``within(...).start`` has returned; its transaction is committed by now.
+
+        Raises:
+            InstanceExistsError: the id was taken.
+            InstanceNotFoundError: the transaction was rolled back, or is not committed yet.
+
+        Example:
+            ``handle = client.decided(start)``
+        """
+        return SyncOrchestrationHandle(self._bridge, self._bridge.run(self._client.decided(start)))
+
+    def wake(self) -> None:
+        """Have hosts look now for what was handed over with transactions that are committed.
+
+        Without it they look within five seconds on PostgreSQL; a file is seen to have changed.
+        """
+        return self._bridge.run(self._client.wake())
 
     def get_status(self, instance_id: str) -> InstanceStatus | None:
         """The instance as last committed, None when there is none."""

@@ -13,13 +13,14 @@ from typing import Final
 from msgspec import MsgspecError
 
 from tenuto.engine.delivery import row_id
+from tenuto.engine.handed_in import HandedIn
 from tenuto.engine.parts import OwnedPartition, Parts
 from tenuto.engine.ports import LoadedInstance, Runtime
 from tenuto.engine.resident import STORED, Home, Resident
 from tenuto.engine.rows import InboxRow
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.turns.orchestration import seed
-from tenuto.model.codec import decode_event, decode_message, decode_turn
+from tenuto.model.codec import decode_any_message, decode_event, decode_message, decode_turn
 from tenuto.model.errors import (
     InstanceNotFoundError,
     StorageCorruptError,
@@ -28,7 +29,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import ContinueAsNew, TimerFired
 from tenuto.model.ids import InstanceId, is_from_outside
-from tenuto.model.messages import LETTERS, Message, Start, TimerDue
+from tenuto.model.messages import LETTERS, Message, Publish, Start, TimerDue
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.unread import UnreadEvent, UnreadEvents
@@ -44,6 +45,7 @@ class Arrivals:
     def __init__(self, engine: Parts) -> None:
         self._engine = engine
         self._passed_by: list[InboxRow] | None = None
+        self._handed_in = HandedIn(engine)
 
     # --- messages ---------------------------------------------------------------------------------
 
@@ -67,7 +69,7 @@ class Arrivals:
                 self._passed_by.append(row)
             return
         try:
-            message = decode_message(row.message)
+            message = decode_any_message(row.message)
         except MemoryError:  # it is in the store, whatever becomes of this host
             again = self.route
             if row.message_id:  # no copy may overtake it
@@ -79,7 +81,9 @@ class Arrivals:
             text = f"message {row.message_id!r} cannot be read, and stays in the inbox: {error}"
             self._engine.observer.problem(row.instance_id, text)
             return
-        if not isinstance(message, Start):
+        if isinstance(message, Publish):
+            self._handed_in.arrive(home, row.instance_id, message)
+        elif not isinstance(message, Start):
             self.dispatch(home, row.instance_id, message)
         elif message.message_id:
             home.starts.from_message(row.instance_id, message)

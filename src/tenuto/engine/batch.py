@@ -240,7 +240,7 @@ class Batch(Struct):
         self.published = []
         self.queued = []
 
-    def consume(self, message: Message, partition: int) -> None:
+    def consume(self, message: AnyMessage, partition: int) -> None:
         """A message with a row was used up; one made in this batch never gets a row."""
         key = row_id(message)
         if key is not None and self.produced.pop(key, None) is None:

@@ -228,6 +228,12 @@ class StorageClient(StorageReader, Protocol):
     async def is_waiting(self, message_id: MessageId) -> bool:
         """Whether a message is in the inbox still."""
 
+    async def waiting_start(self, instance_id: InstanceId) -> InboxRow | None:
+        """The oldest start of an id that waits in the inbox; None when none does."""
+
+    def wake(self) -> None:
+        """Have whoever serves the store look for what has come over other connections."""
+
 
 class Storage(StorageClient, TopicStorage, QueueStorage, Protocol):
     """The whole port. Errors are those of ``tenuto.model.errors.StorageError``."""

@@ -30,13 +30,14 @@ from tenuto.model.topics import (
 _NULL: Final = b"null"
 _INSTANCE: Final = "instance/"
 _LINKED: Final = "linked/"
+_TOPIC: Final = "#"
 
 
 def carried(event: PublishedEvent, message_id: MessageId) -> tuple[InstanceId, Publish]:
-    """An event that a client publishes to a topic of a linked hub: its address, and the message.
+    """An event that is published as a message: the name of its topic as an address, and that.
 
     Args:
-        event: Its topic is one of a linked hub.
+        event: For a topic of a linked hub; or of this one, with a transaction that is not ours.
         message_id: The message's own.
     """
     content = content_in(event.event)
@@ -52,6 +53,33 @@ def carried(event: PublishedEvent, message_id: MessageId) -> tuple[InstanceId, P
         source=content.source,
         subject=content.subject,
         attributes=content.attributes,
+    )
+
+
+def address_of_topic(topic: str) -> InstanceId:
+    """Where an event waits in an inbox for a topic of this hub: no instance has such an id."""
+    return InstanceId(f"{_TOPIC}{topic}")
+
+
+def handed_in(address: InstanceId, message: Publish) -> PublishedEvent:
+    """An event that has waited in an inbox, as it was published.
+
+    Args:
+        address: ``address_of_topic`` of its topic.
+        message: What ``carried`` has made of it.
+    """
+    details = EventDetails(
+        source=message.source, subject=message.subject, attributes=message.attributes
+    )
+    head = EventHead(key=message.key, type=message.kind, details=details)
+    return PublishedEvent(
+        event_id=message.event_id,
+        topic=address.removeprefix(_TOPIC),
+        key=message.key,
+        published_at=message.published_at,
+        cause=message.cause,
+        iid=0,
+        event=content_of(message.input, head),
     )
 
 

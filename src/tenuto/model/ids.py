@@ -25,6 +25,8 @@ AnyMessageId: TypeAlias = MessageId | MemoryId | None
 
 MAX_INSTANCE_ID_LENGTH = 256
 _CHILD_ID: Final = re.compile("([0-9a-f]{32}):([0-9a-f]{4,8})")
+_FRESH_ID: Final = re.compile("[0-9a-f]{32}")
+_MOMENT_DIGITS: Final = 12
 _LINKED_HUB: Final = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _FORBIDDEN = frozenset("/\\#?") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
 
@@ -181,6 +183,13 @@ def new_instance_id(now: Microseconds) -> InstanceId:
 def new_execution_id(now: Microseconds) -> ExecutionId:
     """A fresh execution id, as an instance id: children without an id are named after it."""
     return ExecutionId(_FRESH.take(now))
+
+
+def moment_of(execution_id: str) -> Microseconds | None:
+    """When a fresh id was made, to the millisecond; None for one that is not of this form."""
+    if _FRESH_ID.fullmatch(execution_id) is None:
+        return None
+    return int(execution_id[:_MOMENT_DIGITS], 16) * 1000
 
 
 def new_message_id(now: Microseconds) -> MessageId:

@@ -117,7 +117,8 @@ class AnswerQuestion(_Message, frozen=True, kw_only=True):
 
 
 class Publish(_Message, frozen=True, kw_only=True):
-    """An event for a topic of a linked hub. It goes there, and is in no inbox of an instance.
+    """An event for a topic of a linked hub, which goes there; or of this one, on its way through
+    the inbox of a partition, since it was published with a program's own transaction.
 
     Attributes:
         event_id: Unique in the topic.
@@ -223,4 +224,4 @@ def letter_facts(message: _Message) -> tuple[str | None, str | None]:
 Message: TypeAlias = Start | TaskResult | ChildResult | TimerDue | ChangeHold | ClientMessage
 
 AnyMessage: TypeAlias = Message | Publish
-"""What is for an instance, or for a topic of a linked hub."""
+"""What is for an instance, or for a topic."""

@@ -17,7 +17,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
 from tenuto.engine.topic_ports import FailedDelivery, Redriven
 from tenuto.model.errors import TenutoError
-from tenuto.model.ids import InstanceId
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.messages import ClientMessage
 from tenuto.model.requests import (
     DeadLetter,
@@ -178,6 +178,16 @@ class TimeSkippingGateway:
         """See the gateway."""
         async with self._request() as inner:
             await inner.publish(events, messages)
+
+    async def decided(self, instance_id: InstanceId, execution_id: ExecutionId) -> None:
+        """See the gateway."""
+        async with self._request() as inner:
+            await inner.decided(instance_id, execution_id)
+
+    def wake(self) -> None:
+        """See the gateway."""
+        if self._inner is not None:
+            self._inner.wake()
 
     async def queues(self) -> list[QueueStanding]:
         """See the gateway."""

@@ -57,6 +57,11 @@ class Listening:
         self._untold.set()
         self._begin()
 
+    def wake(self) -> None:
+        """Something has come over connections of others, for everybody."""
+        self._heard.set()
+        self.tell()
+
     def _begin(self) -> None:
         if self._task is None and not self._is_stopping:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="tenuto-listen")

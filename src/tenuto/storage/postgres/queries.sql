@@ -207,6 +207,10 @@ JOIN hub.instance ON instance.iid = link.iid WHERE digest = :digest;
 -- is_waiting: whether a message waits in the inbox
 SELECT EXISTS (SELECT 1 FROM hub.inbox WHERE message_id = :message_id);
 
+-- waiting_start: the oldest start of an id that waits in the inbox
+SELECT message_id, partition, instance_id, message FROM hub.inbox
+WHERE instance_id = :instance_id AND kind = 'Start' ORDER BY number LIMIT 1;
+
 -- is_asked: whether a request of certain kinds to an instance waits to be taken in
 SELECT EXISTS (
     SELECT 1 FROM hub.inbox WHERE instance_id = :instance_id AND kind = ANY (:kinds::text[]));

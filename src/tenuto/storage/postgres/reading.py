@@ -308,6 +308,14 @@ async def is_asked(session: Session, instance_id: InstanceId, kinds: Collection[
     return bool(await session.value("is_asked", instance_id=instance_id, kinds=list(kinds)))
 
 
+async def waiting_start(session: Session, instance_id: InstanceId) -> InboxRow | None:
+    """The oldest start of an id that waits in the inbox."""
+    if not _is_storable(instance_id):
+        return None
+    row = await session.row("waiting_start", instance_id=instance_id)
+    return None if row is None else rows.message_of(row)
+
+
 async def answers(session: Session, message_ids: Sequence[MessageId]) -> list[Answer]:
     """What became of messages from other processes."""
     found = await session.rows("answers", ids=list(message_ids))

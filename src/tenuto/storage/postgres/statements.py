@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 _BLOCK = re.compile(r"^-- (\w+): [^\n]*\n(.*?)(?=^-- \w+: |\Z)", re.MULTILINE | re.DOTALL)
 _HUB = re.compile(r"\bhub\.(?=\w)")
@@ -60,7 +60,9 @@ def quoted(schema: str) -> str:
 @lru_cache(maxsize=64)
 def statements(schema: str) -> dict[str, Statement]:
     """All statements of a hub, by name."""
-    return {name: _numbered(name, _of_hub(text, schema)) for name, text in _TEXTS.items()}
+    # The schema last: in its name anything may stand, also what looks like an argument.
+    found = [_numbered(name, text) for name, text in _TEXTS.items()]
+    return {one.name: structs.replace(one, text=_of_hub(one.text, schema)) for one in found}
 
 
 def migrations(schema: str) -> list[str]:

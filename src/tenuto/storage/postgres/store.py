@@ -403,6 +403,14 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         """Whether a message is in the inbox still."""
         return await self._read(lambda session: reading.is_waiting(session, message_id))
 
+    async def waiting_start(self, instance_id: InstanceId) -> InboxRow | None:
+        """The oldest start of an id that waits in the inbox; None when none does."""
+        return await self._read(lambda session: reading.waiting_start(session, instance_id))
+
+    def wake(self) -> None:
+        """Have whoever serves the store, here or elsewhere, look for what has come."""
+        self._opened().listening.wake()
+
     async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
         """One instance as last committed."""
         found = await self.find([instance_id])

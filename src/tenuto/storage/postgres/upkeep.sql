@@ -35,7 +35,7 @@ ORDER BY iid LIMIT :rows;
 
 -- lost_messages: messages that answer the work of an instance that is not there
 SELECT DISTINCT instance_id FROM hub.inbox
-WHERE kind <> 'Start'
+WHERE kind NOT IN ('Start', 'Publish')
     AND NOT EXISTS (SELECT 1 FROM hub.instance WHERE instance.instance_id = inbox.instance_id)
 ORDER BY instance_id LIMIT :rows;
 

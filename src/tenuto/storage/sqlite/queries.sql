@@ -246,6 +246,10 @@ WHERE iid = :iid AND generation = (
     WHERE old.iid = :iid)
 ORDER BY turn;
 
+-- waiting_start: the number of the oldest start of an id that waits in the inbox
+SELECT min(number) FROM inbox
+WHERE instance_id = :instance_id AND message ->> '$.type' = 'Start';
+
 -- is_asked: whether a request of certain kinds to an instance waits to be taken in
 SELECT EXISTS (
     SELECT 1 FROM inbox
@@ -485,7 +489,7 @@ SELECT json_group_array(instance_id) FROM (
 SELECT json_group_array(instance_id) FROM (
     SELECT DISTINCT instance_id FROM inbox
     WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance.instance_id = inbox.instance_id)
-        AND message ->> '$.type' <> 'Start'
+        AND message ->> '$.type' NOT IN ('Start', 'Publish')
     ORDER BY instance_id LIMIT :rows);
 
 -- marks: how far instances are, a page of them by iid: iid, instance id, what changes when they do.

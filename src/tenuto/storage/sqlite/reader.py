@@ -425,6 +425,13 @@ def is_waiting(connection: apsw.Connection, message_id: MessageId) -> bool:
     return bool(value(connection, "is_waiting", {"message_id": message_id}))
 
 
+def waiting_start(connection: apsw.Connection, instance_id: InstanceId) -> InboxRow | None:
+    """The oldest start of an id that waits in the inbox."""
+    number = value(connection, "waiting_start", {"instance_id": instance_id})
+    found = [] if number is None else _messages(connection, [number])
+    return found[0][1] if found else None
+
+
 def dead_letters(connection: apsw.Connection, limit: int) -> list[DeadLetter]:
     """The newest dead letters, newest first."""
     with transaction(connection, "DEFERRED"):

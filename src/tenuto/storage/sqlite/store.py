@@ -6,9 +6,10 @@ and the same for a store in memory). Decides nothing itself.
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import apsw
 
@@ -52,12 +53,16 @@ from tenuto.storage.sqlite.writer import Writer
 T = TypeVar("T")
 
 
+_OPEN_HERE: Final[Counter[str]] = Counter()
+
+
 class _Hub:
     """An opened store: two connections and the threads that use them."""
 
     def __init__(self, path: str, *, create: bool) -> None:
         self.path = path
         self.create = create
+        self._is_listed = False
         self.writer: Writer | None = None
         self.writing = Worker("tenuto-sqlite-writer", self._upkeep)
         self.reading = self.writing if path == MEMORY else Worker("tenuto-sqlite-reader")
@@ -69,6 +74,9 @@ class _Hub:
 
     async def open(self, partitions: int) -> HubFacts:
         """Open both connections, each on its thread."""
+        if not self._is_listed:
+            self._is_listed = True
+            _OPEN_HERE[self.path] += 1
         facts = await self.writing.submit(partial(self._open_writer, partitions))
         await self.reading.submit(self._open_reader)
         if self.path != MEMORY:
@@ -99,6 +107,14 @@ class _Hub:
 
     async def close(self) -> None:
         """Finish what was asked for and close."""
+        try:
+            await self._close()
+        finally:
+            if self._is_listed:
+                self._is_listed = False
+                _OPEN_HERE[self.path] -= 1
+
+    async def _close(self) -> None:
         if self.watcher is not None:
             self.watcher.stop()
         if self.reading is not self.writing:
@@ -335,6 +351,13 @@ class SqliteStorage(SqliteTopics, SqliteQueues, SqliteFlow):
         """Whether a message is in the inbox still."""
         return await self._read(lambda reading: reader.is_waiting(reading, message_id))
 
+    async def waiting_start(self, instance_id: InstanceId) -> InboxRow | None:
+        """The oldest start of an id that waits in the inbox; None when none does."""
+        return await self._read(lambda reading: reader.waiting_start(reading, instance_id))
+
+    def wake(self) -> None:
+        """Nothing: changes of the file are seen."""
+
     async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
         """One instance as last committed."""
         found = await self.find([instance_id])
@@ -371,6 +394,11 @@ class SqliteStorage(SqliteTopics, SqliteQueues, SqliteFlow):
         return await self._read(
             lambda reading: reader.dead_letter_page(reading, limit, after, most_bytes)
         )
+
+
+def is_open_here(path: str) -> bool:
+    """Whether this process has the file of this real path open with the SQLite of apsw."""
+    return _OPEN_HERE[path] > 0
 
 
 def _url(path: str) -> str:
