@@ -96,7 +96,11 @@ class Host:
         if storage is None:
             storage = self.settings.storage
         if isinstance(storage, str):
-            self._storage = open_storage(storage, partitions=self.settings.partitions_of(storage))
+            self._storage = open_storage(
+                storage,
+                partitions=self.settings.partitions_of(storage),
+                direct=self.settings.storage_direct,
+            )
         else:
             self._storage = storage
         self._log = HostLog(storage if isinstance(storage, str) else type(storage).__name__)
