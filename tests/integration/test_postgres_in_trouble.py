@@ -265,7 +265,7 @@ async def test_a_hub_that_a_newer_tenuto_has_changed_ends_the_host_with_that_rea
     schema = fresh_schema()
     url = postgres.url(schema)
     async with Host(app, storage=url) as host:
-        load = Load(host, COUNT, "n")
+        load = Load(host, COUNT)
         feeding = asyncio.ensure_future(load.feed())
         await load.half()
         postgres.psql(

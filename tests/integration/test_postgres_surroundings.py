@@ -127,7 +127,7 @@ async def test_with_a_synchronous_standby_a_failover_loses_nothing(
         running_postgres(synchronous_commit="on") as primary,
         running_standby(primary, "second") as standby,
     ):
-        _make_synchronous(primary)
+        primary.synchronize_with("second")
         schema = fresh_schema()
         url = f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
         async with load_on(f"{url}?schema={schema}", COUNT) as load:
@@ -184,7 +184,7 @@ async def test_a_commit_that_waits_for_its_standby_is_not_acknowledged_by_any_ca
         url = primary.fresh_url()
         await _made(url)
         with running_standby(primary, "second") as standby:
-            _make_synchronous(primary)
+            primary.synchronize_with("second")
             async with Host(app, storage=url) as host:
                 await (await host.client.start(chain, "before")).result()
                 standby.stop_at_once()
@@ -218,13 +218,6 @@ async def _made(url: str) -> None:
     storage = open_storage(url)
     await storage.open()
     await storage.close()
-
-
-def _make_synchronous(primary: Postgres) -> None:
-    primary.psql("ALTER SYSTEM SET synchronous_standby_names = 'second'")
-    primary.psql("SELECT pg_reload_conf()")
-    while primary.psql("SELECT sync_state FROM pg_stat_replication") != "sync":
-        time.sleep(0.02)
 
 
 def _caught_up(primary: Postgres, standby: Postgres) -> None:

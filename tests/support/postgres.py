@@ -94,6 +94,14 @@ class Postgres:
             "WHERE application_name LIKE 'tenuto %'"
         )
 
+    def synchronize_with(self, standby: str) -> None:
+        """Commits wait for this standby from now on."""
+        self.psql(f"ALTER SYSTEM SET synchronous_standby_names = '{standby}'")
+        self.psql("SELECT pg_reload_conf()")
+        state = f"SELECT sync_state FROM pg_stat_replication WHERE application_name = '{standby}'"
+        while self.psql(state) != "sync":
+            time.sleep(_POLL_SECONDS)
+
     def promote(self) -> None:
         """A standby is the primary from now on."""
         self.run("pg_ctl", "promote", "--wait", "-D", str(self.folder / "data"))

@@ -24,6 +24,7 @@ from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 STEPS: Final = 4
 _PAUSE: Final = 0.02
+"""Seconds between two starts."""
 _LOOK: Final = 0.01
 _PATIENCE: Final = 20.0
 
@@ -58,9 +59,10 @@ async def patient(ctx: Context, name: str) -> str:
 class Load:
     """The orchestrations of one test."""
 
-    def __init__(self, host: Host, count: int, prefix: str) -> None:
+    def __init__(self, host: Host, count: int, pause: float = _PAUSE) -> None:
         self.host = host
-        self.names = [f"{prefix}{number:03}" for number in range(count)]
+        self._pause = pause
+        self.names = [f"n{number:03}" for number in range(count)]
         self.acknowledged: list[str] = []
 
     @property
@@ -97,7 +99,7 @@ class Load:
         for name in self.names:
             await self._start(name)
             self.acknowledged.append(name)
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(self._pause)
 
     async def _start(self, name: str) -> None:
         while True:
@@ -118,7 +120,7 @@ class Load:
 
 @asynccontextmanager
 async def load_on(
-    url: str, count: int = 36, settings: Settings | None = None, prefix: str = "n"
+    url: str, count: int, settings: Settings | None = None, pause: float = _PAUSE
 ) -> AsyncIterator[Load]:
     """A host under load; at the end of the block all of it has to have ended as it should.
 
@@ -126,14 +128,14 @@ async def load_on(
         url: Of the store.
         count: How many orchestrations.
         settings: Of the host.
-        prefix: What their ids begin with.
+        pause: Seconds between two starts.
     """
     async with Host(app, storage=url, settings=settings) as host:
-        load = Load(host, count, prefix)
+        load = Load(host, count, pause)
         feeding = asyncio.ensure_future(load.feed())
         try:
             yield load
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_PATIENCE + count * 3 * pause):
                 await feeding
                 await load.results()
         finally:

@@ -30,6 +30,11 @@ class TcpProxy:
         for line in list(self._lines):
             line.transport.abort()
 
+    def lead_to(self, target: int) -> None:
+        """To another port, from now on."""
+        self._target = target
+        self.cut()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection, until either side ends it."""
         try:
