@@ -5,18 +5,19 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tenuto import Client, Host
+from tenuto.engine.rows import CommitResult
 from tenuto.host.settings import Settings
-from tenuto.model.errors import InstanceExistsError, StorageLostError, StorageUnavailableError
+from tenuto.model.errors import StorageLostError, StorageUnavailableError
 from tenuto.storage import open_storage
 from tenuto.storage.postgres.address import address_of
 from tenuto.storage.postgres.listening import Listening
 from tenuto.telemetry.health import health_of
+from tests.conformance.storage_suite import Owner, Places, record, turn
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import Postgres, fresh_schema, running_postgres, running_standby
 from tests.support.postgres_load import (
@@ -120,16 +121,15 @@ async def test_durable_before_visible_refuses_a_pooler_that_does_not_wait_for_th
 # --- standbys ----------------------------------------------------------------------------------
 
 
-async def test_with_a_synchronous_standby_a_failover_loses_nothing(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+async def test_with_a_synchronous_standby_a_failover_loses_nothing() -> None:
     with (
         running_postgres(synchronous_commit="on") as primary,
         running_standby(primary, "second") as standby,
     ):
         primary.synchronize_with("second")
         schema = fresh_schema()
-        url = f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
+        # The first of them cannot be written to at the beginning.
+        url = f"postgresql://postgres@127.0.0.1:{standby.port},127.0.0.1:{primary.port}/postgres"
         async with load_on(f"{url}?schema={schema}", COUNT) as load:
             await load.half()
             primary.stop_at_once()
@@ -176,10 +176,41 @@ async def test_with_an_asynchronous_standby_a_loss_is_detected_and_said(
                 assert await host.client.get_status("lost") is None
 
 
-async def test_a_commit_that_waits_for_its_standby_is_not_acknowledged_by_any_cancel(
+async def test_no_cancel_and_no_timeout_meets_a_commit_that_waits_for_its_standby(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would show what no standby has; another connection would wait beside the first."""
+    monkeypatch.setattr("tenuto.storage.postgres.connection.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(Places, "partitions", 1)
+    with running_postgres(synchronous_commit="on") as primary:
+        storage = open_storage(primary.fresh_url(), partitions=1)
+        owner = await Owner.of(storage)
+        with running_standby(primary, "second") as standby:
+            primary.synchronize_with("second")
+            await owner.commit("before", instances=[record(1)])
+            standby.stop_at_once()
+            batch = owner.batch("waits", history=[turn(1, 0)])
+            sent = asyncio.ensure_future(storage.commit(batch))
+            waiting = await _waiting_for_standbys(primary)
+            await asyncio.sleep(1)  # it is looked at again and again, and let be
+            assert await _waiting_for_standbys(primary) == waiting
+            assert not sent.done()
+            sent.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sent
+            await asyncio.sleep(0.2)
+            assert await _waiting_for_standbys(primary) == waiting
+            assert (await storage.load_instances([1]))[0].turns == []
+            standby.start()
+            assert await storage.landed(batch) == CommitResult()
+        primary.psql("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+        await storage.close()
+
+
+async def test_a_commit_whose_wait_for_its_standby_somebody_cancels_is_in_doubt(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Neither one of ours, which never reaches the server, nor one of somebody else's."""
+    """The server says that it is done, and that it has waited for nobody."""
     with running_postgres(synchronous_commit="on") as primary:
         url = primary.fresh_url()
         await _made(url)
@@ -194,23 +225,16 @@ async def test_a_commit_that_waits_for_its_standby_is_not_acknowledged_by_any_ca
                 (waiting,) = await _waiting_for_standbys(primary)
                 _code, said = await doctor(url, capsys)
                 assert "commits wait for a synchronous standby, and none is connected" in said
-                asked.cancel()
-                await asyncio.sleep(0.1)
                 schema = url.rpartition("=")[2]
                 there = f"SELECT count(*) FROM {schema}.instance WHERE instance_id = 'asked'"
                 assert primary.psql(there) == "0"
-                again = asyncio.ensure_future(
-                    host.client.start(chain, "asked", instance_id="asked")
-                )
                 primary.psql(f"SELECT pg_cancel_backend({waiting})")
                 await until(lambda: "has canceled the wait" in str(health_of(host.engine)))
                 await _waiting_for_standbys(primary)  # it asks whether it has landed
                 assert primary.psql(there) == "1"
-                assert not again.done()
+                assert not asked.done()
                 standby.start()
-                async with asyncio.timeout(20):
-                    with suppress(InstanceExistsError):
-                        await again
+                await asyncio.wait_for(asked, 20)
                 assert (await host.client.wait("asked")).output is not None
 
 

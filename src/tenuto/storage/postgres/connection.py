@@ -23,13 +23,14 @@ from tenuto.storage.postgres.errors import (
     not_opened,
     translate,
 )
+from tenuto.storage.postgres.patience import Patience
 from tenuto.storage.postgres.statements import NEWEST_SCHEMA, Statement, statements
 from tenuto.storage.postgres.wiring import CONNECT_SECONDS, Wire, on_unreplicated, wired
 
 T = TypeVar("T")
 
 ANSWER_SECONDS: Final = 60.0
-"""After so long without an answer the connection is given up."""
+"""After so long without an answer the connection is given up, unless standbys are waited for."""
 
 
 class Session:
@@ -135,7 +136,7 @@ class Connection:
     async def _do(self, work: Work[T]) -> T:
         async with self._lock:
             wire = await self._opened()
-            alarm = asyncio.get_running_loop().call_later(ANSWER_SECONDS, wire.terminate)
+            patience = Patience(wire, self._address.dsn, ANSWER_SECONDS)
             self._is_unreplicated = False
             try:
                 return self._sure(await work(Session(wire, self._address.schema)))
@@ -151,7 +152,7 @@ class Connection:
                     self._drop()
                 raise
             finally:
-                alarm.cancel()
+                patience.end()
                 if wire.is_closed():
                     self._drop()
 
