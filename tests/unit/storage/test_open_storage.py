@@ -154,7 +154,7 @@ def test_a_url_past_the_pooler_leads_to_the_same_hub() -> None:
         open_storage(pooled, direct="postgresql://db/orders?schema=b")
     for open_it in (open_storage, upkeep_of):
         with pytest.raises(SettingsError, match="this one is a file"):
-            open_it("sqlite:///hub.db", direct="postgresql://db/orders")  # type: ignore[operator]
+            open_it("sqlite:///hub.db", direct="postgresql://db/orders")
 
 
 def test_a_store_needs_a_partition() -> None:
