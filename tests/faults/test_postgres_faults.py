@@ -98,8 +98,8 @@ class Faults:
 @pytest.fixture(autouse=True)
 def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     runs.clear()
-    monkeypatch.setattr("tenuto.storage.postgres.connection.ANSWER_SECONDS", 1.0)
-    monkeypatch.setattr("tenuto.storage.postgres.wiring.CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr("tenuto.storage.postgres.connection.ANSWER_SECONDS", 3.0)
+    monkeypatch.setattr("tenuto.storage.postgres.wiring.CONNECT_SECONDS", 3.0)
     monkeypatch.setitem(OWN_SETTINGS, "lock_timeout", "300ms")
 
 

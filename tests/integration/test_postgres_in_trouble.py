@@ -29,6 +29,7 @@ from tests.support.postgres_load import (
 from tests.support.waiting import until_given
 
 COUNT = 24
+POSTGRES = "tenuto.storage.postgres"
 
 
 @pytest.fixture(autouse=True)
@@ -76,11 +77,12 @@ async def test_exactly_once_turns_when_answers_are_lost(postgres: Postgres) -> N
 async def test_exactly_once_turns_when_the_line_is_dead_and_says_nothing(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tenuto.storage.postgres.connection.ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr("tenuto.storage.postgres.wiring.CONNECT_SECONDS", 0.5)
     async with through_a_proxy(postgres) as (proxy, url, past):
         async with load_on(url, COUNT) as load:
-            await load.half()
+            await load.started(COUNT // 3)
+            monkeypatch.setattr(f"{POSTGRES}.connection.ANSWER_SECONDS", 0.3)
+            monkeypatch.setattr(f"{POSTGRES}.wiring.CONNECT_SECONDS", 0.5)
+            await load.half()  # what is under way by then has little patience
             proxy.is_frozen = True
             await load.ails("the connection broke")
             proxy.is_frozen = False
@@ -102,11 +104,12 @@ async def test_exactly_once_turns_when_backends_are_ended(postgres: Postgres) ->
 async def test_exactly_once_turns_when_the_backend_of_commits_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tenuto.storage.postgres.connection.ANSWER_SECONDS", 0.5)
     with running_postgres() as server:
         url = server.fresh_url()
         async with load_on(url, COUNT) as load:
-            await load.half()
+            await load.started(COUNT // 3)
+            monkeypatch.setattr(f"{POSTGRES}.connection.ANSWER_SECONDS", 0.5)
+            await load.half()  # what is under way by then has little patience
             hanging = server.backends("tenuto commits")
             for pid in hanging:
                 os.kill(pid, signal.SIGSTOP)

@@ -180,7 +180,6 @@ async def test_no_cancel_and_no_timeout_meets_a_commit_that_waits_for_its_standb
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It would show what no standby has; another connection would wait beside the first."""
-    monkeypatch.setattr("tenuto.storage.postgres.connection.ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(Places, "partitions", 1)
     with running_postgres(synchronous_commit="on") as primary:
         storage = open_storage(primary.fresh_url(), partitions=1)
@@ -189,6 +188,7 @@ async def test_no_cancel_and_no_timeout_meets_a_commit_that_waits_for_its_standb
             primary.synchronize_with("second")
             await owner.commit("before", instances=[record(1)])
             standby.stop_at_once()
+            monkeypatch.setattr("tenuto.storage.postgres.connection.ANSWER_SECONDS", 0.2)
             batch = owner.batch("waits", history=[turn(1, 0)])
             sent = asyncio.ensure_future(storage.commit(batch))
             waiting = await _waiting_for_standbys(primary)
@@ -201,6 +201,7 @@ async def test_no_cancel_and_no_timeout_meets_a_commit_that_waits_for_its_standb
             await asyncio.sleep(0.2)
             assert await _waiting_for_standbys(primary) == waiting
             assert (await storage.load_instances([1]))[0].turns == []
+            monkeypatch.undo()
             standby.start()
             assert await storage.landed(batch) == CommitResult()
         primary.psql("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
