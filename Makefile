@@ -199,6 +199,7 @@ mutations: $(DEV) ## take the guards of delivery away, one by one: a quick test 
 	$(PYTHON) tools/mutations.py
 
 .PHONY: faults
+# FAULT_ROUNDS=200 has more rounds of those of PostgreSQL (tests/faults/test_postgres_faults.py).
 faults: system-check $(DEV) ## kill processes and break disks, for minutes
 	$(BIN)/pytest tests/faults -m faults --timeout 1800 -o faulthandler_timeout=0
 

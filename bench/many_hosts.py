@@ -87,8 +87,8 @@ async def measure(storage: str, hosts: int, count: int, server: Postgres | None)
 async def main(repetitions: int, count: int) -> None:
     """Measure, and print."""
     found: defaultdict[str, list[Values]] = defaultdict(list)
-    settings = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
-    with running_postgres(**settings) as server, tempfile.TemporaryDirectory() as folder:
+    safe = running_postgres(fsync="on", synchronous_commit="on", full_page_writes="on")
+    with safe as server, tempfile.TemporaryDirectory() as folder:
         for number in range(repetitions):
             file = Path(folder) / f"{number}.db"
             found["SQLite"].append(await measure(f"sqlite:///{file}", 1, count, None))

@@ -29,8 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed connection:ResourceWarn
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncIterator[LivingHub]:
     """On a server of its own, which keeps what it has said to be durable when it is killed."""
-    settings = {"synchronous_commit": "on", "max_connections": str(CONNECTIONS)}
-    with running_postgres(**settings) as server:
+    with running_postgres(synchronous_commit="on", max_connections=str(CONNECTIONS)) as server:
         async with living_hub(server, tmp_path) as one:
             yield one
 

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -15,6 +16,7 @@ import pytest
 from msgspec import Raw
 
 from tenuto import App, Client, Context, Host
+from tenuto.cli.command import run_command_line
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import CommitResult
 from tenuto.model.errors import (
@@ -27,9 +29,11 @@ from tenuto.model.errors import (
 )
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage import open_storage, owner_of, upkeep_of
 from tenuto.storage.postgres.address import address_of
 from tenuto.storage.postgres.connection import Connection, Session
+from tenuto.storage.postgres.statements import NEWEST_SCHEMA
 from tests.conformance.storage_suite import (
     ONE,
     Owner,
@@ -140,8 +144,28 @@ async def test_long_batches_are_cut_up_inside_one_transaction(
                     enumerate(texts, 1)],
         "inbox": [message(f"m{number}", text=text) for number, text in enumerate(texts)],
         "purged": [50],
+        "published": [
+            PublishedEvent(f"e{number}", "orders", None, 5, None, 1, Raw(text.encode()))
+            for number, text in enumerate(texts)
+        ],
+        "queued": [
+            QueuedMessage(f"q{number}", "jobs", 0, 0, None, 1, text)
+            for number, text in enumerate(texts)
+        ],
     }  # fmt: skip
+    statements: Counter[str] = Counter()
+    run = Session.run
+
+    async def counted(self: Session, name: str, /, **values: Any) -> int:
+        statements[name] += 1
+        return await run(self, name, **values)
+
+    monkeypatch.setattr(Session, "run", counted)
     await owner.commit("long", **many)
+    assert statements["write_turns"] == 6 + 6 + 6 + 12  # two texts fit, and one message
+    assert statements["publish_in_order"] == statements["add_queued"] == 6
+    events = await owner.storage.events("orders", 0, 100, 100_000)
+    assert [one.event_id for one in events] == [f"e{number}" for number in range(12)]
     loaded = await owner.storage.load_instances(range(1, 51))
     assert [(one.record.output, len(one.turns)) for one in loaded] == [(texts[0], 1)] * 12
     # All of it or nothing: the last piece is refused, and the first has left no trace.
@@ -149,6 +173,22 @@ async def test_long_batches_are_cut_up_inside_one_transaction(
     with pytest.raises(Exception, match="turn 0 of its history is there already"):
         await owner.commit("doubled", **{name: many[name] for name in ("instances", "history")})
     assert await owner.storage.load_instances([100, 111]) == []
+
+
+async def test_a_connection_that_the_server_ends_in_a_transaction_is_one_that_broke(
+    owner: Owner,
+) -> None:
+    """Its last word comes a moment before its end, and in between the driver says odd things."""
+    writes = owner.storage._opened().writes  # type: ignore[attr-defined]
+
+    async def end_me(session: Session) -> None:
+        async with session.together():
+            await session.wire.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    for _ in range(5):
+        with pytest.raises(StorageUnavailableError, match=r"stopping or starting|broke"):
+            await writes.do(end_me, "write to")
+        assert await writes.do(lambda session: session.value("facts"), "read") == NEWEST_SCHEMA
 
 
 # --- what people's texts hold ------------------------------------------------------------------
@@ -262,6 +302,16 @@ async def test_a_user_with_the_rights_that_the_page_names_runs_a_host(postgres: 
         assert await host.client.purge(handle.instance_id)
         with pytest.raises(InstanceNotFoundError):
             await handle.status()
+    # Who looks the hub over with these rights sees nothing amiss, and what is missing of them.
+    upkeep = upkeep_of(postgres.url(schema, user=user))
+    fsync = ["fsync is off: when the server's machine fails, all may be lost"]
+    assert [one.text for one in (await upkeep.examine(9)).remarks] == fsync
+    postgres.psql(f"REVOKE INSERT ON {schema}.inbox, {schema}.landed FROM {user}")
+    found = await upkeep.examine(9)
+    assert [one.text for one in found.remarks] == [
+        "the user may not write to inbox, landed",
+        *fsync,
+    ]
 
 
 # --- owners ------------------------------------------------------------------------------------
@@ -440,3 +490,15 @@ async def test_a_connection_that_the_driver_lost_track_of_is_given_up(postgres: 
         await connection.do(fails, "read")
     assert await connection.do(backend, "read") != first
     await connection.close()
+
+
+def test_backup_refuses_and_names_what_copies_a_hub(
+    postgres: Postgres,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command_line(["backup", "copy.db", "--storage", postgres.fresh_url()]) == 2
+    assert "pg_basebackup" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

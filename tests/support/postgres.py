@@ -24,7 +24,7 @@ import pytest
 
 from tests.support import leftovers
 
-__all__ = ["Postgres", "fresh_schema", "postgres", "running_postgres"]
+__all__ = ["Postgres", "fresh_schema", "postgres", "running_postgres", "running_standby"]
 
 _SET_PARENT_DEATH_SIGNAL: Final = 1
 _START_SECONDS: Final = 60.0
@@ -49,7 +49,7 @@ class Postgres:
         self.folder = folder
         self.programs = programs
         self.port = port
-        self._settings = settings
+        self.settings = settings
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, schema: str, database: str = "postgres", user: str = "postgres") -> str:
@@ -76,10 +76,40 @@ class Postgres:
         said: str = done.stdout
         return said
 
+    def psql(self, *statements: str, database: str = "postgres") -> str:
+        """Run SQL as the superuser, each statement by itself; what it says."""
+        place = ("-h", str(self.folder), "-p", str(self.port), "-U", "postgres", "-d", database)
+        asked = [part for one in statements for part in ("-c", one)]
+        return self.run("psql", *place, "-qAt", "-v", "ON_ERROR_STOP=1", *asked).strip()
+
+    def backends(self, name: str) -> list[int]:
+        """The processes of connections whose names begin so."""
+        asked = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE "
+        return [int(pid) for pid in self.psql(f"{asked}'{name}%'").split()]
+
+    def end_backends(self) -> None:
+        """End all of Tenuto's connections."""
+        self.psql(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'tenuto %'"
+        )
+
+    def synchronize_with(self, standby: str) -> None:
+        """Commits wait for this standby from now on."""
+        self.psql(f"ALTER SYSTEM SET synchronous_standby_names = '{standby}'")
+        self.psql("SELECT pg_reload_conf()")
+        state = f"SELECT sync_state FROM pg_stat_replication WHERE application_name = '{standby}'"
+        while self.psql(state) != "sync":
+            time.sleep(_POLL_SECONDS)
+
+    def promote(self) -> None:
+        """A standby is the primary from now on."""
+        self.run("pg_ctl", "promote", "--wait", "-D", str(self.folder / "data"))
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         command = [str(self.programs / "bin" / "postgres"), "-D", str(self.folder / "data")]
-        for name, value in self._settings.items():
+        for name, value in self.settings.items():
             command += ["-c", f"{name}={value}"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -144,33 +174,92 @@ def _programs(version: str, folder: Path) -> Path:
 
 
 @contextmanager
-def running_postgres(version: str = "16", **settings: str) -> Iterator[Postgres]:
+def running_postgres(
+    version: str = "16", most_bytes: int | None = None, **settings: str
+) -> Iterator[Postgres]:
     """A server of a test's own, which it may stop.
 
     Args:
         version: Of PostgreSQL: 16 or 18.
+        most_bytes: Room on the disk of its data, which is one of its own then; takes root.
         settings: Of the server, beside what makes it quick.
     """
-    folder = Path(tempfile.mkdtemp(prefix="tenuto-postgres-"))
-    try:
-        folder.chmod(0o755)
+    with _folder() as folder, _disk(folder / "data", most_bytes):
         server = _made(folder, version, _UNSAFE | settings)
         server.start()
         try:
             yield server
         finally:
             server.stop_at_once()
+
+
+@contextmanager
+def running_standby(primary: Postgres, name: str) -> Iterator[Postgres]:
+    """Another server that follows one.
+
+    Args:
+        primary: Whom.
+        name: As the primary knows it, such as in ``synchronous_standby_names``.
+    """
+    with _folder() as folder:
+        data = folder / "data"
+        data.mkdir()
+        _give_away(folder, data)
+        port = _free_port()
+        place = f"host={primary.folder} port={primary.port} user=postgres application_name={name}"
+        settings = primary.settings | {
+            "unix_socket_directories": str(folder),
+            "port": str(port),
+            "wal_retrieve_retry_interval": "100ms",
+        }
+        standby = Postgres(folder, primary.programs, port, settings)
+        data.chmod(0o700)
+        standby.run(
+            "pg_basebackup",
+            *("-D", str(data), "-d", place, "-R", "-c", "fast", "-X", "stream", "--no-sync"),
+        )
+        standby.start()
+        try:
+            yield standby
+        finally:
+            standby.stop_at_once()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="tenuto-postgres-"))
+    try:
+        folder.chmod(0o755)
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _disk(place: Path, most_bytes: int | None) -> Iterator[None]:
+    place.mkdir()
+    if most_bytes is None:
+        yield
+        return
+    options = f"size={most_bytes},mode=0700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def _give_away(*places: Path) -> None:
+    """To the server's user, who is not root."""
+    if os.getuid() == 0:
+        for one in places:
+            shutil.chown(one, "nobody", "nogroup")
 
 
 def _made(folder: Path, version: str, settings: dict[str, str]) -> Postgres:
     programs = _programs(version, folder)
     data = folder / "data"
-    data.mkdir()
-    if os.getuid() == 0:
-        for one in (folder, data):
-            shutil.chown(one, "nobody", "nogroup")
+    _give_away(folder, data)
     port = _free_port()
     options = {
         "listen_addresses": "127.0.0.1",
@@ -183,7 +272,7 @@ def _made(folder: Path, version: str, settings: dict[str, str]) -> Postgres:
     server.run(
         "initdb",
         *("-D", str(data), "-A", "trust", "-U", "postgres"),
-        *("-E", "UTF8", "--locale=C", "--no-sync"),
+        *("-E", "UTF8", "--locale=C", "--no-sync", "--wal-segsize=4"),
     )
     return server
 

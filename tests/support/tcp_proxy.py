@@ -14,6 +14,7 @@ class TcpProxy:
         is_mute: What the server says is dropped, and the line cut as soon as it has said something:
             the request has reached it, the answer is lost.
         is_frozen: Nothing passes, either way, and nothing is cut.
+        requests: How often a caller has said something.
     """
 
     def __init__(self, target: int) -> None:
@@ -21,12 +22,18 @@ class TcpProxy:
         self.port = 0
         self.is_mute = False
         self.is_frozen = False
+        self.requests = 0
         self._lines: set[asyncio.StreamWriter] = set()
 
     def cut(self) -> None:
         """Reset all connections."""
         for line in list(self._lines):
             line.transport.abort()
+
+    def lead_to(self, target: int) -> None:
+        """To another port, from now on."""
+        self._target = target
+        self.cut()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection, until either side ends it."""
@@ -58,6 +65,7 @@ class TcpProxy:
                     await asyncio.sleep(0.01)
                 if answers and self.is_mute:
                     return
+                self.requests += not answers
                 target.write(said)
                 await target.drain()
 

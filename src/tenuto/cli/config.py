@@ -11,6 +11,7 @@ from tenuto.cli import terminal
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.host.settings import DEFAULT, SECRET, LoadedSettings, load_settings
+from tenuto.telemetry.host_log import without_password
 
 if TYPE_CHECKING:
     from tenuto.cli.picture.table import Rows
@@ -66,7 +67,7 @@ def _shown(loaded: LoadedSettings, key: str) -> Any:  # noqa: ANN401 - any value
     for name in key.split("."):
         value = getattr(value, name)
     if key not in SECRET:
-        return value
+        return without_password(value) if isinstance(value, str) else value
     if isinstance(value, dict):
         return {name: _without_secrets(one) for name, one in value.items()}
     return _HIDDEN if value else value

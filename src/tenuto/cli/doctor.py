@@ -158,6 +158,7 @@ class _Visit:
         self.replay: FitReport | None = None
         self.store: Examination | None = None
         self._upkeep: StorageUpkeep | None = None
+        self._direct: str | None = None
         self._told: tuple[str, ...] = ()
         self._place = place
         self._full = full
@@ -175,6 +176,7 @@ class _Visit:
         if settings is None:
             return
         url = settings.values.storage
+        self._direct = settings.values.storage_direct
         if not await self._examine(url, is_chosen=settings.sources["storage"] != DEFAULT):
             return
         if self.store is not None and self.store.is_sealed:
@@ -196,7 +198,7 @@ class _Visit:
     async def _examine(self, url: str, *, is_chosen: bool) -> bool:
         """Look at the store itself; whether its contents can be looked at."""
         try:
-            upkeep = self._upkeep = upkeep_of(url)
+            upkeep = self._upkeep = upkeep_of(url, self._direct)
             found = await upkeep.examine(self._now, full=self._full)
         except SettingsError as error:
             level = Level.WRONG if is_chosen else Level.NOTE
@@ -427,7 +429,7 @@ def _document(visit: _Visit, *, is_healthy: bool) -> dict[str, Any]:
 def _store_document(store: Examination) -> dict[str, Any]:
     document = _camel(store)
     document["counts"] = {status.label: count for status, count in store.counts.items()}
-    del document["waiting"]
+    del document["waiting"], document["remarks"]  # the latter are findings
     return document
 
 

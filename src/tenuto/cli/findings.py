@@ -115,6 +115,10 @@ def version_finding(sqlite: str, least: tuple[int, int, int], words: str) -> Fin
 def store_findings(found: Examination, now: Microseconds, *, full: bool) -> list[Finding]:
     """What an examination says of a store."""
     findings = [_schema(found), _soundness(found, full=full), _room(found)]
+    findings += [
+        _store(Level.WRONG if one.is_wrong else Level.NOTE, one.text, one.advice)
+        for one in found.remarks
+    ]
     if not found.is_readable:
         return findings
     findings += [*_copy(found), _owner(found), _counts(found, now), *_orphans(found)]

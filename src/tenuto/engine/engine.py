@@ -67,6 +67,9 @@ _MEMORY_PAUSE_SECONDS = 0.2
 class Engine:
     """Runs the instances of the partitions that this host owns."""
 
+    unreadable: TenutoError | None = None
+    """Why messages from outside could not be read the last time."""
+
     def __init__(
         self,
         storage: Storage,

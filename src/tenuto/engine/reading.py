@@ -291,9 +291,11 @@ class Reading:
             while True:
                 self._poll_again = False
                 await self.catch_up()
+                engine.unreadable = None
                 if not self._poll_again:
                     break
         except StorageUnavailableError as error:
+            engine.unreadable = error
             engine.observer.problem(None, f"messages from outside could not be read: {error}")
             engine.clock.call_later(_LOOK, self.poll)
         finally:

@@ -27,6 +27,20 @@ class RedrivenLetters(Struct, frozen=True, kw_only=True):
     left: list[tuple[MessageId, str]]
 
 
+class Remark(Struct, frozen=True, kw_only=True):
+    """What is worth saying of a store's surroundings.
+
+    Attributes:
+        is_wrong: Whether it keeps hosts from working, or breaks a promise.
+        text: What was found.
+        advice: What to do.
+    """
+
+    is_wrong: bool
+    text: str
+    advice: str
+
+
 class Examination(Struct, frozen=True, kw_only=True):
     """A store as it was found. Times are microseconds since 1970 UTC, sizes bytes.
 
@@ -54,6 +68,7 @@ class Examination(Struct, frozen=True, kw_only=True):
         without_history: Instances that have begun and have no history.
         lost_messages: Ids that messages wait for and no instance has. A host clears these within
             moments.
+        remarks: What else is worth saying: of the server that keeps it, or what is before that.
     """
 
     path: str
@@ -78,6 +93,7 @@ class Examination(Struct, frozen=True, kw_only=True):
     lost_histories: list[int] = []
     without_history: list[InstanceId] = []
     lost_messages: list[InstanceId] = []
+    remarks: list[Remark] = []
 
     @property
     def is_readable(self) -> bool:

@@ -105,6 +105,7 @@ class Host:
                 storage,
                 partitions=self.settings.partitions_of(storage),
                 sharing=self.settings.sharing,
+                direct=self.settings.storage_direct,
             )
         else:
             self._storage = storage

@@ -55,6 +55,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         storage: Storage URL.
+        storage_direct: URL of the same database in PostgreSQL without the pooler that ``storage``
+            leads to: notifications and leases go there.
         partitions: In how many parts the instances of a store are divided that this host makes;
             None for 1, in PostgreSQL 32. A store keeps the number that it was made with.
         limits: What one orchestration may use up.
@@ -94,6 +96,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     storage: Annotated[str, Meta(min_length=1)] = DEFAULT_STORAGE
+    storage_direct: Annotated[str, Meta(min_length=1)] | None = None
     partitions: Annotated[int, Meta(ge=1, le=1024)] | None = None
     limits: Limits = Limits()
     on_mismatch: Literal["hold", "fail"] | None = None

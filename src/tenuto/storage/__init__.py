@@ -30,6 +30,7 @@ def open_storage(
     partitions: int | None = None,
     create: bool = True,
     sharing: Sharing = Sharing(),  # noqa: B008 - frozen
+    direct: str | None = None,
 ) -> Storage:
     """The store behind a URL; ``await storage.open()`` opens it.
 
@@ -41,6 +42,7 @@ def open_storage(
             PostgreSQL.
         create: Whether a store that does not exist is made; otherwise opening it is refused.
         sharing: How hosts share it, if they can.
+        direct: Of the same database without the pooler that ``url`` leads to.
 
     Raises:
         SettingsError: for any other URL, or the extra ``postgres`` is not installed.
@@ -48,15 +50,23 @@ def open_storage(
     if is_postgres(url):
         postgres = _postgres()
         store: Storage = postgres.PostgresStorage(
-            postgres.address_of(url),
+            postgres.address_of(url, direct),
             partitions=_POSTGRES_PARTITIONS if partitions is None else partitions,
             create=create,
             sharing=sharing,
         )
         return store
+    _refuse_direct(direct)
     return SqliteStorage(
         _place_of(url), partitions=1 if partitions is None else partitions, create=create
     )
+
+
+def _refuse_direct(direct: str | None) -> None:
+    if direct is not None:
+        raise SettingsError(
+            "storage_direct is for a store in PostgreSQL behind a pooler; this one is a file"
+        )
 
 
 def is_postgres(url: str) -> bool:
@@ -90,17 +100,22 @@ def path_of(url: str) -> str:
     return place if place == MEMORY else os.path.realpath(place)
 
 
-def upkeep_of(url: str) -> "StorageUpkeep":
+def upkeep_of(url: str, direct: str | None = None) -> "StorageUpkeep":
     """What looks after the store behind a URL.
+
+    Args:
+        url: Of the store.
+        direct: Of the same database without a pooler.
 
     Raises:
         SettingsError: for any other URL.
     """
     if is_postgres(url):
-        address = _postgres().address_of(url)
+        address = _postgres().address_of(url, direct)
         from tenuto.storage.postgres.upkeep import PostgresUpkeep  # noqa: PLC0415 - for commands
 
         return PostgresUpkeep(address)
+    _refuse_direct(direct)
     from tenuto.storage.sqlite.upkeep import SqliteUpkeep  # noqa: PLC0415 - for few commands alone
 
     return SqliteUpkeep(path_of(url))

@@ -90,6 +90,8 @@ def _about_store(engine: Engine) -> list[str]:
         seconds = (engine.clock.now() - began) / MICROSECONDS
         if seconds > SLOW_COMMIT_SECONDS:
             return [f"the store has not answered a commit for {seconds:.0f} s"]
+    if engine.unreadable is not None:
+        return [f"the store cannot be read: {engine.unreadable}"]
     return []
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
 _PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+_PASSWORD_ASKED: Final = re.compile(r"([?&][^=&#]*password[^=&#]*=)[^&#]*", re.IGNORECASE)
 _SECRET_NAMES: Final = ("key", "password", "secret", "token")
 _HIDDEN: Final = "***"
 
@@ -23,7 +24,7 @@ class HostLog:
     """
 
     def __init__(self, store: str) -> None:
-        self._store = _PASSWORD.sub(rf"\1:{_HIDDEN}@", store)
+        self._store = without_password(store)
         self._said: set[str] = set()
 
     def starting(self) -> None:
@@ -104,4 +105,9 @@ def _shown(name: str, value: object) -> object:
         return _HIDDEN  # with all that is below it
     if isinstance(value, Mapping):
         return {str(key): _shown(str(key), one) for key, one in value.items()}
-    return _PASSWORD.sub(rf"\1:{_HIDDEN}@", value) if isinstance(value, str) else value
+    return without_password(value) if isinstance(value, str) else value
+
+
+def without_password(text: str) -> str:
+    """A text in which the passwords of URLs are hidden."""
+    return _PASSWORD_ASKED.sub(rf"\1{_HIDDEN}", _PASSWORD.sub(rf"\1:{_HIDDEN}@", text))

@@ -56,3 +56,19 @@ def test_an_unknown_setting_is_refused_with_the_nearest_name(
     err = capsys.readouterr().err
     assert err.startswith("error TN-1104: unknown setting http.prot (tenuto.toml); did you mean")
     assert "http.port" in err
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_passwords_of_urls_are_hidden(
+    options: list[str],
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TENUTO_STORAGE_DIRECT", f"postgresql://me@db/orders?password={SECRET}")
+    url = f"postgresql://me:{SECRET}@pooler/orders?sslmode=require"
+    assert run_command_line(["config", "--storage", url, *options]) == 0
+    said = capsys.readouterr().out
+    assert SECRET not in said
+    assert "postgresql://me:***@pooler/orders?sslmode=require" in said
+    assert "postgresql://me@db/orders?password=***" in said

@@ -10,7 +10,7 @@ from tenuto.cli.findings import (
     store_findings,
     version_finding,
 )
-from tenuto.engine.upkeep import Examination
+from tenuto.engine.upkeep import Examination, Remark
 from tenuto.insight.wording import size
 from tenuto.model.status import RuntimeStatus
 
@@ -29,6 +29,22 @@ def store(**more: Any) -> Examination:
         "owner": "process 7",
     }
     return Examination(**(given | more))
+
+
+def test_what_a_server_is_like_is_told_with_what_to_do() -> None:
+    remarks = [
+        Remark(is_wrong=True, text="it is read-only", advice="name the primary"),
+        Remark(is_wrong=False, text="nearly full", advice="raise it"),
+    ]
+    told = [
+        one
+        for one in store_findings(store(schema=9, remarks=remarks), 0, full=False)
+        if one.text in {"it is read-only", "nearly full"}
+    ]
+    assert [(one.level, one.advice) for one in told] == [
+        (Level.WRONG, "name the primary"),
+        (Level.NOTE, "raise it"),
+    ]
 
 
 def test_an_sqlite_that_loses_writes_is_wrong() -> None:

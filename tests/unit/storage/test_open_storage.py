@@ -23,7 +23,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import Purge
-from tenuto.storage import open_storage, path_of
+from tenuto.storage import open_storage, path_of, upkeep_of
 from tenuto.storage.postgres import address_of
 from tenuto.storage.sqlite import SqliteStorage, database
 from tenuto.storage.sqlite.queries import MIGRATIONS
@@ -127,6 +127,34 @@ def test_no_password_is_shown() -> None:
     with pytest.raises(SettingsError) as refused:
         open_storage("postgresql://me:secret-1@db.example/")
     assert "secret" not in str(refused.value)
+
+
+def test_of_several_servers_the_one_is_taken_that_can_be_written_to() -> None:
+    for url in (
+        "postgresql://me@one:5432,two:5433/orders",
+        "postgresql://me@/orders?host=one,two&port=5432,5433",
+    ):
+        assert "target_session_attrs=read-write" in address_of(url).dsn
+    assert "target_session_attrs" not in address_of("postgresql://me@one/orders").dsn
+    asked = address_of("postgresql://me@one,two/orders?target_session_attrs=any").dsn
+    assert asked.count("target_session_attrs") == 1
+    with pytest.raises(SettingsError, match="not understood"):
+        open_storage("postgresql://me@one:5432,two:port/orders")
+
+
+def test_a_url_past_the_pooler_leads_to_the_same_hub() -> None:
+    pooled = "postgresql://me@pooler:6432/orders?schema=a"
+    address = address_of(pooled, "postgresql://me:secret@db:5432/orders")
+    assert address.directly.dsn == "postgresql://me:secret@db:5432/orders"
+    assert (address.directly.schema, address.directly.url) == ("a", address.url)
+    assert "secret" not in repr(address)
+    assert address_of(pooled).directly == address_of(pooled)
+    assert address_of(pooled, "postgresql://db/orders?schema=a").directly.schema == "a"
+    with pytest.raises(SettingsError, match="'a', and storage_direct 'b'"):
+        open_storage(pooled, direct="postgresql://db/orders?schema=b")
+    for open_it in (open_storage, upkeep_of):
+        with pytest.raises(SettingsError, match="this one is a file"):
+            open_it("sqlite:///hub.db", direct="postgresql://db/orders")
 
 
 def test_a_store_needs_a_partition() -> None:

@@ -47,6 +47,11 @@ _LOGGER: Final = logging.getLogger("tenuto.host")
 @click.argument("target", required=False, shell_complete=target_completion)
 @click.argument("names", nargs=-1, metavar="")
 @click.option("--storage", help="Storage URL, such as sqlite:///travel.db.")
+@click.option(
+    "--storage-direct",
+    metavar="URL",
+    help="PostgreSQL without the pooler of --storage, for notifications and leases.",
+)
 @click.option("--host", "http_host", help="Address to listen on; others than loopback need keys.")
 @click.option(
     "-p",
@@ -122,7 +127,7 @@ def start(
     choices = AzureChoices(functions=_chosen(functions, names), debug_port=debug_port)
     hosted, settings = _load(target, settings, choices)
     if accept_loss:
-        upkeep_of(settings.values.storage).accept_loss()
+        upkeep_of(settings.values.storage, settings.values.storage_direct).accept_loss()
     # Commands are given in the folder of the app that they mean.
     home = hosted.app.root if isinstance(hosted, AzureProgram) else Path()
     drop_old_notes(home)

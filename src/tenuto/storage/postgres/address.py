@@ -4,11 +4,13 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tenuto.model.errors import SettingsError
 
 SCHEMES: Final = frozenset({"postgres", "postgresql"})
 _SCHEMA: Final = "schema"
+_TARGET: Final = "target_session_attrs"
 _HIDDEN: Final = "hidden"
 _USUAL_SCHEMA: Final = "tenuto"
 _MOST_SCHEMA: Final = 63
@@ -24,36 +26,61 @@ class Address(Struct, frozen=True):
         url: As people are shown it: without the password.
         dsn: For the driver.
         schema: The PostgreSQL schema that holds the hub.
+        direct_dsn: For what a pooler does not pass on; empty for the same as all else.
     """
 
     url: str
     dsn: str
     schema: str
+    direct_dsn: str = ""
+
+    @property
+    def directly(self) -> "Address":
+        """The same without a pooler between, where that is known."""
+        return replace(self, dsn=self.direct_dsn) if self.direct_dsn else self
 
     def __repr__(self) -> str:
         return f"Address({self.url!r})"
 
 
-def address_of(url: str) -> Address:
+def address_of(url: str, direct: str | None = None) -> Address:
     """A URL taken apart: ``postgresql://user:password@host:5432/database?schema=hub``.
 
     What else is asked for after ``?`` goes to the driver, such as ``sslmode`` and ``host`` of a
-    folder with a socket.
+    folder with a socket. Of several hosts (``a:5432,b:5432``) the one is taken that can be written
+    to, unless ``target_session_attrs`` says something else.
+
+    Args:
+        url: Of the store.
+        direct: Where notifications and leases go, when ``url`` leads to a pooler.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: one of them is none, or they name different hubs.
     """
+    address = _taken_apart(url)
+    if direct is None:
+        return address
+    straight = _taken_apart(direct)
+    if _names_schema(direct) and straight.schema != address.schema:
+        raise SettingsError(
+            f"the store's URL names the schema {address.schema!r}, and storage_direct "
+            f"{straight.schema!r}; they lead to one hub, so leave it out of storage_direct"
+        )
+    return replace(address, direct_dsn=straight.dsn)
+
+
+def _taken_apart(url: str) -> Address:
     try:
         parts = urlsplit(url)
         asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-        host = parts.hostname
-        port = parts.port
+        ports = [urlsplit(f"//{place}").port for place in _places(parts.netloc)]
     except ValueError as error:
         raise SettingsError(f"the store's URL is not understood ({error}); {_FORM}") from None
     shown = _without_password(url)
+    names = dict(asked)
     if parts.scheme not in SCHEMES or parts.fragment:
         raise SettingsError(f"the store's URL {shown!r} is not understood; {_FORM}")
-    if not parts.path.strip("/") and "dbname" not in dict(asked) and "database" not in dict(asked):
+    if not parts.path.strip("/") and "dbname" not in names and "database" not in names:
         raise SettingsError(f"the store's URL {shown!r} names no database; {_FORM}")
     schemas = [value for name, value in asked if name == _SCHEMA]
     schema = schemas[0] if schemas else _USUAL_SCHEMA
@@ -66,10 +93,20 @@ def address_of(url: str) -> Address:
             f"the store's URL {shown!r} names the schema {schema!r}; one name of 1 to "
             f"{_MOST_SCHEMA} bytes is needed, and none that begins with pg_"
         )
-    assert host is None or port is None or port >= 0
-    rest = urlencode([(name, value) for name, value in asked if name != _SCHEMA])
-    dsn = urlunsplit(("postgresql", parts.netloc, parts.path, rest, ""))
+    rest = [(name, value) for name, value in asked if name != _SCHEMA]
+    if (len(ports) > 1 or "," in names.get("host", "")) and _TARGET not in names:
+        rest.append((_TARGET, "read-write"))
+    dsn = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(rest), ""))
     return Address(shown, dsn, schema)
+
+
+def _places(netloc: str) -> list[str]:
+    """Each host with its port."""
+    return netloc.rpartition("@")[2].split(",")
+
+
+def _names_schema(url: str) -> bool:
+    return _SCHEMA in dict(parse_qsl(urlsplit(url).query))
 
 
 def _without_password(url: str) -> str:

@@ -4,7 +4,7 @@ Keeps ``one_owner`` (the claim comes first and holds until the transaction is ov
 14: only fences and the store itself refuse a batch, anything else is answered row by row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from tenuto.engine.rows import CommitBatch, CommitResult, Lease
-from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
+from tenuto.model.errors import FencedError, RowsRefusedError, StorageError, StorageLostError
 from tenuto.model.status import InstanceRecord
 from tenuto.storage.batches import collisions, refusal, without
 from tenuto.storage.postgres import packing
@@ -48,21 +48,25 @@ class Committer:
     def __init__(self, connection: Connection, url: str) -> None:
         self._connection = connection
         self._url = url
+        self._acknowledged: _Acknowledged | None = None
 
     async def commit(self, batch: CommitBatch) -> CommitResult:
         """Write one batch.
 
         Raises:
             FencedError: a fence does not hold.
+            StorageLostError: the server has lost what it had acknowledged.
             RowsRefusedError: it holds rows that this store can never hold.
             StorageUnavailableError: perhaps written, perhaps not.
         """
         try:
-            return await self._connection.as_it_is(lambda session: self._commit(session, batch))
+            result = await self._connection.as_it_is(lambda session: self._commit(session, batch))
         except StorageError:
             raise
         except (*ERRORS, *CONTENT_ERRORS) as error:
             raise translate(error, self._url, "write to") from error
+        self._acknowledged = _Acknowledged(batch.owner, batch.number, batch.fences)
+        return result
 
     async def _commit(self, session: Session, batch: CommitBatch) -> CommitResult:
         # Crash points: it is one transaction. Before the server has said that it is over, all of it
@@ -141,8 +145,45 @@ class Committer:
         self, session: Session, batch: CommitBatch, error: BaseException
     ) -> StorageError:
         """The error of a fence, with the partitions that are lost."""
+        set_back = await self._set_back(session)
+        if set_back is not None:
+            return set_back
         return FencedError(
             str(translate(error, self._url, "write to")), await not_held(session, batch.fences)
+        )
+
+    async def check(self) -> None:
+        """See that the server has what it has acknowledged; for when it has come back.
+
+        Raises:
+            StorageLostError: it has not: it was set back.
+            StorageUnavailableError: it cannot be asked.
+        """
+        if self._acknowledged is not None:
+            set_back = await self._connection.do(self._set_back, "read")
+            if set_back is not None:
+                raise set_back
+
+    async def _set_back(self, session: Session) -> StorageLostError | None:
+        """The error of a server that has lost acknowledged commits; None when it has lost none.
+
+        Another host that has taken over may have deleted the numbers, but its epochs are greater.
+        """
+        last = self._acknowledged
+        if last is None:
+            return None
+        found = await session.value("last_landed", owner=last.owner)
+        if (found is None or found >= last.number) and not await session.rows(
+            "set_back", **leases(last.fences)
+        ):
+            return None
+        told = "nothing of this host's" if found is None else f"its commits up to {found} alone"
+        return StorageLostError(
+            f"the store {self._url!r} has lost work that it had acknowledged: this host has "
+            f"written up to commit {last.number}, and PostgreSQL has {told}. It was set back: by a "
+            "failover to a standby that is not synchronous, or by a restored backup. What was lost "
+            "ran already and would run again; look at what it did, then start the host anew. Only "
+            "synchronous standbys keep every promise (docs/postgresql.md)"
         )
 
     async def landed(self, batch: CommitBatch) -> CommitResult | None:
@@ -150,32 +191,47 @@ class Committer:
         that those before it are over, and with a write, which waits for replicas as a commit does.
         """
 
-        async def look(session: Session) -> tuple[CommitResult | None, list[int], bool]:
+        async def look(session: Session) -> CommitResult | StorageError | None:
             async with session.together():
                 await session.run("ask", owner=batch.owner)
                 claimed = {"owner": batch.owner, "number": batch.number}
                 refused = await session.value("landed", **claimed, batch_id=batch.batch_id)
                 if refused is not None:
-                    return CommitResult(frozenset(refused)), [], True
+                    return CommitResult(frozenset(refused))
+                set_back = await self._set_back(session)
+                if set_back is not None:
+                    return set_back
                 lost = await not_held(session, batch.fences)
-                return None, lost, await session.value("is_next", **claimed)
+                is_next = await session.value("is_next", **claimed)
+                return None if is_next and not lost else self._never(batch, lost)
 
-        result, lost, is_next = await self._connection.do(look, "write to")
-        if result is not None:
-            return result
+        found = await self._connection.do(look, "write to")
+        if isinstance(found, StorageError):
+            raise found
+        if found is not None:
+            self._acknowledged = _Acknowledged(batch.owner, batch.number, batch.fences)
+        return found
+
+    def _never(self, batch: CommitBatch, lost: list[int]) -> FencedError:
         if lost:
-            raise FencedError(
+            return FencedError(
                 f"partitions {lost} of the store {self._url!r} belong to another host now; this "
                 "one was too slow or cut off and has lost them",
                 lost,
             )
-        if not is_next:
-            raise FencedError(
-                f"commit {batch.number} to the store {self._url!r} has not landed and never will: "
-                "it is not the next of its owner",
-                [fence.partition for fence in batch.fences],
-            )
-        return None
+        return FencedError(
+            f"commit {batch.number} to the store {self._url!r} has not landed and never will: it "
+            "is not the next of its owner",
+            [fence.partition for fence in batch.fences],
+        )
+
+
+class _Acknowledged(Struct, frozen=True):
+    """The last commit that the server has said it has."""
+
+    owner: str
+    number: int
+    fences: list[Lease]
 
 
 async def not_held(session: Session, fences: Sequence[Lease]) -> list[int]:
@@ -241,27 +297,27 @@ async def _write(session: Session, batch: CommitBatch, claim: Values) -> None:
 
 def _further(batch: CommitBatch) -> Iterator[tuple[str, Values]]:
     """The statements for what is rare, in their order, after the turns."""
-    if batch.unread:
-        yield "change_unread", packing.unread(batch.unread)
-    if batch.links:
-        yield "change_links", packing.links(batch.links)
-    if batch.topic_waits:
-        yield "change_topic_waits", packing.topic_waits(batch.topic_waits)
-    if batch.published:
-        yield "publish_in_order", packing.published(batch.published)
-    if batch.queued:
-        yield "add_queued", packing.queued(batch.queued)
-    sent = packing.parted(batch.inbox)[1]
-    if sent:
-        yield "send_in_order", packing.outgoing(sent)
-    if batch.purged:  # once more, because one may be started and purged in one batch
-        yield "purge", {"iids": batch.purged}
-    if batch.dead_letters:
-        yield "add_dead_letters", packing.dead_letters(batch.dead_letters)
-    if batch.answers:
-        yield "add_answers", packing.answers(batch.answers)
+    for name, rows, pack in _rare(batch):
+        for part in _parts(rows):
+            yield name, pack(part)
+        if name == "send_in_order" and batch.purged:
+            # Once more, because one may be started and purged in one batch.
+            yield "purge", {"iids": batch.purged}
     if batch.released:
         yield "release_own", {"partitions": batch.released, "owner": batch.owner}
+
+
+def _rare(batch: CommitBatch) -> list[tuple[str, Sequence[Any], Callable[[Sequence[Any]], Values]]]:
+    return [
+        ("change_unread", batch.unread, packing.unread),
+        ("change_links", batch.links, packing.links),
+        ("change_topic_waits", batch.topic_waits, packing.topic_waits),
+        ("publish_in_order", batch.published, packing.published),
+        ("add_queued", batch.queued, packing.queued),
+        ("send_in_order", packing.parted(batch.inbox)[1], packing.outgoing),
+        ("add_dead_letters", batch.dead_letters, packing.dead_letters),
+        ("add_answers", batch.answers, packing.answers),
+    ]
 
 
 def _is_short(batch: CommitBatch) -> bool:
@@ -274,17 +330,23 @@ def _pieces(batch: CommitBatch) -> Iterator[CommitBatch]:
     """The turns of a batch as several ones, none much longer than a statement may be."""
     empty = msgspec.structs.replace(batch, **{name: [] for name in _TURNS})
     for name in _TURNS:
-        part: list[Any] = []
-        size = 0
-        for row in getattr(batch, name):
-            weight = _weight(row)
-            if part and size + weight > ONE_STATEMENT_BYTES:
-                yield msgspec.structs.replace(empty, **{name: part})
-                part, size = [], 0
-            part.append(row)
-            size += weight
-        if part:
+        for part in _parts(getattr(batch, name)):
             yield msgspec.structs.replace(empty, **{name: part})
+
+
+def _parts(rows: Sequence[Any]) -> Iterator[list[Any]]:
+    """Rows, cut up into as many lists as there have to be."""
+    part: list[Any] = []
+    size = 0
+    for row in rows:
+        weight = _weight(row)
+        if part and size + weight > ONE_STATEMENT_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += weight
+    if part:
+        yield part
 
 
 def _weight(row: object) -> int:

@@ -13,16 +13,24 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import asyncpg
 
-from tenuto.model.errors import StorageError
+from tenuto.model.errors import StorageError, StorageUnavailableError
 from tenuto.storage.postgres.address import Address
-from tenuto.storage.postgres.errors import ERRORS, not_opened, translate
-from tenuto.storage.postgres.statements import Statement, statements
+from tenuto.storage.postgres.errors import (
+    ERRORS,
+    GONE,
+    is_the_end,
+    newer,
+    not_opened,
+    translate,
+)
+from tenuto.storage.postgres.patience import Patience
+from tenuto.storage.postgres.statements import NEWEST_SCHEMA, Statement, statements
+from tenuto.storage.postgres.wiring import CONNECT_SECONDS, Wire, on_unreplicated, wired
 
 T = TypeVar("T")
 
-CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 60.0
-"""After so long without an answer the connection is given up."""
+"""After so long without an answer the connection is given up, unless standbys are waited for."""
 
 
 class Session:
@@ -91,10 +99,17 @@ class Connection:
 
     def __init__(self, address: Address, name: str, settings: dict[str, str] | None = None) -> None:
         self._address = address
-        self._settings = {"application_name": f"tenuto {name}", **(settings or {})}
-        self._wire: asyncpg.Connection[asyncpg.Record] | None = None
+        self._name = f"tenuto {name}"
+        self._settings = settings or {}
+        self._wire: Wire | None = None
+        self._is_unreplicated = False
         self._lock = asyncio.Lock()
         self._is_closed = False
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether the server was last reached through a pooler."""
+        return self._wire is not None and self._wire.is_pooled
 
     async def open(self) -> None:
         """Connect now, to find out whether it goes.
@@ -130,37 +145,71 @@ class Connection:
     async def _do(self, work: Work[T]) -> T:
         async with self._lock:
             wire = await self._opened()
-            alarm = asyncio.get_running_loop().call_later(ANSWER_SECONDS, wire.terminate)
+            patience = Patience(wire, self._address.dsn, ANSWER_SECONDS)
+            self._is_unreplicated = False
             try:
-                return await work(Session(wire, self._address.schema))
-            except asyncpg.PostgresError:
+                return self._sure(await work(Session(wire, self._address.schema)))
+            except asyncpg.PostgresError as error:
+                if is_the_end(error):
+                    self._drop()
+                if isinstance(error, GONE):
+                    await self._look_for_newer(wire, error)
                 raise
             except BaseException as error:
                 # It is not known what the server makes of it, or the driver: another one is safe.
-                is_lost = isinstance(error, asyncpg.InternalClientError) or wire.is_closed()
-                if is_lost or wire.is_in_transaction():
+                if wire.is_closed() or wire.is_in_transaction() or is_the_end(error):
                     self._drop()
                 raise
             finally:
-                alarm.cancel()
+                patience.end()
                 if wire.is_closed():
                     self._drop()
+
+    async def _look_for_newer(
+        self, wire: "asyncpg.Connection[asyncpg.Record]", error: asyncpg.PostgresError
+    ) -> None:
+        """What is not there any more may be of another form now, made by a newer Tenuto."""
+        try:
+            schema = await Session(wire, self._address.schema).value("facts")
+        except ERRORS:
+            return
+        if schema is not None and schema > NEWEST_SCHEMA:
+            raise newer(self._address.url, schema) from error
+
+    def _sure(self, result: T) -> T:
+        """The result, unless it is there and not on the standbys, which the server said before."""
+        if not self._is_unreplicated:
+            return result
+        raise StorageUnavailableError(
+            f"the store {self._address.url!r} has written without waiting for its standbys: "
+            "somebody has canceled the wait (pg_cancel_backend); it is in doubt until they have it"
+        )
 
     async def _opened(self) -> "asyncpg.Connection[asyncpg.Record]":
         if self._is_closed:
             raise StorageError(
                 f"the store {self._address.url!r} is not open; open it before using it"
             )
-        if self._wire is None or self._wire.is_closed():
-            self._wire = await asyncpg.connect(
-                self._address.dsn, timeout=CONNECT_SECONDS, server_settings=self._settings
-            )
-        return self._wire
+        if self._wire is None or self._wire.raw.is_closed():
+            self._wire = wire = await wired(self._address.dsn, self._name, self._settings)
+            on_unreplicated(wire.raw, self._has_not_waited)
+            if wire.waits in {"off", "local"}:
+                self._drop()
+                raise StorageUnavailableError(
+                    f"synchronous_commit is {wire.waits} for the user of {self._address.url!r}, "
+                    "and behind a pooler that cannot be changed from here: what was written could "
+                    "be lost. ALTER ROLE … SET synchronous_commit = on, and let the pooler "
+                    "reconnect"
+                )
+        return self._wire.raw
+
+    def _has_not_waited(self) -> None:
+        self._is_unreplicated = True
 
     def _drop(self) -> None:
         wire, self._wire = self._wire, None
         if wire is not None:
-            wire.terminate()
+            wire.raw.terminate()
 
     async def close(self) -> None:
         """Finish what is being done, for a moment, and part from the server."""
@@ -172,8 +221,8 @@ class Connection:
             self._drop()
             return
         try:
-            if self._wire is not None and not self._wire.is_closed():
-                await self._wire.close(timeout=CONNECT_SECONDS)
+            if self._wire is not None and not self._wire.raw.is_closed():
+                await self._wire.raw.close(timeout=CONNECT_SECONDS)
         except ERRORS:
             self._drop()
         finally:

@@ -10,9 +10,10 @@ from typing import Final
 import asyncpg
 from msgspec import Struct
 
-from tenuto.model.errors import SettingsError, StorageVersionError
+from tenuto.model.errors import SettingsError
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.connection import Session
+from tenuto.storage.postgres.errors import newer
 from tenuto.storage.postgres.statements import NEWEST_SCHEMA, migrations, quoted
 
 _OLDEST_SERVER: Final = 140_000
@@ -55,10 +56,7 @@ async def open_hub(
         facts = await facts_of(session, address)
     assert facts is not None
     if facts.schema > NEWEST_SCHEMA:
-        raise StorageVersionError(
-            f"the store {address.url!r} has schema {facts.schema}, written by a newer Tenuto; this "
-            f"one knows schemas up to {NEWEST_SCHEMA}. Upgrade Tenuto, or choose another store"
-        )
+        raise newer(address.url, facts.schema)
     return facts
 
 

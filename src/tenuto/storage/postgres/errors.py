@@ -15,7 +15,9 @@ from tenuto.model.errors import (
     StorageError,
     StorageLostError,
     StorageUnavailableError,
+    StorageVersionError,
 )
+from tenuto.storage.postgres.statements import NEWEST_SCHEMA
 
 FENCED: Final = "TN001"
 TAKEN: Final = "TN002"
@@ -69,12 +71,26 @@ _UNAVAILABLE: Final = (
         "the connection broke",
     ),
 )
-_GONE: Final = (
+_OF_A_CONNECTION: Final = (
+    exceptions.ReadOnlySQLTransactionError,
+    exceptions.QueryCanceledError,
+    exceptions.LockNotAvailableError,
+    asyncpg.InternalClientError,
+)
+"""What another connection may not say: the server's settings are read when one is made, and after
+a failover the next one leads to the primary. The driver's own is that of a connection which the
+server is about to end: its last word has come, and not yet that it has gone."""
+
+_LAST_WORDS: Final = {"FATAL", "PANIC"}
+
+GONE: Final = (
     exceptions.UndefinedTableError,
     exceptions.UndefinedFunctionError,
     exceptions.InvalidSchemaNameError,
     exceptions.UndefinedColumnError,
 )
+"""What the schema of another version says, or one that somebody has taken away."""
+
 _NOT_LET_IN: Final = (
     exceptions.InvalidAuthorizationSpecificationError,
     exceptions.InvalidCatalogNameError,
@@ -109,7 +125,7 @@ def translate(error: BaseException, url: str, doing: str) -> StorageError:
             f"a commit to the store {url!r} was refused: another host has taken over, or the batch "
             "was already written; nothing of it was written now"
         )
-    if isinstance(error, _GONE):
+    if isinstance(error, GONE):
         return StorageLostError(
             f"{what}: its tables are gone or of another form {told}; restore the database"
         )
@@ -134,6 +150,20 @@ def not_opened(error: BaseException, url: str) -> StorageError | SettingsError:
             "user, password or database of its URL, or give the user its rights"
         )
     return translate(error, url, "open")
+
+
+def newer(url: str, schema: int) -> StorageVersionError:
+    """The error of a hub that a newer Tenuto has made or changed."""
+    return StorageVersionError(
+        f"the store {url!r} has schema {schema}, written by a newer Tenuto; this one knows schemas "
+        f"up to {NEWEST_SCHEMA}. Upgrade Tenuto, or choose another store"
+    )
+
+
+def is_the_end(error: BaseException) -> bool:
+    """Whether a connection is of no use after this."""
+    last = getattr(error, "severity_en", None) in _LAST_WORDS
+    return last or isinstance(error, _OF_A_CONNECTION)
 
 
 def is_about_content(error: BaseException) -> bool:

@@ -7,21 +7,23 @@ looks again every few seconds by itself.
 
 import asyncio
 import hashlib
+import logging
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
-import asyncpg
-
 from tenuto.model.errors import StorageError
 from tenuto.storage.postgres.address import Address
-from tenuto.storage.postgres.connection import CONNECT_SECONDS
 from tenuto.storage.postgres.errors import ERRORS
+from tenuto.storage.postgres.wiring import CONNECT_SECONDS, RawWire, wired
 
+_LOGGER = logging.getLogger("tenuto.storage")
 _LOOK_SECONDS: Final = 5.0
 _LOOK_ALONE_SECONDS: Final = 1.0
+_LOOK_LIVELY_SECONDS: Final = 0.25
+_PROBE_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 1.0
 _CHANNEL_DIGITS: Final = 24
 
@@ -31,7 +33,12 @@ class Listening:
 
     Args:
         address: Of the store; a pooler that gives each transaction another connection passes no
-            notification on, and then whoever listens looks for itself every second.
+            notification on, which is found out. Then whoever listens looks for itself: four times
+            a second while something happens here, and ever less often, down to once a second.
+
+    Attributes:
+        hears: Whether notifications arrive.
+        is_deaf: Whether a pooler keeps them from arriving.
     """
 
     def __init__(self, address: Address) -> None:
@@ -43,8 +50,14 @@ class Listening:
         self._task: asyncio.Task[None] | None = None
         self._untold = asyncio.Event()
         self._heard = asyncio.Event()
+        self._probes: dict[str, asyncio.Event] = {}
         self._is_stopping = False
+        self._pause = _LOOK_ALONE_SECONDS
+        self._is_back = False
         self.hears = False
+        self.is_deaf = False
+        self.on_back: Callable[[], Awaitable[None]] = _nobody_asks
+        """Awaited when the server has been away, and is there again."""
 
     def add(self, callback: Callable[[], None]) -> None:
         """Call back when something has come; once soon, too."""
@@ -55,6 +68,7 @@ class Listening:
     def tell(self) -> None:
         """Something has come, for others."""
         self._untold.set()
+        self._pause = _LOOK_LIVELY_SECONDS
         self._begin()
 
     def wake(self) -> None:
@@ -88,53 +102,107 @@ class Listening:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        wire = await asyncpg.connect(
-            self._address.dsn,
-            timeout=CONNECT_SECONDS,
-            server_settings={
-                "application_name": "tenuto notifications",
-                "synchronous_commit": "off",
-            },
-        )
+        settings = {"synchronous_commit": "off"}
+        wire = await wired(self._address.dsn, "tenuto notifications", settings)
+        raw = wire.raw
         try:
-            wire.add_termination_listener(lambda _: self._heard.set())
-            while not wire.is_closed():
-                await self._once(wire)
+            raw.add_termination_listener(lambda _: self._heard.set())
+            if self._is_back:
+                await self.on_back()
+            self._is_back = True
+            while not raw.is_closed():
+                await self._once(raw, is_pooled=wire.is_pooled)
                 if self._is_stopping and not self._untold.is_set():
                     return
         finally:
             self.hears = False
             with suppress(*ERRORS):
-                await wire.close(timeout=1)
+                await raw.close(timeout=1)
 
-    async def _once(self, wire: Any) -> None:  # noqa: ANN401 - the driver's connection
+    async def _once(self, raw: RawWire, *, is_pooled: bool) -> None:
         """Tell, hear, or find that it is time to look."""
-        if self._callbacks and not self.hears:
-            await wire.add_listener(self._channel, self._on_told)
-            self.hears = True
+        if self._callbacks and not self.hears and not self.is_deaf:
+            await self._begin_to_hear(raw, is_pooled=is_pooled)
         if self._untold.is_set():
             self._untold.clear()
-            await wire.execute("SELECT pg_notify($1, $2)", self._channel, self._me)
+            await self._notify(raw, self._me)
         if self._heard.is_set():
             self._heard.clear()
             self._call_back()
+        if not await self._something(self._next_pause()):
+            self._call_back()
+            if self.hears:  # a line that has died says nothing by itself
+                await raw.execute("SELECT 1", timeout=CONNECT_SECONDS)
+
+    async def _something(self, seconds: float) -> bool:
+        """Wait until something is to be told or was heard; whether that has come in time."""
         waits = [
             asyncio.ensure_future(self._untold.wait()),
             asyncio.ensure_future(self._heard.wait()),
         ]
-        pause = (_LOOK_SECONDS if self.hears else _LOOK_ALONE_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311
         try:
-            done, _ = await asyncio.wait(waits, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             for one in waits:
                 one.cancel()
-        if not done:
-            self._call_back()
+        return bool(done)
+
+    def _next_pause(self) -> float:
+        pause = _LOOK_SECONDS
+        if not self.hears:
+            pause = self._pause
+            self._pause = min(2 * pause, _LOOK_ALONE_SECONDS)
+        return pause * random.uniform(0.8, 1.2)  # noqa: S311
+
+    async def _begin_to_hear(self, raw: RawWire, *, is_pooled: bool) -> None:
+        await asyncio.wait_for(raw.add_listener(self._channel, self._on_told), CONNECT_SECONDS)
+        self.hears = not is_pooled or await self._is_passed_on()
+        if self.hears:
+            return
+        self.is_deaf = True
+        _LOGGER.warning(
+            "notifications of the store %r do not arrive: a pooler is before it that gives each "
+            "transaction another connection. The store is looked at once a second instead. Set "
+            "storage_direct (--storage-direct) to a URL that leads past the pooler",
+            self._address.url,
+        )
+        with suppress(*ERRORS):
+            await raw.remove_listener(self._channel, self._on_told)
+
+    async def _is_passed_on(self) -> bool:
+        """Whether what another connection tells arrives here. One's own might, by chance."""
+        probe = uuid.uuid4().hex
+        arrived = self._probes[probe] = asyncio.Event()
+        other = await wired(self._address.dsn, "tenuto probe", {})
+        try:
+            await self._notify(other.raw, probe)
+            async with asyncio.timeout(_PROBE_SECONDS):
+                await arrived.wait()
+        except TimeoutError:
+            return False
+        else:
+            return True
+        finally:
+            del self._probes[probe]
+            with suppress(*ERRORS):
+                await other.raw.close(timeout=1)
+
+    async def _notify(self, raw: RawWire, text: str) -> None:
+        await raw.execute("SELECT pg_notify($1, $2)", self._channel, text, timeout=CONNECT_SECONDS)
 
     def _on_told(self, *told: Any) -> None:
-        if told[-1] != self._me:
+        text = told[-1]
+        if text in self._probes:
+            self._probes[text].set()
+        elif text != self._me:
             self._heard.set()
 
     def _call_back(self) -> None:
         for callback in self._callbacks:
             callback()
+
+
+async def _nobody_asks() -> None:
+    """Who wants to know that the server has come back takes the place of this."""

@@ -136,6 +136,15 @@ ON CONFLICT (owner) DO UPDATE SET asked_at = excluded.asked_at;
 SELECT coalesce(refused, '{}') FROM hub.landed
 WHERE owner = :owner AND number = :number AND batch_id = :batch_id;
 
+-- last_landed: the greatest number of an owner's commits
+SELECT max(number) FROM hub.landed WHERE owner = :owner;
+
+-- set_back: partitions in an earlier epoch than these leases, which only goes up
+SELECT partition.partition FROM hub.partition
+JOIN unnest(:partitions::int[], :owners::text[], :epochs::bigint[]) AS lease (partition, owner, epoch)
+    ON partition.partition = lease.partition
+WHERE partition.epoch < lease.epoch;
+
 -- is_next: whether an owner's next commit may have this number
 SELECT EXISTS (SELECT 1 FROM hub.landed WHERE owner = :owner AND number = :number - 1)
     AND NOT EXISTS (SELECT 1 FROM hub.landed WHERE owner = :owner AND number = :number);

@@ -26,6 +26,7 @@ from tenuto.model.errors import (
     FencedError,
     SettingsError,
     StorageError,
+    StorageLostError,
     StorageOwnedError,
 )
 from tenuto.model.hold import HoldReason
@@ -81,8 +82,8 @@ class _Hub:
         self.readers = [Connection(address, "reads", _READER_SETTINGS) for _ in range(_READERS)]
         self.next_reader = itertools.cycle(self.readers)
         self.committer = Committer(self.commits, address.url)
-        self.renewal = Renewal(address, sharing)
-        self.listening = Listening(address)
+        self.renewal = Renewal(address.directly, sharing)
+        self.listening = Listening(address.directly)
         self.owners: set[str] = set()
 
     async def close(self) -> None:
@@ -124,6 +125,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         self._facts: HubFacts | None = None
         self._info: HubInfo | None = None
         self._callbacks: list[Callable[[], None]] = []
+        self._on_lost: list[Callable[[StorageError], None]] = []
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -147,6 +149,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         self._info = HubInfo(
             url=self._address.url, partitions=facts.partitions, secret=facts.secret
         )
+        hub.listening.on_back = self._look_back
         for callback in self._callbacks:
             hub.listening.add(callback)
         return self._info
@@ -164,9 +167,17 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
             self._hub.listening.add(callback)
 
     def on_lost(self, callback: Callable[[StorageError], None]) -> None:
-        """There are no files that an idle host would lose: a server that has gone may come back,
-        and commits tell of it.
+        """Call back when a server that was away comes back without what it had acknowledged; one
+        that stays away may come back, and commits tell of it.
         """
+        self._on_lost.append(callback)
+
+    async def _look_back(self) -> None:
+        try:
+            await self._opened().committer.check()
+        except StorageLostError as error:
+            for callback in self._on_lost:
+                callback(error)
 
     def _opened(self) -> _Hub:
         if self._hub is None:

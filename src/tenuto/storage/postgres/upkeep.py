@@ -38,6 +38,7 @@ from tenuto.model.timing import Microseconds
 from tenuto.storage.postgres import reading
 from tenuto.storage.postgres.access import add_messages
 from tenuto.storage.postgres.address import Address
+from tenuto.storage.postgres.condition import remarks_of
 from tenuto.storage.postgres.connection import Connection, Session, Work
 from tenuto.storage.postgres.database import facts_of
 from tenuto.storage.postgres.statements import NEWEST_SCHEMA
@@ -58,6 +59,7 @@ class PostgresUpkeep:
 
     def __init__(self, address: Address) -> None:
         self._address = address
+        self._is_pooled = False
 
     @property
     def owner(self) -> str | None:
@@ -72,6 +74,7 @@ class PostgresUpkeep:
         connection = Connection(self._address, "upkeep")
         try:
             await connection.open()
+            self._is_pooled = connection.is_pooled
 
             async def whole(session: Session) -> T:
                 facts = await facts_of(session, self._address)
@@ -104,6 +107,8 @@ class PostgresUpkeep:
                 owner=await _owner(session),
                 partitions=facts.partitions,
             )
+            remarks = await remarks_of(session, self._address, is_pooled=self._is_pooled)
+            found = msgspec.structs.replace(found, remarks=remarks)
             return await _with_contents(session, found, now) if found.is_readable else found
 
         return await self._do(look)

@@ -61,3 +61,25 @@ DELETE FROM hub.dead_letter WHERE :ids::text[] IS NULL OR message_id = ANY (:ids
 
 -- link_names: how the linked hubs are called
 SELECT name FROM hub.linked_hub ORDER BY name;
+
+-- condition: of the server and of this user's rights; the standbys that this user may see
+SELECT
+    pg_is_in_recovery() AS is_standby,
+    current_setting('default_transaction_read_only')::boolean AS is_read_only,
+    current_setting('fsync')::boolean AS syncs,
+    current_setting('server_encoding') AS keeps_text,
+    current_setting('max_connections')::int AS most_connections,
+    (SELECT count(*)::int FROM pg_stat_activity WHERE datid IS NOT NULL) AS connections,
+    current_setting('synchronous_standby_names') <> '' AS wants_standbys,
+    (SELECT count(*)::int FROM pg_stat_get_wal_senders() WHERE sync_priority > 0)
+        AS synchronous,
+    (SELECT count(*)::int FROM pg_stat_get_wal_senders() WHERE sync_priority = 0)
+        AS asynchronous,
+    EXISTS (SELECT 1 FROM pg_stat_get_wal_senders() WHERE sync_priority IS NULL) AS hides_standbys,
+    ARRAY(
+        SELECT tablename FROM pg_tables
+        WHERE schemaname = :schema::text AND tablename <> 'hub'
+            AND NOT has_table_privilege(
+                quote_ident(schemaname) || '.' || quote_ident(tablename), 'INSERT')
+        ORDER BY tablename
+    ) AS lacks;
