@@ -222,7 +222,7 @@ class Ahead(SystemClock):
 class Telling(LogObserver):
     """Writes into the log what explains that something runs again."""
 
-    def problem(self, instance_id: str | None, text: str) -> None:  # type: ignore[override]
+    def problem(self, instance_id: str | None, text: str) -> None:
         """A partition is lost, or was given while something ran on."""
         super().problem(instance_id, text)  # type: ignore[arg-type]
         if text.startswith("partition "):
