@@ -254,6 +254,14 @@ class LivingHub:
             found.setdefault(int(row["description"].split()[1]), []).append(row["partition"])
         return found
 
+    async def deaths(self, partitions: Sequence[int]) -> int:
+        """How many owners of one of these have died young in a row: from 2 on hosts are careful."""
+        rows = await self.ask(
+            "SELECT max(deaths) AS n FROM hub.partition WHERE partition = ANY ($1::int[])",
+            partitions,
+        )
+        return int(rows[0]["n"])
+
     async def until(
         self, holds: Callable[[], Awaitable[object]], words: str, seconds: float = PATIENCE_SECONDS
     ) -> None:

@@ -20,10 +20,14 @@ FEW: Final = 2
 MANY: Final = int(os.environ.get("SUITE_ROUNDS", "50"))
 
 
+_often: Final = (pytest.mark.faults, pytest.mark.timeout(3600))
+
+
 def often(test: Test) -> Test:
     """A test that takes long: of ``make faults-cluster``."""
-    marked: Test = pytest.mark.faults(pytest.mark.timeout(3600)(test))
-    return marked
+    for mark in _often:
+        test = mark(test)
+    return test
 
 
 @asynccontextmanager

@@ -36,7 +36,9 @@ async def kill(hub: LivingHub, chance: random.Random) -> None:
     hub.hit(victim.pid, began)
     before = await hub.beats()
     await hub.until_all_beat({partition: before[partition] for partition in lost})
-    hub.note("kill -9", seconds=time.monotonic() - began, partitions=len(lost))
+    seconds = time.monotonic() - began
+    deaths = await hub.deaths(lost)
+    hub.note("kill -9", seconds=seconds, partitions=len(lost), deaths=deaths)
     hub.hosts[place] = await hub.begin_host()
     assert await hub.hosts[place].is_up(), hub.said
     await hub.until_shared()
@@ -55,7 +57,7 @@ async def zombie(hub: LivingHub, chance: random.Random) -> None:
     await asyncio.sleep(max(0, 2 * LEASE_SECONDS - seconds))
     victim.send(signal.SIGCONT)
     hub.hit(victim.pid, began)
-    hub.note("SIGSTOP", seconds=seconds, partitions=len(lost))
+    hub.note("SIGSTOP", seconds=seconds, partitions=len(lost), deaths=await hub.deaths(lost))
     await hub.until_shared()
 
 

@@ -26,6 +26,7 @@ from tests.support.waiting import until
 
 PARTITIONS = 32
 SETTINGS = Settings(lease_seconds=1, drain_seconds=2)
+SETTINGS_OF_ONE = Settings(lease_seconds=1, drain_seconds=2, partitions=1)
 
 
 class Hub:
@@ -281,3 +282,17 @@ async def test_a_host_that_hangs_in_a_transaction_holds_up_nobody(postgres: Post
         await task
     for one in (hung, other):
         await one.close()
+
+
+async def test_a_host_that_owns_nothing_publishes_and_enqueues(postgres: Postgres) -> None:
+    """More hosts than partitions: it commits all the same, and stays up."""
+    hub = Hub(postgres.fresh_url())
+    one = SETTINGS_OF_ONE
+    async with hub.stack:
+        await hub.host(settings=one)
+        idle = await hub.host(settings=one)
+        assert owned(idle) == [0]
+        await idle.client.publish("news", 1)
+        await idle.client.enqueue("jobs", 2)
+        assert idle.engine.pipeline.is_running
+        assert hub.observers[idle].storage_failures == []
