@@ -25,6 +25,7 @@ from tenuto.engine.news import News
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.outside import Outside
 from tenuto.engine.partition import Partition
+from tenuto.engine.peers import Peers
 from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import ActivityWork, Clock, Observer, Runner, Runtime, Storage
 from tenuto.engine.queue_ports import QueueStanding
@@ -83,6 +84,7 @@ class Engine:
         self.on_lost: Callable[[StorageError], None] = on_lost
         self.partitions: dict[int, Partition] = {}
         self.hub_partitions: int = 1
+        self.peers: Peers | None = None  # where several hosts share the store
         self.residents: AllResidents = AllResidents(self.partitions)
         self.callers: Callers = Callers()
         self.arrivals: Arrivals = Arrivals(self)

@@ -18,8 +18,9 @@ from tenuto.engine.balance import Moves, moves_of
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.member_ports import HubMembers, MemberLoad, Roster
+from tenuto.engine.peers import Peers
 from tenuto.model.errors import StorageError
-from tenuto.model.lines import one_line
+from tenuto.model.lines import listed_numbers, one_line
 from tenuto.model.timing import MICROSECONDS
 
 
@@ -32,6 +33,7 @@ class Membership:
         members: The hub, which was joined.
         me: Our own id there.
         drain_seconds: How long activities may run on in a partition that is given away.
+        lease_seconds: How long what is ours stays ours without a sign of life.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Membership:
         members: HubMembers,
         me: str,
         drain_seconds: float,
+        lease_seconds: float,
     ) -> None:
         self._engine = engine
         self._lifecycle = lifecycle
         self._members = members
         self._drain_seconds = drain_seconds
         self._me = me
+        self._peers = engine.peers = Peers(me, lease_seconds)
         self._roster: Roster | None = None
         self._moving: asyncio.Task[None] | None = None
         self._is_leaving = False
@@ -65,6 +69,7 @@ class Membership:
             StorageError: the store cannot be asked.
         """
         roster = self._roster = await self._members.roster()
+        self._peers.heard(roster)
         self._known = _names(roster)
         await self._take(moves_of(roster, self._me))
         self._members.on_roster(self._heard, self._load)
@@ -100,6 +105,7 @@ class Membership:
             return
         self._tell_of_others(roster)
         self._roster = roster
+        self._peers.heard(roster)
         self._drop_lost(roster)
         if self._is_leaving or self._moving is not None:
             return
@@ -143,15 +149,7 @@ class Membership:
                 engine.drop(place.partition)
 
     def _load(self) -> MemberLoad:
-        engine = self._engine
-        since = engine.waiting_since
-        waited = 0.0 if since is None else max(0, engine.clock.now() - since) / MICROSECONDS
-        return MemberLoad(
-            instances=len(engine.residents),
-            activities=engine.running,
-            ready=engine.ready,
-            waited=round(waited, 3),
-        )
+        return load_of(self._engine)
 
     # --- moves -------------------------------------------------------------------------------
 
@@ -174,7 +172,7 @@ class Membership:
         if taken:
             owned = len(self._engine.partitions)
             self._engine.observer.notice(
-                f"took partitions {_listed(taken)}; {owned} of {self._engine.hub_partitions} are "
+                f"took partitions {listed_numbers(taken)}; {owned} of {self._engine.hub_partitions} are "
                 "served here now"
             )
 
@@ -202,7 +200,7 @@ class Membership:
         if self._given:
             engine = self._engine
             engine.observer.notice(
-                f"gave partitions {_listed(self._given)} to other hosts; "
+                f"gave partitions {listed_numbers(self._given)} to other hosts; "
                 f"{len(engine.partitions)} of {engine.hub_partitions} are served here now"
             )
             self._given = []
@@ -217,17 +215,17 @@ class Membership:
         return min(self._engine.partitions, key=cost)
 
 
+def load_of(engine: Engine) -> MemberLoad:
+    """How busy a host is at this moment."""
+    since = engine.waiting_since
+    waited = 0.0 if since is None else max(0, engine.clock.now() - since) / MICROSECONDS
+    return MemberLoad(
+        instances=len(engine.residents),
+        activities=engine.running,
+        ready=engine.ready,
+        waited=round(waited, 3),
+    )
+
+
 def _names(roster: Roster) -> frozenset[str]:
     return frozenset(one.description for one in roster.members)
-
-
-def _listed(numbers: list[int]) -> str:
-    """Numbers for people: ``0 to 3, 7``."""
-    parts: list[str] = []
-    rest = sorted(numbers)
-    while rest:
-        last = first = rest.pop(0)
-        while rest and rest[0] == last + 1:
-            last = rest.pop(0)
-        parts.append(str(first) if last == first else f"{first} to {last}")
-    return ", ".join(parts)
