@@ -94,8 +94,7 @@ def _show(found: HubHosts) -> None:
 
     def column(name: str, cells: Sequence[str], leaves: int = 0, *, right: bool = False) -> Column:
         texts = [
-            Text(cell, "" if one.is_alive else "dim")
-            for cell, one in zip(cells, rows, strict=True)
+            Text(cell, "" if one.is_alive else "dim") for cell, one in zip(cells, rows, strict=True)
         ]
         return Column(name=name, cells=texts, leaves=leaves, to_the_right=right)
 

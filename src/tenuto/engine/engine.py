@@ -65,6 +65,8 @@ _MEMORY_PAUSE_SECONDS = 0.2
 class Engine:
     """Runs the instances of the partitions that this host owns."""
 
+    peers: Peers | None = None  # the other hosts, where several share the store; told by membership
+
     def __init__(
         self,
         storage: Storage,
@@ -84,7 +86,6 @@ class Engine:
         self.on_lost: Callable[[StorageError], None] = on_lost
         self.partitions: dict[int, Partition] = {}
         self.hub_partitions: int = 1
-        self.peers: Peers | None = None  # where several hosts share the store
         self.residents: AllResidents = AllResidents(self.partitions)
         self.callers: Callers = Callers()
         self.arrivals: Arrivals = Arrivals(self)

@@ -114,6 +114,12 @@ class KnownHost(Member, frozen=True, kw_only=True):
     lives_until: Microseconds = 0
     is_alive: bool = True
 
+    @property
+    def label(self) -> str:
+        """Who it is, for people: with its app version where it has one."""
+        version = f", app version {self.app_version}" if self.app_version else ""
+        return f"{self.description}{version}"
+
 
 class KnownPlace(Struct, frozen=True, kw_only=True):
     """Who serves a partition, or did last.

@@ -13,6 +13,7 @@ protocol: a host that has hung, or was away, finds out by its next roster, and t
 """
 
 import asyncio
+from collections.abc import Collection
 
 from tenuto.engine.balance import Moves, moves_of
 from tenuto.engine.engine import Engine
@@ -128,9 +129,9 @@ class Membership:
         """Say who has come and who has gone."""
         now = _names(roster)
         for who in sorted(now - self._known):
-            self._engine.observer.notice(f"another host is there: {who}")
+            self._engine.observer.moved(f"another host is there: {who}")
         for who in sorted(self._known - now):
-            self._engine.observer.notice(f"a host is gone: {who}")
+            self._engine.observer.moved(f"a host is gone: {who}")
         self._known = now
 
     def _drop_lost(self, roster: Roster) -> None:
@@ -171,8 +172,8 @@ class Membership:
             return
         if taken:
             owned = len(self._engine.partitions)
-            self._engine.observer.notice(
-                f"took partitions {listed_numbers(taken)}; {owned} of {self._engine.hub_partitions} are "
+            self._engine.observer.moved(
+                f"took {_partitions(taken)}; {owned} of {self._engine.hub_partitions} are "
                 "served here now"
             )
 
@@ -199,8 +200,8 @@ class Membership:
         """Say in one line what was given away, one after another."""
         if self._given:
             engine = self._engine
-            engine.observer.notice(
-                f"gave partitions {listed_numbers(self._given)} to other hosts; "
+            engine.observer.moved(
+                f"gave {_partitions(self._given)} to other hosts; "
                 f"{len(engine.partitions)} of {engine.hub_partitions} are served here now"
             )
             self._given = []
@@ -225,6 +226,11 @@ def load_of(engine: Engine) -> MemberLoad:
         ready=engine.ready,
         waited=round(waited, 3),
     )
+
+
+def _partitions(numbers: Collection[int]) -> str:
+    word = "partition" if len(numbers) == 1 else "partitions"
+    return f"{word} {listed_numbers(numbers)}"
 
 
 def _names(roster: Roster) -> frozenset[str]:

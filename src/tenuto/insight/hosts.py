@@ -1,6 +1,7 @@
-"""The hosts of a hub as people see them: who lives, who has what, what nobody serves. Pure, but for a look at an engine.
+"""The hosts of a hub as people see them: who lives, who has what, what nobody serves.
 
-Read by the command line, HTTP and the doctor alike. Never decides who gets what: ``engine.balance``.
+Read by the command line, HTTP and the doctor alike. Never decides who gets what: that is done in
+``engine.balance``. Pure, but for a look at an engine.
 """
 
 from collections.abc import Iterator, Sequence
