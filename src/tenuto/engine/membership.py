@@ -72,6 +72,13 @@ class Membership:
         roster = self._roster = await self._members.roster()
         self._peers.heard(roster)
         self._known = _names(roster)
+        others = [one.description for one in roster.members if one.member != self._me]
+        if others:
+            engine = self._engine
+            engine.observer.moved(
+                f"other hosts are there: {'; '.join(others)}; this one gets its share of "
+                f"{engine.hub_partitions} partitions"
+            )
         await self._take(moves_of(roster, self._me))
         self._members.on_roster(self._heard, self._load)
         self._members.look_at_roster()
