@@ -114,8 +114,8 @@ def _is_host_of_many(path: Path, note: _Note) -> bool:
 
 
 def host_on(storage: str) -> str | None:
-    """Where the host that owns a store serves HTTP on this machine, if one does; of several hosts
-    on a hub any.
+    """Where the host that owns a store serves HTTP on this machine, if one does; none of several:
+    what one of them serves, the store is the place to ask for all.
 
     Notes are looked for in this folder and beside the store.
 
@@ -133,14 +133,14 @@ def host_on(storage: str) -> str | None:
         and is_loopback(note.url)
         and path_of(note.storage) == path_of(storage)
     }
-    # Of several hosts of a hub each knows what the others do.
-    return min(found) if len(found) == 1 or (found and is_postgres(storage)) else None
+    return found.pop() if len(found) == 1 else None
 
 
 def _owns(pid: str, owner: str) -> bool:
-    """Whether this process of this machine is the owner, or one of them, that words tell of."""
-    here = f"process {pid} on {platform.node() or 'this machine'}"
-    return f"pid {pid}," in owner or here in owner.split("; ")
+    """Whether this process is the owner that words tell of; of several hosts none is."""
+    return (
+        f"pid {pid}," in owner or owner == f"process {pid} on {platform.node() or 'this machine'}"
+    )
 
 
 def _beside(storage: str) -> list[Path]:
