@@ -16,6 +16,7 @@ from tenuto.host.server import Server
 from tenuto.host.settings import Settings
 from tenuto.http.options import HttpSettings
 from tenuto.model.ids import InstanceId, partition_of
+from tenuto.storage import open_storage
 from tests.support.postgres import Postgres
 from tests.support.waiting import until, until_given
 
@@ -311,3 +312,15 @@ async def test_the_doctor_names_the_hosts_of_a_hub_from_its_store_and_from_a_hos
         said, _ = await hub.run("doctor", *place)
         assert "2 hosts run: process " in said
         assert "nothing is wrong" in said
+
+
+async def test_who_closes_a_store_at_once_does_not_wait_for_its_next_look(hub: Hub) -> None:
+    server = await hub.server()
+    store = open_storage(hub.url)
+    await store.open()
+    store.on_change(lambda: None)  # begins to listen, and is closed before it does
+    await asyncio.sleep(0)
+    began = asyncio.get_running_loop().time()
+    await store.close()
+    assert asyncio.get_running_loop().time() - began < 3  # it looks every 4 to 6 s
+    assert server.host.engine.partitions

@@ -113,6 +113,8 @@ class Listening:
         if self._heard.is_set():
             self._heard.clear()
             self._call_back()
+        if self._is_stopping:
+            return  # that was what `stop` has said, and it says it once
         waits = [
             asyncio.ensure_future(self._untold.wait()),
             asyncio.ensure_future(self._heard.wait()),
