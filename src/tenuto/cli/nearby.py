@@ -100,7 +100,7 @@ def _is_host_of_many(path: Path, note: _Note) -> bool:
     """Whether the process of a note lives, on a store that has several hosts: which of them are
     there cannot be asked without the password, which no note has.
     """
-    if not is_postgres(note.storage) or not path.stem.isdecimal():
+    if note.url is None or not is_postgres(note.storage) or not path.stem.isdecimal():
         return False
     if os.name != "posix":  # where there is no signal that only looks
         return True
