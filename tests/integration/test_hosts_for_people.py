@@ -324,3 +324,14 @@ async def test_who_closes_a_store_at_once_does_not_wait_for_its_next_look(hub: H
     await store.close()
     assert asyncio.get_running_loop().time() - began < 3  # it looks every 4 to 6 s
     assert server.host.engine.partitions
+
+
+async def test_a_host_whose_signs_of_life_do_not_come_back_is_not_ready(hub: Hub) -> None:
+    server = await hub.server()
+    peers = server.host.engine.peers
+    assert peers is not None
+    assert (await answer(server, "/healthz"))["ready"]
+    peers.lease_seconds = -1.0  # as if it were over
+    health = await answer(server, "/healthz")
+    assert (health["ready"], health["live"]) == (False, True)
+    assert "no sign of life of this host has reached the store for " in health["reasons"][0]
