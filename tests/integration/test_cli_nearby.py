@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.terminal import Command, tenuto, tenuto_here
+from tenuto.cli.nearby import drop_old_notes
+from tests.support.terminal import Command, Program, tenuto, tenuto_here
 
 if sys.platform == "win32":
     pytest.skip("signals of POSIX", allow_module_level=True)
@@ -91,6 +92,21 @@ def test_what_a_killed_host_has_left_is_not_believed(folder: Path) -> None:
     with serving(folder, *OTHER) as host:
         assert tenuto_here(folder, "instances", "list").returncode == 0
         assert len(list((folder / ".tenuto").iterdir())) == 1, "old ones are gone"
+
+
+def test_the_note_of_another_host_on_a_hub_stays_though_its_password_is_not_known(
+    folder: Path,
+) -> None:
+    notes = folder / ".tenuto"
+    notes.mkdir()
+    text = '{"storage": "postgresql://postgres@127.0.0.1:1/hub", "url": "http://127.0.0.1:7071"}'
+    with Program(folder, "sleep", "60") as gone:
+        gone.send(signal.SIGKILL)
+        gone.end()
+    for pid in (os.getpid(), gone.process.pid):
+        (notes / f"{pid}.json").write_text(text)
+    drop_old_notes(folder)
+    assert [one.stem for one in notes.iterdir()] == [str(os.getpid())]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

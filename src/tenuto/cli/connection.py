@@ -23,6 +23,7 @@ from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.starting import HOSTS_OWN_LIMITS
 from tenuto.client.store_gateway import StoreGateway
+from tenuto.engine.member_ports import Census, HasMembers
 from tenuto.engine.ports import Storage
 from tenuto.host.settings import load_settings
 from tenuto.insight.explanation import told
@@ -112,6 +113,11 @@ class Connection(Struct, frozen=True, kw_only=True):
     def has_host(self) -> bool:
         """Whether somebody carries out now what is asked for here."""
         return self.storage is None or owner_of(self.where) is not None
+
+    async def census(self) -> Census | None:
+        """The hosts of a hub that several share, as its store has them; None behind HTTP."""
+        storage: object = self.storage
+        return await storage.members.census() if isinstance(storage, HasMembers) else None
 
     async def inquire(
         self, instance_id: InstanceId, around: Surroundings

@@ -34,6 +34,8 @@ from tenuto.cli.findings import (
     store_findings,
     version_finding,
 )
+from tenuto.cli.host_findings import host_findings
+from tenuto.cli.hosts import read_hosts
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.cli.nearby import host_on, storage_of
@@ -43,7 +45,7 @@ from tenuto.host.settings import DEFAULT, LoadedSettings, Settings, load_setting
 from tenuto.insight.fitting import UNFINISHED, FitCheck, FitReport, check_store
 from tenuto.insight.surroundings import Surroundings
 from tenuto.link.links import link_store
-from tenuto.model.errors import SettingsError, StorageError, TenutoError
+from tenuto.model.errors import InputError, SettingsError, StorageError, TenutoError
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import InstanceRecord
 from tenuto.storage import upkeep_of
@@ -165,6 +167,7 @@ class _Visit:
         self._code = code
         self._orchestrators = None if code is None else code.orchestrators
         self._now = time.time_ns() // 1000
+        self._lease_seconds = Settings().lease_seconds
 
     async def look(self) -> None:
         """Look at everything."""
@@ -190,6 +193,7 @@ class _Visit:
         except SettingsError as error:
             self._add(Level.WRONG, "settings", str(error), "correct it; `tenuto config` lists all")
             return None
+        self._lease_seconds = settings.values.lease_seconds
         sources = [one for one in dict.fromkeys(settings.sources.values()) if one != DEFAULT]
         words = f"from {', '.join(sources)}" if sources else "all by default"
         self._add(Level.OK, "settings", words)
@@ -244,6 +248,7 @@ class _Visit:
                 host = connection.where if connection.storage is None else host_on(connection.where)
                 if host is not None:  # the one of this folder knows more than its store
                     await self._health(structs.replace(connection, where=host))
+                around = structs.replace(around, hub=await connection.census())
                 async for record in self._going(connection):
                     finding = await self._instance(connection, record, around)
                     if finding is not None:
@@ -255,6 +260,7 @@ class _Visit:
                 self.findings += queues_findings(queues, self._now, around.place)
                 files = await connection.gateway.failed_deliveries("files", limit=_PAGE)
                 self.findings += files_findings(files, around.place, are_all=len(files) < _PAGE)
+                await self._hosts(connection)
                 await self._letters(connection, around)
                 await self._links(connection)
         except TenutoError as error:
@@ -350,6 +356,15 @@ class _Visit:
             count, newest = len(letters), letters[0].created_at if letters else None
             unseen = sum(one.acknowledged_at is None for one in letters)
         self.findings.append(letters_finding(count, unseen, newest, around.place))
+
+    async def _hosts(self, connection: Connection) -> None:
+        """Who serves what, on a hub that several hosts share."""
+        try:
+            found = await read_hosts(connection)
+        except InputError:  # a host of an older Tenuto, which does not tell
+            return
+        if any(one.host for one in found.hosts) or found.partitions > 1:
+            self.findings += host_findings(found, self._lease_seconds)
 
     async def _links(self, connection: Connection) -> None:
         """What waits for linked hubs, and why."""

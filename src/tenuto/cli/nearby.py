@@ -7,6 +7,7 @@ choose is never overruled.
 """
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -90,13 +91,31 @@ def drop_old_notes(home: Path | None = None) -> None:
     running = {note.storage for note in _running(home)}
     for path in _notes(home):
         note = _read(path)
-        if note is None or note.storage not in running:
+        if note is None or not (note.storage in running or _is_host_of_many(path, note)):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
 
+def _is_host_of_many(path: Path, note: _Note) -> bool:
+    """Whether the process of a note lives, on a store that has several hosts: which of them are
+    there cannot be asked without the password, which no note has.
+    """
+    if note.url is None or not is_postgres(note.storage) or not path.stem.isdecimal():
+        return False
+    if os.name != "posix":  # where there is no signal that only looks
+        return True
+    try:
+        os.kill(int(path.stem), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
 def host_on(storage: str) -> str | None:
-    """Where the host that owns a store serves HTTP on this machine, if one does.
+    """Where the host that owns a store serves HTTP on this machine, if one does; none of several:
+    what one of them serves, the store is the place to ask for all.
 
     Notes are looked for in this folder and beside the store.
 
@@ -108,13 +127,20 @@ def host_on(storage: str) -> str | None:
         note.url
         for path in {*_notes(), *_beside(storage)}
         # A key may be sent there: it has to be the very process that owns the store.
-        if f"pid {path.stem}," in owner
+        if _owns(path.stem, owner)
         and (note := _read(path)) is not None
         and note.url is not None
         and is_loopback(note.url)
         and path_of(note.storage) == path_of(storage)
     }
     return found.pop() if len(found) == 1 else None
+
+
+def _owns(pid: str, owner: str) -> bool:
+    """Whether this process is the owner that words tell of; of several hosts none is."""
+    return (
+        f"pid {pid}," in owner or owner == f"process {pid} on {platform.node() or 'this machine'}"
+    )
 
 
 def _beside(storage: str) -> list[Path]:

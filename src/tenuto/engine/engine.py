@@ -27,6 +27,7 @@ from tenuto.engine.news import News
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.outside import Outside
 from tenuto.engine.partition import Partition
+from tenuto.engine.peers import Peers
 from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import ActivityWork, Clock, Observer, Runner, Runtime, Storage
 from tenuto.engine.queue_ports import QueueStanding
@@ -69,6 +70,7 @@ class Engine:
 
     unreadable: TenutoError | None = None
     """Why messages from outside could not be read the last time."""
+    peers: Peers | None = None  # the other hosts, where several share the store; told by membership
 
     def __init__(
         self,

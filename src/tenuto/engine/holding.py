@@ -132,7 +132,8 @@ class Holding:
         error = UnknownFunctionError("orchestrator", state.facts.name, engine.runner.orchestrators)
         if engine.options.on_mismatch == "fail" and not self._is_for_another_app(state, error):
             return False
-        self.hold(resident, hold_of(error, engine.clock.now()))
+        has_peers = engine.peers is not None
+        self.hold(resident, hold_of(error, engine.clock.now(), has_peers=has_peers))
         return True
 
     def check_served(self, state: InstanceState) -> None:
@@ -293,8 +294,14 @@ def _weight_of_all(resident: Resident) -> int:
     return resident.size + sum(map(payload_length, (*resident.held, *resident.inbox)))
 
 
-def hold_of(error: Exception, now: Microseconds) -> Hold:
-    """How an instance is held whose turn ended in this error."""
+def hold_of(error: Exception, now: Microseconds, *, has_peers: bool = False) -> Hold:
+    """How an instance is held whose turn ended in this error.
+
+    Args:
+        error: It.
+        now: The present.
+        has_peers: Whether several hosts share the hub.
+    """
     reason = next(
         (reason for kind, reason in _REASONS.items() if isinstance(error, kind)), HoldReason.POISON
     )
@@ -306,6 +313,8 @@ def hold_of(error: Exception, now: Microseconds) -> Hold:
     elif reason is HoldReason.NOT_SERVED:
         is_here = isinstance(error, UnknownFunctionError) and error.is_known
         who = "the next worker comes" if is_here else "a host starts that has it"
+        if has_peers and not is_here:  # which hosts these are, explanations say
+            who = "its partition moves to a host that has it"
         text = f"{text}; it goes on when {who}"
     return Hold(reason, text, now, recorded, produced)
 

@@ -103,6 +103,74 @@ class Roster(Struct, frozen=True):
     places: Sequence[Place]
 
 
+class KnownHost(Member, frozen=True, kw_only=True):
+    """A host as people and explanations want to know it; it may have died lately.
+
+    Attributes:
+        orchestrators: Names of the orchestrators that it can run.
+        lives_until: Until when its last sign of life holds, or held.
+        is_alive: Whether that is still to come.
+    """
+
+    orchestrators: Sequence[str] = ()
+    lives_until: Microseconds = 0
+    is_alive: bool = True
+
+    @property
+    def label(self) -> str:
+        """Who it is, for people: with its app version where it has one."""
+        version = f", app version {self.app_version}" if self.app_version else ""
+        return f"{self.description}{version}"
+
+
+class KnownPlace(Struct, frozen=True, kw_only=True):
+    """Who serves a partition, or did last.
+
+    Attributes:
+        partition: Which.
+        is_free: Whether nobody serves it now.
+        member: The host that has it or had it last; None when it was given back.
+        description: Of that host, for people; empty when nobody is known.
+        until: When its lease ends, or ended, or it was given back; None: nobody ever had it.
+    """
+
+    partition: int
+    is_free: bool
+    member: str | None = None
+    description: str = ""
+    until: Microseconds | None = None
+
+
+class Census(Struct, frozen=True, kw_only=True):
+    """The hosts of a hub and its partitions at one moment, for people; see ``Roster`` for hosts.
+
+    Attributes:
+        at: When, by the store's clock.
+        hosts: In the order in which they have joined; those that died a while ago, too.
+        places: By partition, from 0.
+    """
+
+    at: Microseconds
+    hosts: Sequence[KnownHost]
+    places: Sequence[KnownPlace]
+
+    @property
+    def alive(self) -> list[KnownHost]:
+        """The hosts that live."""
+        return [one for one in self.hosts if one.is_alive]
+
+    def serving(self, partition: int) -> KnownHost | None:
+        """The host that serves a partition now; None when none does."""
+        place = self.places[partition]
+        if place.is_free:
+            return None
+        return next((one for one in self.hosts if one.member == place.member), None)
+
+    def knowing(self, orchestrator: str) -> list[KnownHost]:
+        """The hosts that live and can run an orchestrator."""
+        return [one for one in self.alive if orchestrator in one.orchestrators]
+
+
 class HubMembers(Protocol):
     """The hosts of a hub, and this one among them."""
 
@@ -131,6 +199,9 @@ class HubMembers(Protocol):
 
     async def roster(self) -> Roster:
         """Who is there now; for everybody who has opened the store."""
+
+    async def census(self) -> Census:
+        """The same for people: with those who died lately, and since when nobody serves what."""
 
     async def acquire_free(self, host: HostIdentity, partitions: Sequence[int]) -> list[Lease]:
         """Own those of these partitions that are free, in a new epoch each."""

@@ -15,7 +15,7 @@ that back, and it is free for all.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
@@ -23,9 +23,10 @@ from tenuto.engine.balance import Change, change_for
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.member_ports import HubMembers, MemberLoad, Roster
+from tenuto.engine.peers import Peers
 from tenuto.engine.rows import Lease
 from tenuto.model.errors import StorageError
-from tenuto.model.lines import one_line
+from tenuto.model.lines import listed_numbers, one_line
 from tenuto.model.timing import MICROSECONDS
 
 _PATIENCE_SECONDS: Final = 5.0
@@ -40,6 +41,7 @@ class Membership:
         members: The hub, which was joined.
         me: Our own id there.
         drain_seconds: How long activities may run on in a partition that is given away.
+        lease_seconds: How long what is ours stays ours without a sign of life.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class Membership:
         members: HubMembers,
         me: str,
         drain_seconds: float,
+        lease_seconds: float,
     ) -> None:
         self._engine = engine
         self._lifecycle = lifecycle
         self._members = members
         self._drain_seconds = drain_seconds
         self._me = me
+        self._peers = engine.peers = Peers(me, lease_seconds)
         self._roster: Roster | None = None
         self._taking: asyncio.Task[None] | None = None
         self._giving: asyncio.Task[None] | None = None
@@ -74,8 +78,16 @@ class Membership:
             StorageError: the store cannot be asked.
         """
         roster = self._roster = await self._members.roster()
+        self._peers.heard(roster)
         self._known = _names(roster)
-        await self._take(change_for(roster, self._me), is_first=len(roster.members) == 1)
+        others = [one.description for one in roster.members if one.member != self._me]
+        if others:
+            engine = self._engine
+            engine.observer.moved(
+                f"other hosts are there: {'; '.join(others)}; this one gets its share of "
+                f"{engine.hub_partitions} partitions"
+            )
+        await self._take(change_for(roster, self._me), is_first=not others)
         self._members.on_roster(self._heard, self._load)
         self._members.look_at_roster()
 
@@ -123,6 +135,7 @@ class Membership:
             return
         self._tell_of_others(roster)
         self._roster = roster
+        self._peers.heard(roster)
         self._drop_lost(roster)
         if self._is_leaving:
             return
@@ -159,9 +172,9 @@ class Membership:
         """Say who has come and who has gone."""
         now = _names(roster)
         for who in sorted(now - self._known):
-            self._engine.observer.notice(f"another host is there: {who}")
+            self._engine.observer.moved(f"another host is there: {who}")
         for who in sorted(self._known - now):
-            self._engine.observer.notice(f"a host is gone: {who}")
+            self._engine.observer.moved(f"a host is gone: {who}")
         self._known = now
 
     def _drop_lost(self, roster: Roster) -> None:
@@ -192,15 +205,7 @@ class Membership:
         ]
 
     def _load(self) -> MemberLoad:
-        engine = self._engine
-        since = engine.waiting_since
-        waited = 0.0 if since is None else max(0, engine.clock.now() - since) / MICROSECONDS
-        return MemberLoad(
-            instances=len(engine.residents),
-            activities=engine.running,
-            ready=engine.ready,
-            waited=round(waited, 3),
-        )
+        return load_of(self._engine)
 
     # --- moves --------------------------------------------------------------------------------
 
@@ -221,8 +226,8 @@ class Membership:
             return
         if taken and not is_first:  # of a host that is alone everybody expects that
             owned = len(self._engine.partitions)
-            self._engine.observer.notice(
-                f"took partitions {_listed(taken)}; {owned} of {self._engine.hub_partitions} are "
+            self._engine.observer.moved(
+                f"took {_partitions(taken)}; {owned} of {self._engine.hub_partitions} are "
                 "served here now"
             )
 
@@ -249,8 +254,8 @@ class Membership:
         """Say in one line what was given away, one after another."""
         if self._given:
             engine = self._engine
-            engine.observer.notice(
-                f"gave partitions {_listed(self._given)} to other hosts; "
+            engine.observer.moved(
+                f"gave {_partitions(self._given)} to other hosts; "
                 f"{len(engine.partitions)} of {engine.hub_partitions} are served here now"
             )
             self._given = []
@@ -265,17 +270,22 @@ class Membership:
         return min(self._engine.partitions, key=cost)
 
 
+def load_of(engine: Engine) -> MemberLoad:
+    """How busy a host is at this moment."""
+    since = engine.waiting_since
+    waited = 0.0 if since is None else max(0, engine.clock.now() - since) / MICROSECONDS
+    return MemberLoad(
+        instances=len(engine.residents),
+        activities=engine.running,
+        ready=engine.ready,
+        waited=round(waited, 3),
+    )
+
+
+def _partitions(numbers: Collection[int]) -> str:
+    word = "partition" if len(numbers) == 1 else "partitions"
+    return f"{word} {listed_numbers(numbers)}"
+
+
 def _names(roster: Roster) -> frozenset[str]:
     return frozenset(one.description for one in roster.members)
-
-
-def _listed(numbers: list[int]) -> str:
-    """Numbers for people: ``0 to 3, 7``."""
-    parts: list[str] = []
-    rest = sorted(numbers)
-    while rest:
-        last = first = rest.pop(0)
-        while rest and rest[0] == last + 1:
-            last = rest.pop(0)
-        parts.append(str(first) if last == first else f"{first} to {last}")
-    return ", ".join(parts)

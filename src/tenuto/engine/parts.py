@@ -15,6 +15,7 @@ from tenuto.engine.callers import Answer, Callers
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.news import News
 from tenuto.engine.options import EngineOptions
+from tenuto.engine.peers import Peers
 from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import (
     ActivityWork,
@@ -192,6 +193,7 @@ class Parts(Protocol):
 
     reads: int
     busy_with: Resident | None
+    peers: Peers | None
 
     # What it is made of.
     @property

@@ -699,5 +699,8 @@ class Observer(Protocol):
     def notice(self, text: str) -> None:
         """Something of the host that a person may want to know, though it is as it should be."""
 
+    def moved(self, text: str) -> None:
+        """Hosts of the hub have come or gone, or partitions have moved between them, as they do."""
+
     def crash_point(self, name: str) -> None:
         """A place where tests kill the process."""

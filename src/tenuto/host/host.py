@@ -45,6 +45,7 @@ from tenuto.telemetry.quiet_observer import quiet
 
 if TYPE_CHECKING:
     from tenuto.insight.going_on import GoingOn
+    from tenuto.insight.hosts import HubHosts
     from tenuto.model.explanation import Explanation
 
 _SWITCH_SECONDS = 0.0005
@@ -92,6 +93,8 @@ class Host:
         self.clock: Clock = clock or SystemClock()
         self.webhook_base: str | None = None
         """Where links point; a server says so. Without one it is where the settings have it."""
+        self.address: str | None = None
+        """Where this very host can be reached, whatever stands before it; a server says so."""
         self.client_binding: Callable[[str | None], str | None] = lambda _task_hub: None
         """What clients of Durable Functions are made of, for a task hub of some name; a server says
         so.
@@ -124,6 +127,8 @@ class Host:
         self._retention: TopicRetention | None = None
         self._links: Links | None = None
         self._membership: Membership | None = None
+        self._identity: HostIdentity = _identity()
+        self._began_at = 0
 
     @property
     def client(self) -> Client:
@@ -223,7 +228,8 @@ class Host:
         """Take the store over, or our share of it, and recover what was promised."""
         last_word = self._last_word = LastWord(hub.url)
         found = last_word.read()
-        identity = _identity()
+        self._began_at = self.clock.now()
+        identity = self._identity = _identity()
         membership = await self._join(engine, lifecycle, identity)
         if membership is not None:
             identity = structs.replace(identity, member=identity.owner)
@@ -248,13 +254,25 @@ class Host:
         facts = MemberFacts(
             member=identity.owner,
             description=identity.description,
-            address=self.webhook_base,
-            app_version=self.settings.app_version or version_of(self.program),
+            address=self.address or self.webhook_base,
+            app_version=self._app_version,
             orchestrators=sorted(self.program.orchestrators),
         )
         members = self._storage.members
         await members.join(facts)
-        return Membership(engine, lifecycle, members, facts.member, self.settings.drain_seconds)
+        settings = self.settings
+        return Membership(
+            engine,
+            lifecycle,
+            members,
+            facts.member,
+            settings.drain_seconds,
+            settings.lease_seconds,
+        )
+
+    @property
+    def _app_version(self) -> str:
+        return self.settings.app_version or version_of(self.program)
 
     async def _listen(
         self, client: Client, engine: Engine, triggered: list[TriggeredFunction]
@@ -339,6 +357,27 @@ class Host:
         reader = StoreReader(self._storage)
         run = await Follower(reader, InstanceId(instance_id), most=1).read()
         return await explained_here(self.engine, run)
+
+    async def hosts(self) -> "HubHosts":
+        """The hosts that run on this store, what each has and how busy it is, and what nobody has.
+
+        Raises:
+            StorageError: the store cannot be read.
+
+        Example:
+            ``print([one.description for one in (await host.hosts()).alive])``
+        """
+        from tenuto.insight.hosts import hub_hosts, only_host  # noqa: PLC0415 - few hosts are asked
+
+        if isinstance(self._storage, HasMembers):
+            return hub_hosts(await self._storage.members.census())
+        return only_host(
+            self.engine,
+            description=self._identity.description,
+            address=self.address or self.webhook_base,
+            app_version=self._app_version,
+            since=self._began_at,
+        )
 
     async def look_ahead(self) -> "GoingOn":
         """What it goes on with, soon after its start; holds those whom the code does not fit.

@@ -104,6 +104,7 @@ class ServedApp:
                     rpc_token=self._rpc_token,
                     run_timer=self.host.run_timer,
                     linked=self.host.links,
+                    hosts=self.host.hosts,
                 )
             )
             await application.start()

@@ -1,5 +1,6 @@
 """A host that also answers HTTP: what ``tenuto start`` runs."""
 
+import platform
 from collections.abc import Mapping
 from typing import Self
 
@@ -16,6 +17,7 @@ from tenuto.http.server.socket import HttpServer, listen
 from tenuto.model.errors import SettingsError
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_ANY = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - listened on by whoever sets it
 
 
 class Server:
@@ -89,6 +91,7 @@ class Server:
         listening = listen(http)  # before anything is made
         self._port = listening.getsockname()[1]
         self.host.webhook_base = http.base_url or self.url
+        self.host.address = _reachable(self.url, http.host)
         self._served.own_address = structs.replace(http, port=self._port).own_address
         try:
             self._http = HttpServer(
@@ -114,3 +117,13 @@ class Server:
 
     async def __aexit__(self, *_error: object) -> None:
         await self.stop()
+
+
+def _reachable(url: str, listening: str) -> str:
+    """An address that tells this host from others: one that listens everywhere has its machine's
+    name.
+    """
+    node = platform.node()
+    if listening not in _ANY or not node:
+        return url
+    return f"http://{node}:{url.rpartition(':')[2]}"

@@ -20,6 +20,7 @@ from tenuto.insight.wording import duration, held_since, one_line
 from tenuto.model.explanation import (
     ActivityWait,
     ChildWait,
+    Elsewhere,
     Ended,
     EventWait,
     Explanation,
@@ -34,9 +35,11 @@ from tenuto.model.explanation import (
     Suspended,
     TopicWait,
     TurnWait,
+    Unowned,
     Untaken,
     Wait,
 )
+from tenuto.model.hold import HoldReason
 from tenuto.model.status import InstanceRecord
 
 _FEW: Final = 3
@@ -72,7 +75,19 @@ def told(record: InstanceRecord, facts: tuple[Fact, ...], around: Surroundings) 
     found = structs.replace(_told(record, facts, around), facts=facts, at=around.now)
     if NoHost() in facts and not isinstance(facts[0], Held):  # whose message is long enough
         return structs.replace(found, sentence=f"{found.sentence}; no host runs")
-    return found
+    other = next((fact for fact in facts if isinstance(fact, Elsewhere)), None)
+    return found if other is None else _served_elsewhere(record, found, other)
+
+
+def _served_elsewhere(record: InstanceRecord, found: Explanation, other: Elsewhere) -> Explanation:
+    """The same, with who knows more of it."""
+    knows = f"partition {other.partition} is served by {one_line(other.host)}, which alone knows"
+    sentence = f"{found.sentence}; {knows} what runs and what is queued of it"
+    if found.advice or other.address is None:
+        return structs.replace(found, sentence=sentence)
+    options = ("--url", other.address)
+    advice = command("instances show", record.instance_id, options=options)
+    return structs.replace(found, sentence=sentence, advice=f"ask that host: {advice}")
 
 
 def _told(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings) -> Explanation:
@@ -83,7 +98,7 @@ def _told(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings) -
         case Untaken(count=count):
             return _untaken(count, around)
         case Held() as held:
-            return _held(record, held, around)
+            return _held(record, held, facts, around)
         case StoreUnavailable(error=error):
             return Explanation(
                 sentence=f"waits for the store, which its host cannot write to: {error}",
@@ -94,6 +109,8 @@ def _told(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings) -
                 sentence=_suspended(suspended, around) + _asked(facts, around),
                 advice=_command("resume", record, around),
             )
+        case Unowned() as unowned:
+            return _unowned(unowned, around)
         case NotServed(kind="orchestrator", by="host") as missing:
             return _unserved(missing, "waits for a host that serves it")
         case Pending() as pending:
@@ -153,7 +170,26 @@ def _verb(verb: str, count: int) -> str:
     return f"{verb}s" if count == 1 else verb
 
 
-def _held(record: InstanceRecord, held: Held, around: Surroundings) -> Explanation:
+def _unowned(unowned: Unowned, around: Surroundings) -> Explanation:
+    """A host takes it within seconds, unless something is wrong with all of them."""
+    age = None if unowned.since is None else around.now - unowned.since
+    since = "" if age is None else f" since {duration(age, least_unit='s')}"
+    last = f"; {one_line(unowned.last_host)} had it last" if unowned.last_host else ""
+    who = command("hosts", options=around.place)
+    return Explanation(
+        sentence=f"waits for a host to take partition {unowned.partition}, which none serves"
+        f"{since}{last}",
+        advice=f"hosts take it within seconds; who is there: {who}",
+        is_stuck=age is not None and age > LATE,
+    )
+
+
+def _held(
+    record: InstanceRecord, held: Held, facts: Sequence[Fact], around: Surroundings
+) -> Explanation:
+    missing = _missing(facts, "orchestrator")
+    if missing is not None and missing.known_to and held.reason is HoldReason.NOT_SERVED:
+        return _unserved(missing, f"held since {around.at(held.since)}")
     resume = _command("resume", record, around)
     if held.reason.is_harmful:
         advice = f"mend what it does, then {resume}; or terminate it, or fail it"
@@ -163,6 +199,21 @@ def _held(record: InstanceRecord, held: Held, around: Surroundings) -> Explanati
 
 
 def _unserved(missing: NotServed, standing: str) -> Explanation:
+    if missing.known_to:
+        who = "; ".join(map(one_line, missing.known_to[:_FEW]))
+        more = f" and {len(missing.known_to) - _FEW:,} more" if missing.known_to[_FEW:] else ""
+        return Explanation(
+            sentence=f"{standing}: it waits for partition {missing.partition} to move to a host "
+            f"that has {missing.kind} {missing.name!r}, which its host has not: {who}{more}",
+            advice="it moves when the hosts of older app versions are stopped; `tenuto hosts` "
+            "lists them",
+        )
+    if missing.partition is not None:
+        return Explanation(
+            sentence=f"{standing}: no host of the hub has {missing.kind} {missing.name!r}",
+            advice="start a host whose app has it, or terminate the instance",
+            is_stuck=True,
+        )
     return Explanation(
         sentence=f"{standing}: the app has no {missing.kind} {missing.name!r}",
         advice="start a host whose app has it, or terminate the instance",

@@ -16,6 +16,7 @@ from tenuto.insight.surroundings import Surroundings
 from tenuto.model.explanation import (
     ActivityWait,
     ChildWait,
+    Elsewhere,
     Ended,
     EventWait,
     Fact,
@@ -31,6 +32,7 @@ from tenuto.model.explanation import (
     TimerWait,
     TopicWait,
     TurnWait,
+    Unowned,
     Untaken,
     Wait,
 )
@@ -101,8 +103,7 @@ def _obstacles(run: Run, around: Surroundings) -> Iterator[Obstacle]:
             reason=run.pause_reason,
             until=begins if begins > around.now else None,
         )
-    if not look.serves:
-        yield NotServed(kind="orchestrator", name=record.name)
+    yield from _of_its_partition(record, around)
     if record.status is RuntimeStatus.PENDING:
         begins = record.scheduled_at or 0
         yield Pending(
@@ -115,9 +116,36 @@ def _obstacles(run: Run, around: Surroundings) -> Iterator[Obstacle]:
         yield TurnWait(place=look.place)
 
 
+def _of_its_partition(
+    record: InstanceRecord, around: Surroundings
+) -> Iterator[Unowned | NotServed]:
+    """Whether a host serves it, and has its orchestrator; of several hosts, which others have."""
+    hub, look = around.hub, around.look
+    if hub is None:
+        if look is not None and not look.serves:
+            yield NotServed(kind="orchestrator", name=record.name)
+        return
+    place = hub.places[record.partition]
+    owner = hub.serving(record.partition)
+    if look is None and place.is_free and hub.alive:
+        yield Unowned(partition=place.partition, since=place.until, last_host=place.description)
+    if look is not None:
+        is_served = look.serves
+    else:
+        is_served = owner is None or record.name in owner.orchestrators
+    if not is_served:
+        known_to = tuple(one.label for one in hub.knowing(record.name))
+        yield NotServed(
+            kind="orchestrator",
+            name=record.name,
+            partition=record.partition,
+            known_to=known_to,
+        )
+
+
 def _beyond(
     run: Run, waits: Sequence[Wait], around: Surroundings
-) -> Iterator[NotServed | NothingOpen | NoHost]:
+) -> Iterator[NotServed | NothingOpen | NoHost | Elsewhere]:
     """What will keep it when its waits are over, be that in three months."""
     record = run.record
     if not waits and _is_at_rest(run, around):
@@ -130,6 +158,9 @@ def _beyond(
         yield NotServed(kind="orchestrator", name=record.name, by="app")
     if not around.has_host:
         yield NoHost()
+    owner = None if around.hub is None else around.hub.serving(record.partition)
+    if around.is_elsewhere and owner is not None:
+        yield Elsewhere(partition=record.partition, host=owner.label, address=owner.address)
 
 
 def _is_at_rest(run: Run, around: Surroundings) -> bool:

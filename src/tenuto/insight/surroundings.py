@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
+from tenuto.engine.member_ports import Census
 from tenuto.engine.standing import Look
 from tenuto.insight.wording import moment
 from tenuto.model.explanation import Below
@@ -25,6 +26,8 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         unserved: Children among them whose orchestrator is not there.
         troubled_links: What is wrong with links to other hubs, by name.
         below: What keeps children that wait themselves, by id.
+        hub: The hosts of the hub, where several share it.
+        is_elsewhere: Whether a host was asked, and another one serves the instance.
         place: The options that name the place, for commands in advice.
         at: How a moment is written.
     """
@@ -38,5 +41,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     unserved: frozenset[InstanceId] = frozenset()
     troubled_links: Mapping[str, str] = {}
     below: Mapping[InstanceId, Below] = {}
+    hub: Census | None = None
+    is_elsewhere: bool = False
     place: tuple[str, ...] = ()
     at: Callable[[int], str] = moment

@@ -139,6 +139,11 @@ def _keeping(below: Below, around: Surroundings) -> str:
             return f"is held ({reason})"
         case Suspended():
             return "is suspended"
+        case NotServed(kind=kind, name=name, known_to=(first, *_), partition=partition):
+            return (
+                f"waits for partition {partition} to move to a host that has {kind} {name!r}, "
+                f"such as {one_line(first)}"
+            )
         case NotServed(kind=kind, name=name):
             return f"needs {kind} {name!r}, which is not there"
         case NothingOpen():

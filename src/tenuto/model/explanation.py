@@ -86,11 +86,44 @@ class NotServed(_Fact, frozen=True, kw_only=True, tag="notServed"):
         kind: Of the function.
         name: Of the function.
         by: Who does not have it: the host that runs the instance, or the app that somebody named.
+        partition: That of the instance, on a hub with several hosts.
+        known_to: The hosts of that hub that have it, for people: it waits for its partition to
+            move to one of them.
     """
 
     kind: Literal["orchestrator", "activity"]
     name: str
     by: Literal["host", "app"] = "host"
+    partition: int | None = None
+    known_to: tuple[str, ...] = ()
+
+
+class Unowned(_Fact, frozen=True, kw_only=True, tag="unowned"):
+    """No host serves its partition now, although some run on the hub.
+
+    Attributes:
+        partition: Which.
+        since: Since when; None when nobody has ever served it.
+        last_host: Who had it and did not give it back, for people.
+    """
+
+    partition: int
+    since: Microseconds | None = None
+    last_host: str = ""
+
+
+class Elsewhere(_Fact, frozen=True, kw_only=True, tag="elsewhere"):
+    """Another host of the hub serves it than the one that was asked.
+
+    Attributes:
+        partition: That of the instance.
+        host: Who serves it, for people.
+        address: Where that can be asked; None when that is not known.
+    """
+
+    partition: int
+    host: str
+    address: str | None = None
 
 
 class Pending(_Fact, frozen=True, kw_only=True, tag="pending"):
@@ -300,16 +333,20 @@ class Below(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     @property
     def is_stuck(self) -> bool:
         """Whether it cannot go on before somebody does something."""
+        if isinstance(self.fact, NotServed) and self.fact.known_to:
+            return False
         return not isinstance(self.fact, ActivityWait)
 
 
 Wait = TimerWait | EventWait | TopicWait | QuestionWait | ActivityWait | ChildWait
 """What the code of an instance waits for."""
 
-Obstacle = Ended | Held | StoreUnavailable | Suspended | NotServed | Pending | Untaken | TurnWait
+Obstacle = (
+    Ended | Held | StoreUnavailable | Suspended | Unowned | NotServed | Pending | Untaken | TurnWait
+)
 """What keeps an instance from going on, whatever its code waits for."""
 
-Fact = Obstacle | NothingOpen | NoHost | Wait
+Fact = Obstacle | NothingOpen | NoHost | Elsewhere | Wait
 
 
 class Explanation(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -1,5 +1,7 @@
 """Foreign text on one line, as logs, tables and messages show it. Pure."""
 
+from collections.abc import Iterable
+
 
 def unbroken(text: str) -> str:
     """Foreign text on one line, unable to steer a terminal, however long it is."""
@@ -25,3 +27,15 @@ def visible(text: str) -> str:
         one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode()
         for one in text
     )
+
+
+def listed_numbers(numbers: Iterable[int]) -> str:
+    """Numbers for people: ``0 to 3, 7``."""
+    parts: list[str] = []
+    rest = sorted(numbers)
+    while rest:
+        last = first = rest.pop(0)
+        while rest and rest[0] == last + 1:
+            last = rest.pop(0)
+        parts.append(str(first) if last == first else f"{first} to {last}")
+    return ", ".join(parts)

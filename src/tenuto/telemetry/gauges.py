@@ -74,6 +74,7 @@ def engine_gauges(engine: Engine) -> Iterator[Metric]:
         ("resident_instances", "Instances in memory.", len(engine.residents)),
         ("live_sessions", "Orchestrators that are live in memory.", engine.retention.sessions),
         ("update_listeners", "Who listens to live updates.", engine.updates.listeners),
+        *_hub_values(engine),
     ]
     held = GaugeMetricFamily(
         "tenuto_held_instances", "Instances that cannot go on now, by reason.", labels=["reason"]
@@ -85,6 +86,26 @@ def engine_gauges(engine: Engine) -> Iterator[Metric]:
     yield from _link_gauges(engine)
     for name, meaning, value in values:
         yield GaugeMetricFamily(f"tenuto_{name}", meaning, value)
+
+
+def _hub_values(engine: Engine) -> list[tuple[str, str, float]]:
+    """This host among the others, as it has last heard of them."""
+    peers = engine.peers
+    return [
+        ("partitions_owned", "Partitions that this host serves.", len(engine.partitions)),
+        ("hub_partitions", "Partitions of the hub.", engine.hub_partitions),
+        ("hub_hosts", "Hosts of the hub that live.", 1 if peers is None else peers.hosts),
+        (
+            "hub_unserved_partitions",
+            "Partitions of the hub that no host serves.",
+            0 if peers is None else peers.free,
+        ),
+        (
+            "sign_of_life_seconds",
+            "Since the last sign of life of this host has reached the store.",
+            0.0 if peers is None else peers.silent_seconds,
+        ),
+    ]
 
 
 def _link_gauges(engine: Engine) -> Iterator[Metric]:

@@ -6,6 +6,7 @@ the engine knows; asks neither store nor network.
 
 import asyncio
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
@@ -34,6 +35,8 @@ class Health(Struct, frozen=True, kw_only=True, rename="camel"):
         held: How many instances are held, by reason: they need somebody, the host does not.
         silent_links: Linked hubs that were not heard of for over an hour, the longest silence
             first, 20 at most. A device may well be away; the host needs nobody.
+        notes: What a person may wonder at although the host is well, such as that it serves no
+            partition of a hub with many hosts; sentences.
     """
 
     live: bool
@@ -41,6 +44,7 @@ class Health(Struct, frozen=True, kw_only=True, rename="camel"):
     reasons: tuple[str, ...] = ()
     held: dict[str, int] = {}
     silent_links: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 async def check_health(engine: Engine | None) -> Health:
@@ -70,13 +74,15 @@ def health_of(engine: Engine | None, loop_seconds: float = 0.0) -> Health:
         return _unready("the host is stopping: it takes nothing new and lets running work end")
     if engine.gone is not None:
         return Health(live=False, ready=False, reasons=(f"the host has ended: {engine.gone}",))
-    reasons = [*_about_store(engine), *engine.runner.shortages()]
+    reasons = [*_about_store(engine), *_about_lease(engine), *engine.runner.shortages()]
     if loop_seconds > SLOW_LOOP_SECONDS:
         reasons.append(
             f"the host's loop was blocked: one round took {loop_seconds:.1f} s; "
             "the log names what blocks it"
         )
-    return _unready(*reasons) if reasons else Health(live=True, ready=True)
+    if reasons:
+        return _unready(*reasons)
+    return Health(live=True, ready=True, notes=tuple(_about_partitions(engine)))
 
 
 def _about_store(engine: Engine) -> list[str]:
@@ -93,6 +99,42 @@ def _about_store(engine: Engine) -> list[str]:
     if engine.unreadable is not None:
         return [f"the store cannot be read: {engine.unreadable}"]
     return []
+
+
+def _about_lease(engine: Engine) -> Iterator[str]:
+    """Whether other hosts have to take this one for dead."""
+    peers = engine.peers
+    if peers is not None and peers.silent_seconds > peers.lease_seconds:
+        yield (
+            f"no sign of life of this host has reached the store for {peers.silent_seconds:.0f} s, "
+            f"longer than its lease ({peers.lease_seconds:g} s): other hosts take over what it "
+            "served; it takes part again by itself when the store answers"
+        )
+
+
+def _about_partitions(engine: Engine) -> Iterator[str]:
+    """Why a host that is well serves nothing: it answers requests all the same."""
+    peers, partitions = engine.peers, engine.hub_partitions
+    if peers is None or engine.partitions:
+        return
+    if peers.is_of_older_version:
+        yield "this host serves no partition: hosts of a newer app version have them"
+    elif peers.free:
+        yield (
+            f"this host serves no partition yet; nobody serves {peers.free} of {partitions}, and "
+            "it takes its share within seconds"
+        )
+    elif peers.hosts > partitions:
+        yield (
+            f"this host serves no partition: there are {partitions}, and {peers.hosts} hosts; it "
+            "takes over when one of them goes"
+        )
+    else:
+        yield (
+            f"this host serves no partition: other hosts have all {partitions}, since it has just "
+            "come or had given no sign of life for longer than its lease; it gets its share "
+            "within seconds"
+        )
 
 
 def silent_links(engine: Engine) -> tuple[str, ...]:

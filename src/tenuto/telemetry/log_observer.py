@@ -128,6 +128,10 @@ class LogObserver:
         """A line about the host."""
         _LOGGER.warning("%s", text)
 
+    def moved(self, text: str) -> None:
+        """A line about the hub: nobody has to do anything."""
+        _LOGGER.info("%s", text)
+
     def problem(self, instance_id: InstanceId | None, text: str) -> None:
         """A line that names the instance."""
         if instance_id is None:

@@ -207,6 +207,10 @@ class MetricsObserver(Collector):
         """Pass it on."""
         self._inner.notice(text)
 
+    def moved(self, text: str) -> None:
+        """Pass it on."""
+        self._inner.moved(text)
+
     def crash_point(self, name: str) -> None:
         """Pass it on."""
         self._inner.crash_point(name)

@@ -41,7 +41,9 @@ class Host:
             lambda _: None,
         )
         self.lifecycle = Lifecycle(self.engine)
-        self.membership = Membership(self.engine, self.lifecycle, self.storage.members, "me", 1.0)
+        self.membership = Membership(
+            self.engine, self.lifecycle, self.storage.members, "me", 1.0, 1.0
+        )
 
     async def start(self) -> None:
         await self.storage.open()

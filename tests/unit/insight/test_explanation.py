@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 
 from tenuto.cli.findings import Finding, Level, standstill
+from tenuto.engine.member_ports import Census, KnownHost, KnownPlace
 from tenuto.engine.ports import BegunWork, QueuedWork
 from tenuto.engine.standing import Look
 from tenuto.insight.explanation import explain, told
@@ -18,6 +19,7 @@ from tenuto.model.events import EventAwaited, TaskFailed, TaskScheduled, TimerCr
 from tenuto.model.explanation import (
     ActivityWait,
     ChildWait,
+    Elsewhere,
     Ended,
     EventWait,
     Explanation,
@@ -31,6 +33,7 @@ from tenuto.model.explanation import (
     Suspended,
     TopicWait,
     TurnWait,
+    Unowned,
     Untaken,
 )
 from tenuto.model.failure import FailureDetails
@@ -80,6 +83,91 @@ def around(*, has_host: bool = True, **more: Any) -> Surroundings:
 
 def found_of(run: Run, surroundings: Surroundings) -> Finding:
     return standstill(run.record, explain(run, surroundings))
+
+
+def hub(*owners: str | None, since: int | None = None, **knows: list[str]) -> Census:
+    """A hub: by whom each partition is served, and what each host knows; of ``-name``, who died."""
+    hosts = [
+        KnownHost(member=name, description=f"process of {name}", orchestrators=names)
+        for name, names in knows.items()
+    ]
+    places = [
+        KnownPlace(
+            partition=number,
+            is_free=owner is None or owner.startswith("-"),
+            member=owner,
+            description="" if owner is None else f"process of {owner.removeprefix('-')}",
+            until=since,
+        )
+        for number, owner in enumerate(owners)
+    ]
+    return Census(at=NOW, hosts=hosts, places=places)
+
+
+def test_it_waits_for_its_partition_to_move_to_a_host_that_has_its_orchestrator() -> None:
+    lacks = around(hub=hub("a", a=["other"], b=["trip"], c=["trip", "other"]))
+    for surroundings in (lacks, structs.replace(lacks, look=Look(serves=False))):
+        found = explain(run_in(RuntimeStatus.PENDING), surroundings)
+        assert found.facts[0] == NotServed(
+            kind="orchestrator",
+            name="trip",
+            partition=0,
+            known_to=("process of b", "process of c"),
+        )
+        assert found.sentence == (
+            "waits for a host that serves it: it waits for partition 0 to move to a host that has "
+            "orchestrator 'trip', which its host has not: process of b; process of c"
+        )
+        assert not found.is_stuck
+        assert "older app versions are stopped" in found.advice
+        assert msgspec.json.decode(msgspec.json.encode(found), type=Explanation) == found
+
+
+def test_it_is_stuck_when_no_host_of_the_hub_has_its_orchestrator() -> None:
+    found = explain(run_in(RuntimeStatus.PENDING), around(hub=hub("a", a=["other"], b=[])))
+    assert "no host of the hub has orchestrator 'trip'" in found.sentence
+    assert found.is_stuck
+
+
+def test_one_that_is_held_for_want_of_its_orchestrator_says_who_has_it() -> None:
+    hold = Hold(HoldReason.NOT_SERVED, "it is not here", at(1))
+    run = run_in(RuntimeStatus.RUNNING, EVENT, hold=hold)
+    found = explain(run, around(hub=hub("a", a=["other"], b=["trip"])))
+    assert found.sentence.startswith("held since ")
+    assert "waits for partition 0 to move to a host that has orchestrator 'trip'" in found.sentence
+    assert not found.is_stuck
+
+
+@pytest.mark.parametrize(("minutes", "is_stuck"), [(0, False), (5, True)])
+def test_it_waits_for_a_host_to_take_its_partition(minutes: int, *, is_stuck: bool) -> None:
+    since = NOW - minutes * MINUTE - 3_000_000
+    found = explain(
+        run_in(RuntimeStatus.RUNNING, EVENT), around(hub=hub("-b", since=since, a=["trip"]))
+    )
+    assert found.facts[0] == Unowned(partition=0, since=since, last_host="process of b")
+    assert found.sentence.startswith("waits for a host to take partition 0, which none serves")
+    assert found.sentence.endswith("; process of b had it last")
+    assert found.is_stuck is is_stuck
+
+
+def test_a_host_that_is_asked_says_which_other_one_knows_more() -> None:
+    surroundings = around(hub=hub("a", a=["trip"], b=["trip"]), is_elsewhere=True)
+    found = explain(ACTIVITY, surroundings)
+    assert found.facts[-1] == Elsewhere(partition=0, host="process of a")
+    assert found.sentence.endswith(
+        "; partition 0 is served by process of a, which alone knows what runs and what is queued "
+        "of it"
+    )
+    assert not found.advice
+    owner = structs.replace(surroundings.hub.hosts[0], address="http://a:1")  # type: ignore[union-attr]
+    known = structs.replace(surroundings.hub, hosts=[owner])  # type: ignore[type-var]
+    found = explain(ACTIVITY, structs.replace(surroundings, hub=known))
+    assert found.advice == "ask that host: tenuto instances show t-1 --url http://a:1"
+
+
+def test_a_hub_whose_hosts_serve_everything_adds_nothing() -> None:
+    for run in (PENDING, ACTIVITY, INBOX):
+        assert explain(run, around(hub=hub("a", a=["trip"]))) == explain(run, around())
 
 
 NOTHING = "waits for something that nothing can bring: no timer, event, activity or child is open"
@@ -563,7 +651,7 @@ def test_the_facts_come_along_in_their_order_and_through_json(
 def test_no_two_facts_look_alike_to_machines() -> None:
     kinds = get_args(Fact)
     types = [kind.__struct_config__.tag for kind in kinds]
-    assert len(set(types)) == len(types) == 16
+    assert len(set(types)) == len(types) == 18
     assert {kind.__struct_config__.tag_field for kind in kinds} == {"type"}
 
 

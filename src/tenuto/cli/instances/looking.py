@@ -77,7 +77,9 @@ def show(instance_id: str, *, place: Place, as_json: bool) -> None:
         run = await Follower(opened.reader, checked, most=_MOST_INSTANCES).read()
         if run.record.status.is_finished:
             return run, None
-        around = Surroundings(now=_now(), has_host=opened.has_host(), place=place.options)
+        around = Surroundings(
+            now=_now(), has_host=opened.has_host(), hub=await opened.census(), place=place.options
+        )
         _, why = await opened.inquire(checked, around)
         return as_its_host_says(run, why), why
 

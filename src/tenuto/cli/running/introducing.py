@@ -14,6 +14,7 @@ from tenuto.host.settings import DEFAULT, LoadedSettings
 from tenuto.host.timers import timer_lines
 from tenuto.http.admin.event_functions import event_function_info
 from tenuto.interop.azure_app.program import AzureProgram
+from tenuto.storage import is_postgres, path_of
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
 _UNCHOSEN: Final = {DEFAULT: "the default", BESIDE_THE_APP: BESIDE_THE_APP}
@@ -49,7 +50,9 @@ def introduce(
     source = settings.sources["storage"]
     hint = f" ({_UNCHOSEN[source]}; --storage chooses another)" if source in _UNCHOSEN else ""
     app = program.app.root if isinstance(program, AzureProgram) else target
-    lines = [f"app            {app}", f"store          {settings.values.storage}{hint}"]
+    storage = settings.values.storage
+    shown = path_of(storage) if is_postgres(storage) else storage  # without its password
+    lines = [f"app            {app}", f"store          {shown}{hint}"]
     if isinstance(program, AzureProgram):
         lines += _functions(server, program)
     else:

@@ -64,6 +64,8 @@ class ObservationApi:
             return structs.replace(
                 health, reasons=("the host's log, or a request with a key, tells why",)
             )
+        if health.notes and not self._may_know(call):
+            return structs.replace(health, notes=())
         if self._may_know(call) and self._engine.gone is None:
             held = await self._engine.holding.count()
             return structs.replace(health, held=held, silent_links=silent_links(self._engine))

@@ -14,6 +14,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.program import Program
 from tenuto.http.access import Access
 from tenuto.http.admin.facts import FactsApi, HostFacts
+from tenuto.http.admin.hosts import HostsApi, HostsReader
 from tenuto.http.admin.links import LinksApi
 from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.messages import MessagesApi
@@ -90,6 +91,7 @@ class Served(Struct, frozen=True, kw_only=True):
         rpc_token: Opens the mount for processes of this host; without one there is none.
         run_timer: Runs a timer of the program once, now.
         linked: The links to other hubs; None where there are none.
+        hosts: Tells which hosts serve the hub; None where nobody knows.
     """
 
     client: Client
@@ -109,6 +111,7 @@ class Served(Struct, frozen=True, kw_only=True):
     rpc_token: str = ""
     run_timer: TimerRunner = _no_timer
     linked: LinkedHubs | None = None
+    hosts: HostsReader | None = None
 
 
 def checked_functions(program: Program, triggers: HttpTriggers) -> ForeignFunctions:
@@ -193,6 +196,7 @@ class Application:
                 ).routes(),
                 *running.routes(),
                 *([] if self._linked is None else self._linked.routes()),
+                *([] if served.hosts is None else HostsApi(served.hosts).routes()),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
                 *Callbacks(

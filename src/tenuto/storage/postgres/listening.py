@@ -129,6 +129,8 @@ class Listening:
         if self._heard.is_set():
             self._heard.clear()
             self._call_back()
+        if self._is_stopping:
+            return  # that was what `stop` has said, and it says it once
         if not await self._something(self._next_pause()):
             self._call_back()
             if self.hears:  # a line that has died says nothing by itself

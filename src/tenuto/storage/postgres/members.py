@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from tenuto.engine.member_ports import MemberFacts, MemberLoad, Roster
+from tenuto.engine.member_ports import Census, MemberFacts, MemberLoad, Roster
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import Lease
 from tenuto.model.errors import SettingsError
@@ -12,7 +12,7 @@ from tenuto.storage.postgres import owning
 from tenuto.storage.postgres.access import Access
 from tenuto.storage.postgres.connection import Session
 from tenuto.storage.postgres.listening import Listening
-from tenuto.storage.postgres.renewal import Renewal, joining, roster_of
+from tenuto.storage.postgres.renewal import Renewal, census_of, joining, roster_of
 
 _WAIT_SECONDS: Final = 0.25
 _MOST_NAMES: Final = 5
@@ -81,6 +81,10 @@ class PostgresMembers:
     async def roster(self) -> Roster:
         """Who is there now."""
         return await self._access.read(roster_of)
+
+    async def census(self) -> Census:
+        """The same for people."""
+        return await self._access.read(census_of)
 
     async def acquire_free(self, host: HostIdentity, partitions: Sequence[int]) -> list[Lease]:
         """Own those of these partitions that are free."""

@@ -60,6 +60,30 @@ SELECT (
     FROM hub.partition AS partition LEFT JOIN hub.owner AS owner ON owner.owner = partition.owner
 ) AS places;
 
+-- census: the hosts that live or died lately, and who has or had which partition
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS at, (
+    SELECT json_agg(json_build_object(
+        'member', member, 'description', description, 'address', address,
+        'app_version', app_version, 'newness', newness, 'is_leaving', is_leaving,
+        'joined_at', (extract(epoch FROM joined_at) * 1000000)::bigint, 'load', load::json,
+        'orchestrators', to_json(orchestrators),
+        'lives_until', (extract(epoch FROM lives_until) * 1000000)::bigint,
+        'is_alive', lives_until > clock_timestamp()
+    ) ORDER BY joined_at, member)
+    FROM hub.member WHERE lives_until > clock_timestamp() - interval '10 minutes'
+        OR member IN (SELECT owner.member FROM hub.owner AS owner
+            JOIN hub.partition AS partition ON partition.owner = owner.owner)
+) AS hosts, (
+    SELECT json_agg(json_build_object(
+        'partition', partition.partition, 'member', owner.member,
+        'description', coalesce(owner.description, ''),
+        'is_free', partition.owner IS NULL OR partition.lease_until < clock_timestamp(),
+        'until', CASE WHEN partition.lease_until > '-infinity'
+            THEN (extract(epoch FROM partition.lease_until) * 1000000)::bigint END
+    ) ORDER BY partition.partition)
+    FROM hub.partition AS partition LEFT JOIN hub.owner AS owner ON owner.owner = partition.owner
+) AS places;
+
 -- lock_free_partitions: in their order, those of these that nobody has, or whose lease has ended
 SELECT partition FROM hub.partition
 WHERE partition = ANY (:partitions::int[])

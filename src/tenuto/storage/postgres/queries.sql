@@ -47,14 +47,14 @@ RETURNING partition, epoch;
 -- end_leases: of these owners, who are gone
 UPDATE hub.partition SET lease_until = clock_timestamp() WHERE owner = ANY (:owners::text[]);
 
--- release: give partitions back that are still ours
-UPDATE hub.partition SET owner = NULL, lease_until = '-infinity'
+-- release: give partitions back that are still ours; since when nobody has them is seen so
+UPDATE hub.partition SET owner = NULL, lease_until = clock_timestamp()
 FROM unnest(:partitions::int[], :owners::text[], :epochs::bigint[]) AS lease (partition, owner, epoch)
 WHERE partition.partition = lease.partition AND partition.owner = lease.owner
     AND partition.epoch = lease.epoch;
 
 -- release_own: give partitions back in a commit, which holds their fences
-UPDATE hub.partition SET owner = NULL, lease_until = '-infinity'
+UPDATE hub.partition SET owner = NULL, lease_until = clock_timestamp()
 WHERE partition = ANY (:partitions::int[]) AND owner = :owner;
 
 -- mark_served: the owner of these partitions has served for a while: it did not die young

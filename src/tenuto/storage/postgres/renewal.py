@@ -14,7 +14,16 @@ from typing import Final
 
 import msgspec
 
-from tenuto.engine.member_ports import Member, MemberFacts, MemberLoad, Place, Roster
+from tenuto.engine.member_ports import (
+    Census,
+    KnownHost,
+    KnownPlace,
+    Member,
+    MemberFacts,
+    MemberLoad,
+    Place,
+    Roster,
+)
 from tenuto.model.errors import StorageError
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.connection import Connection, Session, patience_within
@@ -28,6 +37,8 @@ _FORGET_EVERY: Final = 100
 _A_MOMENT: Final = 0.02
 _MEMBERS: Final = msgspec.json.Decoder(list[Member])
 _PLACES: Final = msgspec.json.Decoder(list[Place])
+_KNOWN_HOSTS: Final = msgspec.json.Decoder(list[KnownHost])
+_KNOWN_PLACES: Final = msgspec.json.Decoder(list[KnownPlace])
 
 
 class Renewal:
@@ -199,3 +210,11 @@ async def roster_of(session: Session) -> Roster:
     row = await session.row("roster")
     assert row is not None, "it has no condition"
     return Roster(_MEMBERS.decode(row["members"] or "[]"), _PLACES.decode(row["places"] or "[]"))
+
+
+async def census_of(session: Session) -> Census:
+    """Who is there now, who was lately, and who has what."""
+    row = await session.row("census")
+    assert row is not None, "it has no condition"
+    hosts = _KNOWN_HOSTS.decode(row["hosts"] or "[]")
+    return Census(at=row["at"], hosts=hosts, places=_KNOWN_PLACES.decode(row["places"] or "[]"))

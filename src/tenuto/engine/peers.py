@@ -1,0 +1,58 @@
+"""What a host knows of the others on its hub at this moment: for its health and its figures.
+
+Told by its membership; asks nobody.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from tenuto.engine.member_ports import Roster
+
+
+class Peers:
+    """The hosts of a hub as one of them has last heard of them.
+
+    Args:
+        me: Its id among them.
+        lease_seconds: How long what it serves stays its own without a sign of life.
+        now: Monotonic seconds.
+
+    Attributes:
+        roster: What it has last heard.
+    """
+
+    def __init__(
+        self, me: str, lease_seconds: float, now: Callable[[], float] | None = None
+    ) -> None:
+        self._me = me
+        self._now = now or asyncio.get_running_loop().time
+        self._heard_at = self._now()
+        self.lease_seconds: float = lease_seconds
+        self.roster: Roster | None = None
+
+    def heard(self, roster: Roster) -> None:
+        """A sign of life of ours has reached the store, and this came back."""
+        self.roster = roster
+        self._heard_at = self._now()
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long no sign of life of ours has come back."""
+        return self._now() - self._heard_at
+
+    @property
+    def hosts(self) -> int:
+        """How many hosts live, this one among them."""
+        return 1 if self.roster is None else max(1, len(self.roster.members))
+
+    @property
+    def free(self) -> int:
+        """How many partitions nobody serves."""
+        return 0 if self.roster is None else sum(one.is_free for one in self.roster.places)
+
+    @property
+    def is_of_older_version(self) -> bool:
+        """Whether a host of a newer app version is there."""
+        members = [] if self.roster is None else self.roster.members
+        mine = next((one.newness for one in members if one.member == self._me), None)
+        return mine is not None and any(one.newness > mine for one in members)

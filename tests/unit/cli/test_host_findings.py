@@ -1,0 +1,132 @@
+"""What the doctor says of the hosts of a hub."""
+
+from typing import Any
+
+import pytest
+
+from tenuto.cli.findings import Level
+from tenuto.cli.host_findings import host_findings
+from tenuto.cli.hosts import unserved_text
+from tenuto.engine.member_ports import Census, KnownHost, KnownPlace, MemberLoad
+from tenuto.insight.hosts import HubHosts, hub_hosts, owned_by
+
+SECOND = 1_000_000
+NOW = 1_800_000_000 * SECOND
+LEASE = 10.0
+
+
+def host(name: str, **more: Any) -> KnownHost:
+    given: dict[str, Any] = {
+        "member": name,
+        "description": f"process of {name}",
+        "joined_at": NOW - 300 * SECOND,
+        "lives_until": NOW + 5 * SECOND,
+    }
+    return KnownHost(**(given | more))
+
+
+def dead(name: str, seconds: int) -> KnownHost:
+    return host(name, is_alive=False, lives_until=NOW - seconds * SECOND)
+
+
+def places(*owners: str | None, since: int = 0) -> list[KnownPlace]:
+    """One for each: by whom it is served; of ``-name``, who had it, so many seconds ago."""
+    return [
+        KnownPlace(
+            partition=number,
+            is_free=owner is None or owner.startswith("-"),
+            member=None if owner is None else owner.removeprefix("-"),
+            description="" if owner is None else f"process of {owner.removeprefix('-')}",
+            until=NOW - since * SECOND,
+        )
+        for number, owner in enumerate(owners)
+    ]
+
+
+def found(hosts: list[KnownHost], serving: list[KnownPlace]) -> HubHosts:
+    return hub_hosts(Census(at=NOW, hosts=hosts, places=serving))
+
+
+def told(hub: HubHosts) -> list[tuple[Level, str]]:
+    return [(one.level, one.text) for one in host_findings(hub, LEASE)]
+
+
+def test_hosts_that_live_are_named_with_how_many_partitions_they_have() -> None:
+    hub = found([host("a"), host("b", is_leaving=True)], places("a", "a", "b"))
+    ((level, text),) = told(hub)
+    assert level is Level.OK
+    assert text == (
+        "2 hosts run: process of a has 2 partitions; process of b has 1 partition, and is leaving"
+    )
+    assert [one.partitions for one in hub.hosts] == [[0, 1], [2]]
+
+
+def test_no_host_at_all_is_no_fault() -> None:
+    assert told(found([], places(None))) == [(Level.NOTE, "none runs on this hub")]
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(3, Level.NOTE), (30, Level.WRONG)])
+def test_what_nobody_serves_is_wrong_when_it_lasts_longer_than_a_lease(
+    seconds: int, level: Level
+) -> None:
+    hub = found([host("a"), dead("b", seconds)], places("a", "-b", "-b", "a", "-b", since=seconds))
+    _, lost, gone = told(hub)
+    assert lost[0] is level
+    assert lost[1].startswith(
+        f"no host serves partitions 1 to 2, 4 since {seconds}.0 s; process of b had it last"
+    )
+    assert gone == (
+        Level.NOTE,
+        f"process of b gave no sign of life any more {seconds}.0 s ago, and did not say goodbye",
+    )
+
+
+def test_partitions_that_were_lost_at_other_moments_are_told_apart() -> None:
+    hub = found([host("a")], [*places("-b", since=40)[:1], places("a", "-c", since=20)[1]])
+    assert [(one.partitions, one.last_host) for one in hub.unserved] == [
+        ([0], "process of b"),
+        ([1], "process of c"),
+    ]
+    assert unserved_text(hub.unserved[0], NOW) == (
+        "nobody serves partition 0 since 40.0 s; process of b had it last"
+    )
+
+
+@pytest.mark.parametrize(("minutes", "level"), [(5, Level.NOTE), (90, Level.WRONG)])
+def test_several_app_versions_are_an_upgrade_and_wrong_when_that_lasts(
+    minutes: int, level: Level
+) -> None:
+    began = NOW - minutes * 60 * SECOND
+    old = host("a", app_version="9", newness=1, joined_at=began - 3600 * SECOND)
+    new = host("b", app_version="10", newness=2, joined_at=began)
+    newer = host("c", app_version="10", newness=2)
+    _, versions = host_findings(found([old, new, newer], places("a", "b", "c")), LEASE)
+    assert versions.level is level
+    assert versions.text.startswith("2 app versions: '9' on 1, '10' on 2 (the newest)")
+    assert "process of a" in versions.advice
+    assert "process of b" not in versions.advice
+
+
+def test_a_host_that_keeps_instances_waiting_is_told() -> None:
+    slow = host("a", load=MemberLoad(ready=5, waited=90.0))
+    _, busy = told(found([slow], places("a")))
+    assert busy == (
+        Level.NOTE,
+        "process of a keeps an instance waiting for its turn for 1 min 30 s",
+    )
+
+
+def test_who_serves_without_a_row_is_listed_all_the_same() -> None:
+    hub = found([], places("a", "a"))
+    assert [(one.description, one.partitions) for one in hub.hosts] == [("process of a", [0, 1])]
+
+
+def test_the_lock_of_a_file_tells_its_one_host() -> None:
+    hub = owned_by("process 12 on box, pid 12, since 2026-11-30T12:00:00+00:00", 2, NOW)
+    (one,) = hub.hosts
+    assert (one.description, one.since, one.partitions) == (
+        "process 12 on box",
+        1_796_040_000 * SECOND,
+        [0, 1],
+    )
+    assert owned_by("somebody", 1, NOW).hosts[0].since is None
