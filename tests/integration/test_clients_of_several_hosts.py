@@ -26,9 +26,11 @@ from tenuto.model.errors import (
     InstanceFinishedError,
     InstanceNotFoundError,
     InstanceStateError,
+    WebhookClosedError,
 )
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import InstanceId
+from tenuto.model.messages import RedeemWebhook
 from tenuto.model.requests import IdReuse
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import to_datetime
@@ -290,6 +292,36 @@ def _has_event(batch: CommitBatch) -> bool:
 async def _take_late(member: Member, number: int) -> None:
     await asyncio.sleep(0.05)
     await member.lifecycle.take([number])
+
+
+@pytest.mark.parametrize("verb", ["append", "start_instance"])
+async def test_what_is_stored_while_the_partition_comes_here_is_done_at_once(
+    hosts: Hosts, verb: str
+) -> None:
+    """The store tells nobody what he has written himself, and the take has read before."""
+    cluster, there = hosts.cluster, hosts.there
+    if verb == "append":
+        await hosts.started()
+    store = hosts.near.engine.storage
+    write: Callable[..., Awaitable[object]] = getattr(store, verb)
+
+    async def late(*rows: object) -> object:
+        await move(cluster, there, hosts.near)
+        await until(lambda: hosts.near.engine.is_idle)
+        return await write(*rows)
+
+    setattr(store, verb, late)
+    if verb == "append":
+        await asyncio.wait_for(hosts.client.raise_event(there, "item", -1), SOON)
+    else:
+        await hosts.client.start(collects, instance_id=there)
+        await asyncio.wait_for(hosts.client.wait(there, started=True), SOON)
+
+
+async def test_a_webhook_of_nobody_is_closed(hosts: Hosts) -> None:
+    message = RedeemWebhook(digest="x", requested_at=hosts.client.gateway.now())
+    with pytest.raises(WebhookClosedError):
+        await hosts.client.gateway.tell(hosts.there, message)
 
 
 # --- live updates, and what looking costs ---------------------------------------------------------
