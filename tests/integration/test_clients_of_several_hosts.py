@@ -7,7 +7,7 @@ of a host that does not know.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenuto import App, Client, Context, TenutoError
+from tenuto.engine.ports import Standing
 from tenuto.engine.rows import CommitBatch
 from tenuto.engine.subscription import Subscription
 from tenuto.engine.update import Update
@@ -349,6 +350,28 @@ async def test_each_turn_is_told_once_while_the_instance_moves(hosts: Hosts) -> 
         assert not any(one.is_reset for one in told)
         listener.close()
     assert not any(one.engine.watch.waiting for one in cluster.members)
+
+
+async def test_a_turn_of_the_host_before_is_told_by_the_next_one(hosts: Hosts) -> None:
+    """It was committed shortly before the move: nobody has looked since, and nothing follows."""
+    there = await hosts.started()
+    listener = hosts.near.engine.updates.subscribe(there, after="0.0")
+    store = hosts.near.engine.storage
+    look, looked = store.standings, asyncio.Event()
+
+    async def behind(names: Sequence[InstanceId]) -> list[Standing]:
+        found = await look(names)
+        await looked.wait()
+        return found
+
+    setattr(store, "standings", behind)  # noqa: B010 - checkers refuse to assign it
+    reading = asyncio.create_task(next_of(listener))
+    await asyncio.sleep(0.05)
+    await client_of(hosts.far, app).raise_event(there, "item", 1)
+    await move(hosts.cluster, there, hosts.near)
+    looked.set()
+    assert (await reading).turn == 1
+    listener.close()
 
 
 async def test_a_pause_and_the_end_of_a_far_instance_are_told(hosts: Hosts) -> None:
