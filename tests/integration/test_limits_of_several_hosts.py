@@ -12,7 +12,6 @@ from tenuto.model.limits import Limits
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tests.support.shared_store import SharedHub
 from tests.support.two_hosts import Cluster
-from tests.support.waiting import until
 
 LIMIT = 20
 
@@ -118,14 +117,3 @@ async def test_the_whole_tree_counts(count: int, first: int, second: int, fits: 
         await cluster.begin("begins_below", "root", json.dumps({"first": first, "second": second}))
         record = await ended(cluster, "root")
     assert (record.status is RuntimeStatus.COMPLETED) == fits, record.failure
-
-
-async def test_who_begins_nothing_goes_on_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several hosts may have begun more than the limit: those who add nothing are no cause."""
-    async with hosts(1) as cluster:
-        await cluster.begin("begins_many", "root", "[5, 0]")
-        await until(lambda: len(cluster.hub.instances) == 6)
-        descendants = cluster.members[0].engine.descendants
-        monkeypatch.setattr(descendants, "open_below", lambda _root_id: 1_000)
-        record = await ended(cluster, "root")
-    assert record.output == '"all"', record.failure
