@@ -7,7 +7,7 @@ of a host that does not know.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenuto import App, Client, Context, TenutoError
+from tenuto.engine.ports import Standing
 from tenuto.engine.rows import CommitBatch
 from tenuto.engine.subscription import Subscription
 from tenuto.engine.update import Update
@@ -26,9 +27,11 @@ from tenuto.model.errors import (
     InstanceFinishedError,
     InstanceNotFoundError,
     InstanceStateError,
+    WebhookClosedError,
 )
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import InstanceId
+from tenuto.model.messages import RedeemWebhook
 from tenuto.model.requests import IdReuse
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import to_datetime
@@ -292,6 +295,36 @@ async def _take_late(member: Member, number: int) -> None:
     await member.lifecycle.take([number])
 
 
+@pytest.mark.parametrize("verb", ["append", "start_instance"])
+async def test_what_is_stored_while_the_partition_comes_here_is_done_at_once(
+    hosts: Hosts, verb: str
+) -> None:
+    """The store tells nobody what he has written himself, and the take has read before."""
+    cluster, there = hosts.cluster, hosts.there
+    if verb == "append":
+        await hosts.started()
+    store = hosts.near.engine.storage
+    write: Callable[..., Awaitable[object]] = getattr(store, verb)
+
+    async def late(*rows: object) -> object:
+        await move(cluster, there, hosts.near)
+        await until(lambda: hosts.near.engine.is_idle)
+        return await write(*rows)
+
+    setattr(store, verb, late)
+    if verb == "append":
+        await asyncio.wait_for(hosts.client.raise_event(there, "item", -1), SOON)
+    else:
+        await hosts.client.start(collects, instance_id=there)
+        await asyncio.wait_for(hosts.client.wait(there, started=True), SOON)
+
+
+async def test_a_webhook_of_nobody_is_closed(hosts: Hosts) -> None:
+    message = RedeemWebhook(digest="x", requested_at=hosts.client.gateway.now())
+    with pytest.raises(WebhookClosedError):
+        await hosts.client.gateway.tell(hosts.there, message)
+
+
 # --- live updates, and what looking costs ---------------------------------------------------------
 
 
@@ -317,6 +350,28 @@ async def test_each_turn_is_told_once_while_the_instance_moves(hosts: Hosts) -> 
         assert not any(one.is_reset for one in told)
         listener.close()
     assert not any(one.engine.watch.waiting for one in cluster.members)
+
+
+async def test_a_turn_of_the_host_before_is_told_by_the_next_one(hosts: Hosts) -> None:
+    """It was committed shortly before the move: nobody has looked since, and nothing follows."""
+    there = await hosts.started()
+    listener = hosts.near.engine.updates.subscribe(there, after="0.0")
+    store = hosts.near.engine.storage
+    look, looked = store.standings, asyncio.Event()
+
+    async def behind(names: Sequence[InstanceId]) -> list[Standing]:
+        found = await look(names)
+        await looked.wait()
+        return found
+
+    setattr(store, "standings", behind)  # noqa: B010 - checkers refuse to assign it
+    reading = asyncio.create_task(next_of(listener))
+    await asyncio.sleep(0.05)
+    await client_of(hosts.far, app).raise_event(there, "item", 1)
+    await move(hosts.cluster, there, hosts.near)
+    looked.set()
+    assert (await reading).turn == 1
+    listener.close()
 
 
 async def test_a_pause_and_the_end_of_a_far_instance_are_told(hosts: Hosts) -> None:

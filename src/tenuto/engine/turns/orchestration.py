@@ -343,7 +343,7 @@ def _crossed_limit(
             "use continue_as_new in long loops",
         )
     children = sum(type(action) is _CHILD for action in actions)
-    if children and children > rules.descendants_left(state.facts.root_id):
+    if children > rules.descendants_left(state.facts.root_id):
         return limit_error(
             "open_descendants",
             limits.open_descendants,
