@@ -132,10 +132,10 @@ MUTATIONS = [
     Mutation(
         "what was decided under a lease that was lost is written under the next",
         "engine/lifecycle.py",
-        """            engine.drop(number)
-        # What""",
+        """            self._engine.drop(number)
+        await self._take_by""",
         """            pass
-        # What""",
+        await self._take_by""",
     ),
     Mutation(
         "a parent is not told of its child's id when the child's partition has gone",
@@ -163,8 +163,8 @@ MUTATIONS = [
     Mutation(
         "whoever takes a partition waits for the end of all work",
         "engine/lifecycle.py",
-        "        await engine.pipeline.passed()\n",
-        "        await engine.pipeline.flush()\n",
+        "        await engine.pipeline.passed()\n        if not engine.partitions:",
+        "        await engine.pipeline.flush()\n        if not engine.partitions:",
     ),
     Mutation(
         "the times of all partitions count as read when those of one are",
@@ -487,10 +487,17 @@ WHERE partition = :partition AND owner = :owner""",
         tests="tests/unit/messaging/test_suspicion.py",
     ),
     Mutation(
+        "hosts that are ended from outside blame an event",
+        "messaging/suspects.py",
+        "            if is_decisive:\n                await self.quiet()\n",
+        "",
+        tests="tests/unit/messaging/test_suspicion.py",
+    ),
+    Mutation(
         "an event ends one host more than the setting says",
         "messaging/topics/suspicion.py",
-        "suspect.deaths < most or",
-        "suspect.deaths <= most or",
+        "suspect.deaths >= most and",
+        "suspect.deaths > most and",
         tests="tests/unit/messaging/test_suspicion.py",
     ),
     Mutation(

@@ -87,7 +87,7 @@ class Membership:
                 f"other hosts are there: {'; '.join(others)}; this one gets its share of "
                 f"{engine.hub_partitions} partitions"
             )
-        await self._take(change_for(roster, self._me), is_first=not others)
+        await self._take(change_for(roster, self._me))
         self._members.on_roster(self._heard, self._load)
         self._members.look_at_roster()
 
@@ -214,7 +214,7 @@ class Membership:
         with suppress(StorageError):  # the next roster shows it again
             await self._engine.storage.release(unknown)
 
-    async def _take(self, change: Change, *, is_first: bool = False) -> None:
+    async def _take(self, change: Change) -> None:
         if not change.take:
             return
         try:
@@ -224,7 +224,7 @@ class Membership:
                 None, f"partitions could not be taken, tried again soon: {one_line(str(error))}"
             )
             return
-        if taken and not is_first:  # of a host that is alone everybody expects that
+        if taken:
             owned = len(self._engine.partitions)
             self._engine.observer.moved(
                 f"took {_partitions(taken)}; {owned} of {self._engine.hub_partitions} are "

@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from tenuto.engine.engine import Engine
+from tenuto.engine.moves import Moves
 from tenuto.link import links as links_module
 from tenuto.link.end import LinkEnd
 from tenuto.link.links import Links, digest_of
@@ -77,6 +78,8 @@ async def links_on(store: Store) -> Links:
         clock=SimpleNamespace(now=lambda: 1),
         observer=None,
         options=SimpleNamespace(limits=Limits()),
+        moves=Moves(),
+        find=lambda _name: SimpleNamespace(is_closing=False),
     )
     links = Links(cast("Engine", engine), SETTINGS, lambda: None)
     await links.start(1)
