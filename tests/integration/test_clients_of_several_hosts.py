@@ -194,6 +194,26 @@ async def test_what_an_instance_has_called_ends_with_it_on_all_hosts(hosts: Host
     assert ended.runtime_status is RuntimeStatus.TERMINATED
 
 
+async def test_a_child_that_has_not_begun_on_another_host_ends_as_well(hosts: Hosts) -> None:
+    """Its start is in the inbox of a host that is slow to read it."""
+    cluster, store, go_on = hosts.cluster, hosts.far.engine.storage, asyncio.Event()
+    fetch: Callable[..., Awaitable[object]] = store.fetch_inbox
+
+    async def slow(*cursors: object) -> object:
+        await go_on.wait()
+        return await fetch(*cursors)
+
+    setattr(store, "fetch_inbox", slow)  # noqa: B010 - checkers refuse to assign it
+    here = id_on(cluster, hosts.near, "here")
+    await cluster.begin("parent", here, f'"{hosts.there}"')
+    await hosts.begun(here)
+    await hosts.client.terminate(here, recurse=True)
+    go_on.set()
+    await until(lambda: cluster.hub.named(hosts.there) is not None)
+    ended = await asyncio.wait_for(hosts.client.wait(hosts.there), SOON)
+    assert ended.runtime_status is RuntimeStatus.TERMINATED
+
+
 async def test_a_question_is_answered_once(hosts: Hosts) -> None:
     there = await hosts.started("asks")
     with pytest.raises(TenutoError, match="does not fit"):

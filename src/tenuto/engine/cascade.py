@@ -37,12 +37,14 @@ class Cascade:
         state = resident.state
         called = [one.instance_id for one in state.work.children.values()]
         facts = state.facts
+        # Who begins elsewhere may not be in the store yet: the word follows its start there.
         away = {
             one.instance_id: ParentInstance(
                 facts.instance_id, facts.execution_id, facts.name, task_id
             )
             for task_id, one in state.work.children.items()
             if split_address(one.instance_id) is not None
+            or self._engine.find(one.instance_id) is None
         }
         handing = self._hand_on(resident, called, away, messages)
         task = self._engine.loop.create_task(handing)
