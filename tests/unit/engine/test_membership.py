@@ -8,8 +8,8 @@ import pytest
 from tenuto import App
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
-from tenuto.engine.membership import Membership
 from tenuto.engine.member_ports import MemberFacts
+from tenuto.engine.membership import Membership
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.program import RunnerMeans
