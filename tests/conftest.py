@@ -10,7 +10,7 @@ from tests.support.leftovers import (
     pytest_runtest_makereport,
 )
 from tests.support.measuring import unmeasured_children
-from tests.support.postgres import postgres
+from tests.support.postgres import postgres, safe_postgres
 from tests.support.suite_storage import suite_storage
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "postgres",
     "pytest_configure",
     "pytest_runtest_makereport",
+    "safe_postgres",
     "suite_storage",
     "unmeasured_children",
 ]

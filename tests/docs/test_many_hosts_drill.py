@@ -67,8 +67,8 @@ class Drill:
 
 
 @pytest.fixture
-def drill(postgres: Postgres, tmp_path: Path) -> Iterator[Drill]:
-    url = postgres.tcp_url(fresh_schema()).replace("postgres@", "postgres:secret@", 1)
+def drill(safe_postgres: Postgres, tmp_path: Path) -> Iterator[Drill]:
+    url = safe_postgres.tcp_url(fresh_schema()).replace("postgres@", "postgres:secret@", 1)
     with ExitStack() as stack:
         yield Drill(tmp_path, url, stack)
 

@@ -71,8 +71,8 @@ class Hub:
 
 
 @pytest.fixture
-async def hub(postgres: Postgres, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Hub]:
-    hub = Hub(postgres.fresh_url(), capsys)
+async def hub(safe_postgres: Postgres, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Hub]:
+    hub = Hub(safe_postgres.fresh_url(), capsys)
     async with hub.stack:
         yield hub
 

@@ -22,7 +22,7 @@ from tenuto.storage.postgres.renewal import Renewal
 from tenuto.storage.postgres.store import PostgresStorage
 from tenuto.testing import RecordingObserver
 from tests.support.postgres import Postgres
-from tests.support.waiting import until
+from tests.support.waiting import until, until_given
 
 PARTITIONS = 32
 SETTINGS = Settings(lease_seconds=1, drain_seconds=2)
@@ -296,3 +296,28 @@ async def test_a_host_that_owns_nothing_publishes_and_enqueues(postgres: Postgre
         await idle.client.enqueue("jobs", 2)
         assert idle.engine.pipeline.is_running
         assert hub.observers[idle].storage_failures == []
+
+
+async def test_a_sign_of_life_waits_for_no_commit_and_writes_nothing_that_commits_lock(
+    postgres: Postgres,
+) -> None:
+    """The rows of partitions would grow as long as anybody reads an old snapshot."""
+    address = address_of(postgres.fresh_url())
+    storage = PostgresStorage(address, partitions=2, sharing=Sharing(lease_seconds=1))
+    await storage.open()
+    await storage.acquire(HostIdentity(owner="me", description="me"), [0, 1])
+    wire = await asyncpg.connect(address.dsn)
+    leases = f'SELECT lease_until FROM "{address.schema}".owner'
+    versions = f'SELECT xmin::text FROM "{address.schema}".partition'
+    before = await wire.fetch(versions)
+    async with wire.transaction():  # as a commit that takes long
+        await wire.execute(f'SELECT 1 FROM "{address.schema}".partition FOR SHARE')
+        lease = await wire.fetchval(leases)
+
+        async def is_renewed() -> bool:
+            return bool(await wire.fetchval(leases) > lease)
+
+        await until_given(is_renewed)
+    assert await wire.fetch(versions) == before
+    await wire.close()
+    await storage.close()

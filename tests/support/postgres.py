@@ -289,3 +289,13 @@ def postgres() -> Iterator[Postgres]:
     """The one of this process."""
     with running_postgres(os.environ.get("SUITE_POSTGRES", "16")) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def safe_postgres() -> Iterator[Postgres]:
+    """One that `tenuto doctor` has nothing to say against."""
+    version = os.environ.get("SUITE_POSTGRES", "16")
+    with running_postgres(
+        version, fsync="on", synchronous_commit="on", full_page_writes="on"
+    ) as one:
+        yield one

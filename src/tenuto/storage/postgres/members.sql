@@ -24,14 +24,10 @@ ON CONFLICT (member) DO UPDATE SET lives_until = excluded.lives_until, is_leavin
 -- forget_members: who has been dead for long
 DELETE FROM hub.member WHERE lives_until < clock_timestamp() - interval '1 day';
 
--- live_on: a host and the leases of its owners live on, locked in their order, as commits do; none
--- when the host was forgotten
-WITH mine AS MATERIALIZED (
-    SELECT partition FROM hub.partition WHERE owner = ANY (:owners::text[])
-    ORDER BY partition FOR NO KEY UPDATE),
-renewed AS (
-    UPDATE hub.partition SET lease_until = clock_timestamp() + make_interval(secs => :seconds)
-    FROM mine WHERE partition.partition = mine.partition),
+-- live_on: a host and the leases of its owners live on; none when the host was forgotten
+WITH renewed AS (
+    UPDATE hub.owner SET lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    WHERE owner = ANY (:owners::text[])),
 alive AS (
     UPDATE hub.member SET lives_until = clock_timestamp() + make_interval(secs => :seconds),
         is_leaving = :is_leaving, load = :load
@@ -53,9 +49,8 @@ SELECT (
     SELECT json_agg(json_build_object(
         'partition', partition.partition, 'epoch', partition.epoch, 'owner', partition.owner,
         'member', owner.member,
-        'is_free', partition.owner IS NULL OR partition.lease_until < clock_timestamp(),
-        'ends_in', CASE WHEN partition.owner IS NOT NULL
-            THEN extract(epoch FROM partition.lease_until - clock_timestamp())::float8 END
+        'is_free', coalesce(owner.lease_until < clock_timestamp(), true),
+        'ends_in', extract(epoch FROM owner.lease_until - clock_timestamp())::float8
     ) ORDER BY partition.partition)
     FROM hub.partition AS partition LEFT JOIN hub.owner AS owner ON owner.owner = partition.owner
 ) AS places;
@@ -77,15 +72,16 @@ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS at, (
     SELECT json_agg(json_build_object(
         'partition', partition.partition, 'member', owner.member,
         'description', coalesce(owner.description, ''),
-        'is_free', partition.owner IS NULL OR partition.lease_until < clock_timestamp(),
-        'until', CASE WHEN partition.lease_until > '-infinity'
-            THEN (extract(epoch FROM partition.lease_until) * 1000000)::bigint END
+        'is_free', coalesce(owner.lease_until < clock_timestamp(), true),
+        'until',
+            (extract(epoch FROM coalesce(owner.lease_until, partition.freed_at)) * 1000000)::bigint
     ) ORDER BY partition.partition)
     FROM hub.partition AS partition LEFT JOIN hub.owner AS owner ON owner.owner = partition.owner
 ) AS places;
 
--- lock_free_partitions: in their order, those of these that nobody has, or whose lease has ended
-SELECT partition FROM hub.partition
-WHERE partition = ANY (:partitions::int[])
-    AND (owner IS NULL OR lease_until < clock_timestamp())
-ORDER BY partition FOR UPDATE;
+-- free_partitions: those of these that nobody has, or whose lease has ended; asked when they are
+-- locked, so that one is seen who took them a moment ago
+SELECT partition.partition FROM hub.partition AS partition
+LEFT JOIN hub.owner AS owner ON owner.owner = partition.owner
+WHERE partition.partition = ANY (:partitions::int[])
+    AND coalesce(owner.lease_until < clock_timestamp(), true);

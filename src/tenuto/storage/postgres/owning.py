@@ -27,18 +27,19 @@ async def take(
     # Crash points: before COMMIT the old epoch stands; after it the epoch is counted up without an
     # owner at work, and others wait for the end of its lease.
     await session.run(
-        "begin_owner", owner=host.owner, description=host.description, member=host.member
+        "begin_owner",
+        owner=host.owner,
+        description=host.description,
+        member=host.member,
+        seconds=seconds,
     )
     await session.run("begin_landed", owner=host.owner)
     wanted = None if partitions is None else list(partitions)
+    await session.rows("lock_partitions", partitions=wanted)
     if only_free:
-        wanted = [
-            row["partition"]
-            for row in await session.rows("lock_free_partitions", partitions=wanted)
-        ]
-    else:
-        await session.rows("lock_partitions", partitions=wanted)
-    found = await session.rows("acquire", owner=host.owner, partitions=wanted, seconds=seconds)
+        free = await session.rows("free_partitions", partitions=wanted)
+        wanted = [row["partition"] for row in free]
+    found = await session.rows("acquire", owner=host.owner, partitions=wanted)
     await session.run("forget_owners", owner=host.owner)
     await session.run("forget_landed")
     return [

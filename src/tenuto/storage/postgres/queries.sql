@@ -6,9 +6,9 @@ SELECT schema, partitions, secret, incarnation FROM hub.hub;
 
 -- next_owner_is_alone: what stands in the way of owning partitions
 SELECT partition.partition, partition.owner, owner.description,
-    partition.lease_until > clock_timestamp() AS is_held,
-    extract(epoch FROM partition.lease_until - clock_timestamp())::float8 AS seconds,
-    partition.lease_until::text AS until
+    owner.lease_until > clock_timestamp() AS is_held,
+    extract(epoch FROM owner.lease_until - clock_timestamp())::float8 AS seconds,
+    owner.lease_until::text AS until
 FROM hub.partition AS partition LEFT JOIN hub.owner AS owner ON owner.owner = partition.owner
 WHERE partition.owner IS NOT NULL AND NOT partition.owner = ANY (:mine::text[])
 ORDER BY partition.partition;
@@ -22,9 +22,10 @@ DELETE FROM hub.owner WHERE owner <> :owner
 DELETE FROM hub.landed
 WHERE NOT EXISTS (SELECT 1 FROM hub.owner WHERE owner.owner = landed.owner);
 
--- begin_owner: an owner is about to own something
-INSERT INTO hub.owner (owner, description, member) VALUES (:owner, :description, :member)
-ON CONFLICT DO NOTHING;
+-- begin_owner: an owner is about to own something, and lives
+INSERT INTO hub.owner (owner, description, member, lease_until)
+VALUES (:owner, :description, :member, clock_timestamp() + make_interval(secs => :seconds))
+ON CONFLICT (owner) DO UPDATE SET lease_until = excluded.lease_until;
 
 -- begin_landed: and begins to commit
 INSERT INTO hub.landed (owner, number, batch_id)
@@ -39,22 +40,21 @@ ORDER BY partition FOR UPDATE;
 UPDATE hub.partition SET
     deaths = CASE WHEN owner IS NULL THEN 0 WHEN owner = :owner THEN deaths
         WHEN served THEN 1 ELSE deaths + 1 END,
-    served = false, owner = :owner, epoch = epoch + 1,
-    lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    served = false, owner = :owner, epoch = epoch + 1
 WHERE :partitions::int[] IS NULL OR partition = ANY (:partitions::int[])
 RETURNING partition, epoch;
 
 -- end_leases: of these owners, who are gone
-UPDATE hub.partition SET lease_until = clock_timestamp() WHERE owner = ANY (:owners::text[]);
+UPDATE hub.owner SET lease_until = clock_timestamp() WHERE owner = ANY (:owners::text[]);
 
 -- release: give partitions back that are still ours; since when nobody has them is seen so
-UPDATE hub.partition SET owner = NULL, lease_until = clock_timestamp()
+UPDATE hub.partition SET owner = NULL, freed_at = clock_timestamp()
 FROM unnest(:partitions::int[], :owners::text[], :epochs::bigint[]) AS lease (partition, owner, epoch)
 WHERE partition.partition = lease.partition AND partition.owner = lease.owner
     AND partition.epoch = lease.epoch;
 
 -- release_own: give partitions back in a commit, which holds their fences
-UPDATE hub.partition SET owner = NULL, lease_until = clock_timestamp()
+UPDATE hub.partition SET owner = NULL, freed_at = clock_timestamp()
 WHERE partition = ANY (:partitions::int[]) AND owner = :owner;
 
 -- mark_served: the owner of these partitions has served for a while: it did not die young
@@ -76,7 +76,7 @@ WHERE NOT EXISTS (
 
 -- owned: who owns which partitions now, in words
 SELECT partition.partition, partition.owner, owner.description,
-    partition.lease_until > clock_timestamp() AS lives
+    owner.lease_until > clock_timestamp() AS lives
 FROM hub.partition AS partition LEFT JOIN hub.owner AS owner ON owner.owner = partition.owner
 WHERE partition.owner IS NOT NULL ORDER BY partition.partition;
 

@@ -33,8 +33,9 @@ SELECT one.name, one.topic, one.position,
             AND function = one.name) AS failed,
     one.updated_at, again.given_back, cardinality(one.tried) AS retrying, one.is_full,
     EXISTS (SELECT 1 FROM hub.partition WHERE partition.partition = one.partition
-        AND partition.owner = one.owner AND partition.epoch = one.epoch
-        AND partition.lease_until > clock_timestamp()) AS is_served
+        AND partition.owner = one.owner AND partition.epoch = one.epoch) AND EXISTS (
+    SELECT 1 FROM hub.owner WHERE owner.owner = one.owner
+        AND owner.lease_until > clock_timestamp()) AS is_served
 FROM counted
 JOIN hub.subscription AS one ON one.name = counted.name AND one.topic = counted.topic
 CROSS JOIN LATERAL (
