@@ -17,7 +17,7 @@ import asyncpg
 
 from tests.support.postgres import Postgres, running_postgres
 
-_CONCURRENCY = 500
+_CONCURRENCY = 1_000
 Values = dict[str, float]
 
 
