@@ -268,8 +268,8 @@ def _storable(text: str) -> str:
 
 
 async def _write(session: Session, batch: CommitBatch, claim: Values) -> None:
-    if _is_short(batch):
-        turns = packing.turns(batch)
+    turns = packing.turns(batch)
+    if packing.length_of(turns) <= ONE_STATEMENT_BYTES:
         further = list(_further(batch))
         if not further and not batch.purged:
             await session.run("write_turns", **turns | claim)
@@ -318,12 +318,6 @@ def _rare(batch: CommitBatch) -> list[tuple[str, Sequence[Any], Callable[[Sequen
         ("add_dead_letters", batch.dead_letters, packing.dead_letters),
         ("add_answers", batch.answers, packing.answers),
     ]
-
-
-def _is_short(batch: CommitBatch) -> bool:
-    return sum(_weight(row) for name in _TURNS for row in getattr(batch, name)) <= (
-        ONE_STATEMENT_BYTES
-    )
 
 
 def _pieces(batch: CommitBatch) -> Iterator[CommitBatch]:

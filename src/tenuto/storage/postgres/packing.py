@@ -185,7 +185,21 @@ def turns(batch: CommitBatch) -> Values:
 def _put(values: Values, letter: str, names: Sequence[str], rows: Any) -> None:  # noqa: ANN401 - of tuples
     columns = zip(*rows, strict=True)
     for name, column in zip(names, columns, strict=True):
-        values[f"{letter}_{name}"] = column
+        # Most columns of most batches hold nothing: the server fills up what is not there, and the
+        # driver looks at each value of what is.
+        is_nothing = column[0] is None and column.count(None) == len(column)
+        values[f"{letter}_{name}"] = None if is_nothing else column
+
+
+_TEXTS: Final = (
+    "i_input", "i_output", "i_custom_status", "i_tags", "i_failure", "u_output",
+    "u_custom_status", "u_failure", "h_events", "m_message",
+)  # fmt: skip
+
+
+def length_of(turns: Values) -> int:
+    """How long the texts of turns are together: all that may be long."""
+    return sum(sum(map(len, filter(None, turns[name] or ()))) for name in _TEXTS)
 
 
 def instance_columns(record: InstanceRecord) -> tuple[Any, ...]:
