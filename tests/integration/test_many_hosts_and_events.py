@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from tenuto import App, Client, Event, Host, QueueMessage, TimerInfo
+from tenuto import App, Client, Context, Event, Host, QueueMessage, TimerInfo
 from tenuto.host.settings import Settings
 from tests.support.postgres import Postgres
 from tests.support.waiting import until, until_given
@@ -173,3 +173,20 @@ async def test_one_host_keeps_a_link_up_and_another_when_it_has_gone(hub: Hub) -
 
 def dialling(host: Host) -> int:
     return len(host.links._dialling)
+
+
+async def test_an_event_starts_orchestrations_wherever_they_belong(hub: Hub) -> None:
+    seen: list[int] = []
+
+    @hub.app.subscribe("orders", name="ordered", from_beginning=True)
+    @hub.app.orchestrator
+    async def ordered(ctx: Context, number: int) -> int:
+        seen.append(number)
+        return number
+
+    first, second = await hub.host(), await hub.host()
+    await until(lambda: len(first.engine.partitions) == len(second.engine.partitions))
+    for number in range(30):
+        await first.client.publish("orders", number)
+    await until(lambda: set(seen) == set(range(30)))
+    assert await second.engine.storage.failed_deliveries() == []
