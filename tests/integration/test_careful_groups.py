@@ -1,6 +1,7 @@
 """A careful start in one process: who may run when, and what is noted before (ENGINE rule 32)."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ import pytest
 from msgspec import Raw
 
 from tenuto import App, Context, RuntimeStatus, StorageUnavailableError
+from tenuto.engine import careful
 from tenuto.engine.rows import InboxRow
 from tenuto.host.last_word import LastWord
 from tenuto.model.codec import encode
@@ -136,12 +138,30 @@ async def test_who_only_takes_long_passes_and_new_ones_run_as_well(
     await one.test.crash()
     await one.test.start("busy", instance_id="new")
     await until(lambda: one.test.host.engine.careful is None)
-    assert noted[0] == dict.fromkeys(noted[0], -1)
-    assert {number for call in noted[1::2] for number in call.values()} == {0}
+    marks: defaultdict[int, list[int]] = defaultdict(list)
+    for call in noted:
+        for iid, number in call.items():
+            marks[iid].append(number)
+    assert list(marks.values()) == [[-1, 0]] * 3
     gate.is_open = True
     for name in ("i0", "i1", "new"):
         assert await one.test.client.handle(name).result() == 2
         assert (await one.row(name)).deliveries == 0
+
+
+async def test_who_comes_later_joins_the_group_that_runs(
+    one: Deployments, noted: Noted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(careful, "_PATIENCE_SECONDS", 600.0)
+    monkeypatch.setattr(careful, "_LONGEST_PATIENCE_SECONDS", 600.0)
+    await start(one, 2)
+    await one.test.crash()
+    assert await next_note(one, noted) == [-1] * 2
+    before = len(noted)
+    await one.test.start("busy", instance_id="new")
+    await until(lambda: len(noted) > before)
+    assert list(noted[before].values()) == [-1]
+    assert one.test.host.engine.careful is not None
 
 
 @pytest.mark.parametrize("before", [2, 3])

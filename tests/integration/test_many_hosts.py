@@ -321,3 +321,38 @@ async def test_a_sign_of_life_waits_for_no_commit_and_writes_nothing_that_commit
     assert await wire.fetch(versions) == before
     await wire.close()
     await storage.close()
+
+
+async def test_a_host_that_gave_no_sign_of_life_takes_part_again_and_counts_as_no_death(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await hub.host(), await hub.host()
+    await until(shared(first, second))
+    silent = storage_of(first)._opened().renewal
+    monkeypatch.setattr(silent, "_host_answers", lambda: False)
+    await until(lambda: len(second.engine.partitions) == PARTITIONS)
+    monkeypatch.undo()
+    await until(shared(first, second))
+    assert any("since this one gave no sign of life" in text for text in told(hub, first))
+
+    async def deaths() -> list[int]:
+        rows = await storage_of(second).read(
+            lambda session: session.wire.fetch(
+                f'SELECT deaths FROM "{storage_of(second)._address.schema}".partition'
+            )
+        )
+        return [row["deaths"] for row in rows]
+
+    async def is_forgiven() -> bool:
+        return set(await deaths()) == {0}
+
+    await until_given(is_forgiven)
+
+
+def storage_of(host: Host) -> PostgresStorage:
+    assert isinstance(host.engine.storage, PostgresStorage)
+    return host.engine.storage
+
+
+def told(hub: Hub, host: Host) -> list[str]:
+    return [text for _, text in hub.observers[host].problems]

@@ -54,6 +54,9 @@ class SharedMembers:
         places = [self._place(number, place) for number, place in enumerate(hub.places)]
         return Roster(members, places)
 
+    async def outlived(self, lost: Sequence[Lease]) -> None:
+        """Nobody counts deaths here."""
+
     async def census(self) -> member_ports.Census:
         """Nobody looks at these hosts."""
         return member_ports.Census(at=0, hosts=[], places=[])

@@ -26,6 +26,7 @@ Keeps the promise ``one_never_takes_all``.
 """
 
 import asyncio
+from itertools import islice
 from typing import Final
 
 from tenuto.engine.parts import Parts
@@ -115,18 +116,36 @@ class Careful:
             if is_loading and len(self._waiting) < _LARGEST_GROUP:
                 await asyncio.sleep(_LOOK_SECONDS)  # whoever belongs into the same group comes too
                 continue
-            self._group = self._next_group()
-            if not self._group:
+            self._forget_the_gone()
+            if not self._waiting:
                 await asyncio.sleep(_LOOK_SECONDS)
                 continue
-            if not self._has_word and self._is_alone(self._group[0]):
+            least = min((one.state.deliveries for one in self._waiting.values()), key=_suspicion)
+            if not self._has_word and self._size(least) == 1:
                 await asyncio.sleep(_NOTHING_RUNS_SECONDS)
-            await self._note({one: self._tried_once_more(one) for one in self._group})
-            for resident in self._group:
-                self._let_go(resident)
-            await self._until_quiet()
-            await self._note(dict.fromkeys(self._group, 0))
-            self._group = []
+            await self._run_group(least)
+
+    async def _run_group(self, least: int) -> None:
+        """Run those with as many marks, as many as fit into a group of theirs.
+
+        Whoever comes while it runs and belongs into it joins it: under load there is always
+        somebody who was not there when it began, and would have to wait for its end.
+        """
+        loop = self._engine.loop
+        end = 0.0
+        while True:
+            more = self._alike(least, self._size(least) - len(self._group))
+            self._group += more
+            if more:
+                await self._note({one: self._tried_once_more(one) for one in more})
+                for resident in more:
+                    self._let_go(resident)
+            end = end or loop.time() + self._patience
+            if loop.time() >= end or all(map(self._is_quiet, self._group)):
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        await self._note(dict.fromkeys(self._group, 0))
+        self._group = []
 
     @property
     def _is_loading(self) -> bool:
@@ -134,20 +153,19 @@ class Careful:
 
     # --- groups -----------------------------------------------------------------------------------
 
-    def _next_group(self) -> list[Resident]:
-        """The least suspected of those who wait, with others like them."""
-        waiting = self._waiting
-        for iid, resident in list(waiting.items()):
+    def _forget_the_gone(self) -> None:
+        for iid, resident in list(self._waiting.items()):
             if resident.home.residents.get(iid) is not resident:
-                del waiting[iid]
-        if not waiting:
-            return []
-        least = min((one.state.deliveries for one in waiting.values()), key=_suspicion)
-        alike = [one for one in waiting.values() if one.state.deliveries == least]
-        group = alike[: self._size(least)]
-        for resident in group:
-            del waiting[resident.state.iid]
-        return group
+                del self._waiting[iid]
+
+    def _alike(self, deliveries: int, most: int) -> list[Resident]:
+        """Those who wait and have so many marks, taken out; at most so many."""
+        waiting = self._waiting.values()
+        alike = (one for one in waiting if one.state.deliveries == deliveries)
+        found = list(islice(alike, most))
+        for resident in found:
+            del self._waiting[resident.state.iid]
+        return found
 
     def _size(self, deliveries: int) -> int:
         if self._has_word or deliveries > 0:
@@ -192,12 +210,6 @@ class Careful:
             engine.release.take_work_up(resident)
         if resident.inbox:
             engine.make_ready(resident)
-
-    async def _until_quiet(self) -> None:
-        loop = self._engine.loop
-        end = loop.time() + self._patience
-        while loop.time() < end and not all(map(self._is_quiet, self._group)):  # noqa: ASYNC110 - many may end it
-            await asyncio.sleep(_LOOK_SECONDS)
 
     def _is_quiet(self, resident: Resident) -> bool:
         is_here = resident.home.residents.get(resident.state.iid) is resident

@@ -202,6 +202,14 @@ class Engine:
         for tell in self.moves.dropped:
             tell()
 
+    def lose(self, number: int) -> None:
+        """Another host has taken a partition from this one, which lives."""
+        home = self.partitions.get(number)
+        self.drop(number)
+        if home is not None:
+            for tell in self.moves.lost:
+                tell(home.lease)
+
     def take_iid(self) -> int:
         """A number for a new instance; owners give out positive ones."""
         return self.iids.take()

@@ -203,6 +203,9 @@ class HubMembers(Protocol):
     async def census(self) -> Census:
         """The same for people: with those who died lately, and since when nobody serves what."""
 
+    async def outlived(self, lost: Sequence[Lease]) -> None:
+        """These were taken from a host that lives: that was no death of their owner."""
+
     async def acquire_free(self, host: HostIdentity, partitions: Sequence[int]) -> list[Lease]:
         """Own those of these partitions that are free, in a new epoch each."""
 

@@ -58,10 +58,13 @@ class Membership:
         self._members = members
         self._drain_seconds = drain_seconds
         self._me = me
+        self._lost: list[Lease] = []
+        engine.moves.lost.append(self._lost.append)
         self._peers = engine.peers = Peers(me, lease_seconds)
         self._roster: Roster | None = None
         self._taking: asyncio.Task[None] | None = None
         self._giving: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
         self._is_leaving = False
         self._given: list[int] = []
         self._known: frozenset[str] = frozenset()
@@ -122,7 +125,7 @@ class Membership:
             await self._end_moving()
 
     async def _end_moving(self) -> None:
-        for task in (self._taking, self._giving):
+        for task in (self._taking, self._giving, self._telling):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
@@ -139,6 +142,8 @@ class Membership:
         self._drop_lost(roster)
         if self._is_leaving:
             return
+        if self._lost and self._telling is None:
+            self._telling = self._engine.loop.create_task(self._tell_outlived())
         if self._taking is None and self._giving is None and (unknown := self._unknown(roster)):
             self._giving = self._begin(self._give_back(unknown))
             return
@@ -190,7 +195,7 @@ class Membership:
                     f"partition {place.partition} has gone to another host, since this one gave "
                     "no sign of life for longer than its lease; its instances go on there",
                 )
-                engine.drop(place.partition)
+                engine.lose(place.partition)
 
     def _unknown(self, roster: Roster) -> list[Lease]:
         """What is ours in the store, and nobody serves it: we took it, or wanted to give it back,
@@ -203,6 +208,18 @@ class Membership:
             and place.owner is not None
             and place.partition not in self._engine.partitions
         ]
+
+    async def _tell_outlived(self) -> None:
+        """Tell that we live, who have lost these: their instances have ended no host."""
+        lost = list(self._lost)
+        try:
+            await self._members.outlived(lost)
+        except StorageError:
+            pass  # with the next roster
+        else:
+            del self._lost[: len(lost)]
+        finally:
+            self._telling = None
 
     def _load(self) -> MemberLoad:
         return load_of(self._engine)

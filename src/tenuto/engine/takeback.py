@@ -125,7 +125,7 @@ class TakeBack:
         engine = self._engine
         for number in partitions:
             engine.observer.problem(None, f"partition {number} has gone to another host")
-            engine.drop(number)
+            engine.lose(number)
         making = engine.pipeline.begin_another()
         requests = list(self._requests([batch, making], {}, {}, has_no_memory=False))
         self._drop_everyone([batch, making])

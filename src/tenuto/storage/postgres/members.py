@@ -86,6 +86,17 @@ class PostgresMembers:
         """The same for people."""
         return await self._access.read(census_of)
 
+    async def outlived(self, lost: Sequence[Lease]) -> None:
+        """These were taken from a host that lives."""
+        # Crash points: before COMMIT it counts as a death of their owner.
+        await self._access.written(
+            lambda session: session.run(
+                "outlived",
+                partitions=[one.partition for one in lost],
+                epochs=[one.epoch for one in lost],
+            )
+        )
+
     async def acquire_free(self, host: HostIdentity, partitions: Sequence[int]) -> list[Lease]:
         """Own those of these partitions that are free."""
 

@@ -85,3 +85,9 @@ SELECT partition.partition FROM hub.partition AS partition
 LEFT JOIN hub.owner AS owner ON owner.owner = partition.owner
 WHERE partition.partition = ANY (:partitions::int[])
     AND coalesce(owner.lease_until < clock_timestamp(), true);
+
+-- outlived: these were taken from an owner that lives; whoever has taken them since had them from it
+UPDATE hub.partition SET deaths = greatest(deaths - 1, 0)
+FROM unnest(:partitions::int[], :epochs::bigint[]) AS lost (partition, epoch)
+WHERE partition.partition = lost.partition AND partition.epoch = lost.epoch + 1
+    AND NOT partition.served;
