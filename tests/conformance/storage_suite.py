@@ -621,6 +621,26 @@ class StorageSuite(StorageFixtures):
         await owner.commit(instances=[record(1)])
         assert (await owner.loaded(1)).turns == []
 
+    async def test_a_start_for_an_id_outlives_the_purge_of_who_has_it_with_what_comes_after_it(
+        self, owner: Owner
+    ) -> None:
+        def start(message_id: str, execution: str) -> InboxRow:
+            event = ExecutionStarted("hello", ExecutionId(execution))
+            body = Start(message_id=MessageId(message_id), event=event)
+            return InboxRow(MessageId(message_id), Places.of(ONE), ONE, Raw(encode(body)))
+
+        rows = [
+            start("its own", "execution-1"),
+            message("for the old one"),
+            start("another", "execution-7"),
+            message("for the new one", awaits_answer=True),
+        ]
+        await owner.commit(instances=[record(1)], inbox=rows)
+        await owner.commit(purged=[1])
+        waiting = [row.message_id for row in await waiting_in(owner.storage)]
+        assert waiting == ["another", "for the new one"]
+        assert await owner.storage.answers([MessageId("for the new one")]) == []
+
     async def test_unread_events_stay_until_they_are_taken_or_their_instance_goes(
         self, owner: Owner
     ) -> None:

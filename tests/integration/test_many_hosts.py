@@ -14,7 +14,8 @@ from tenuto import App, Client, Context, Host
 from tenuto.engine.member_ports import Roster
 from tenuto.engine.ports import HostIdentity
 from tenuto.host.settings import Settings
-from tenuto.model.errors import SettingsError, StorageUnavailableError
+from tenuto.link.links import Links
+from tenuto.model.errors import SettingsError, StorageLostError, StorageUnavailableError
 from tenuto.storage import Sharing
 from tenuto.storage.postgres.address import address_of
 from tenuto.storage.postgres.connection import Session
@@ -347,6 +348,64 @@ async def test_a_host_that_gave_no_sign_of_life_takes_part_again_and_counts_as_n
         return set(await deaths()) == {0}
 
     await until_given(is_forgiven)
+
+
+async def test_a_host_that_publishes_without_end_takes_its_first_partition(
+    postgres: Postgres,
+) -> None:
+    """Its commits have no fences until then: found by a breaker's tour."""
+    hub = Hub(postgres.fresh_url())
+    one = Settings(lease_seconds=1, drain_seconds=1, partitions=1)
+    async with hub.stack:
+        first = await hub.host(settings=one)
+        second = await hub.host(settings=one)
+        assert owned(first, second) == [1, 0]
+
+        async def publish() -> None:
+            while True:
+                await second.client.publish("numbers", 1)
+
+        publishing = [asyncio.create_task(publish()) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        await first.stop()
+        await until(lambda: owned(second) == [1])
+        await asyncio.sleep(0.1)
+        assert not any(one.done() for one in publishing)
+        for task in publishing:
+            task.cancel()
+        await asyncio.wait(publishing)
+
+
+async def test_a_host_that_cannot_go_on_keeps_nothing(hub: Hub) -> None:
+    first, second = await hub.host(), await hub.host()
+    await until(shared(first, second))
+    first._on_lost(StorageLostError("as if"))
+    await until(lambda: owned(second) == [PARTITIONS])
+
+
+async def test_a_host_whose_start_fails_late_keeps_nothing(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_links: Links, _partitions: int) -> None:
+        raise RuntimeError("as if")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Links, "start", fails)
+        with pytest.raises(RuntimeError, match="as if"):
+            await hub.host()
+    assert owned(await hub.host()) == [PARTITIONS]
+
+
+async def test_a_host_that_answers_is_not_taken_for_blocked(postgres: Postgres) -> None:
+    """Also when it may be silent for less time than passes between two signs of life."""
+    sharing = Sharing(lease_seconds=2, blocked_seconds=0.3)
+    storage = PostgresStorage(address_of(postgres.fresh_url()), partitions=1, sharing=sharing)
+    await storage.open()
+    await storage.acquire(HostIdentity(owner="me", description="me"), [0])
+    await asyncio.sleep(2.5)
+    roster = await storage.members.roster()
+    assert [place.is_free for place in roster.places] == [False]
+    await storage.close()
 
 
 def storage_of(host: Host) -> PostgresStorage:

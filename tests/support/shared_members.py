@@ -57,6 +57,9 @@ class SharedMembers:
     async def outlived(self, lost: Sequence[Lease]) -> None:
         """Nobody counts deaths here."""
 
+    def give_up(self) -> None:
+        """These hosts go on."""
+
     async def census(self) -> member_ports.Census:
         """Nobody looks at these hosts."""
         return member_ports.Census(at=0, hosts=[], places=[])

@@ -322,9 +322,13 @@ class SharedHub:
             record = self.instances.get(iid)
             self._drop(iid)
             for row in self.waiting(record.instance_id) if record else ():
+                assert record is not None
                 assert row.message_id is not None
+                body = decode_message(row.message)
+                if isinstance(body, Start) and body.event.execution_id != record.execution_id:
+                    break  # it is for the id, and so is what was sent after it
                 self._take_out((row.partition, row.message_id))
-                if decode_message(row.message).awaits_answer:
+                if body.awaits_answer:
                     code, text = InstanceNotFoundError.code, "it was purged meanwhile"
                     gone = Answer(row.message_id, code, text)
                     self.answers.setdefault(row.message_id, gone)

@@ -118,10 +118,12 @@ class Lifecycle:
         engine = self._engine
         # What was decided under an older lease must not be written under the new one.
         await engine.pipeline.passed()
-        if not engine.partitions:
+        assert self._host is not None, "a host that serves takes further ones"
+        # A member is known as long as it lives, and keeps its name: what it publishes while it owns
+        # nothing is counted under that.
+        if not engine.partitions and self._host.member is None:
             await self._take_another_name()
         self._check_running()
-        assert self._host is not None, "a host that serves takes further ones"
         leases = await acquire(self._host)
         try:
             # What instances there have sent to ours, before they were ours, comes first.

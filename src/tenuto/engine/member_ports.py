@@ -197,6 +197,9 @@ class HubMembers(Protocol):
     def say_leaving(self) -> None:
         """Tell the others that this host gives away what it has."""
 
+    def give_up(self) -> None:
+        """This host cannot go on, though its process lives: it is a member no more."""
+
     async def roster(self) -> Roster:
         """Who is there now; for everybody who has opened the store."""
 

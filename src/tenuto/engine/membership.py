@@ -109,6 +109,11 @@ class Membership:
             await asyncio.gather(*self._gives(seconds))  # what came meanwhile
             self._tell_given()
 
+    def give_up(self) -> None:
+        """The host cannot go on: others take over what it had, now."""
+        self._is_leaving = True
+        self._members.give_up()
+
     async def abandon(self) -> None:
         """Go as a process goes that dies."""
         self._is_leaving = True

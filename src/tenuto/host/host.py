@@ -217,11 +217,15 @@ class Host:
         end_children_of(self)
         gateway = EngineGateway(Commands(engine), self._storage, lifecycle.arrived)
         self._client = Client(gateway, self.program, self.settings.limits)
-        self._timers = HostTimers(timers, engine, self._client)
-        self._timers.start()
-        self._links = links
-        await links.start(self._hub.partitions)
-        await self._listen(self._client, engine, triggered)
+        try:
+            self._timers = HostTimers(timers, engine, self._client)
+            self._timers.start()
+            self._links = links
+            await links.start(self._hub.partitions)
+            await self._listen(self._client, engine, triggered)
+        except BaseException:
+            await self.abandon()  # nobody could stop what has begun
+            raise
         self._log.started(time.perf_counter() - began, self.settings)
 
     async def _own(self, engine: Engine, lifecycle: Lifecycle, hub: HubInfo) -> Membership | None:
@@ -487,6 +491,8 @@ class Host:
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(error)
             self._observer.problem(None, f"this host cannot go on: {error}")
+        if self._membership is not None:
+            self._membership.give_up()
         if self._engine is not None:
             self._engine.abandon(error)
 

@@ -21,7 +21,12 @@ from tenuto.engine.ports import Storage
 from tenuto.link.dialling import Dialling, Line
 from tenuto.link.end import LinkEnd, LinkMeans
 from tenuto.link.options import LinkSettings
-from tenuto.model.errors import InputError, SettingsError, StorageError
+from tenuto.model.errors import (
+    InputError,
+    SettingsError,
+    StorageError,
+    StorageUnavailableError,
+)
 from tenuto.model.ids import InstanceId, check_hub_name
 from tenuto.model.linking import LinkedHub
 
@@ -170,7 +175,11 @@ class Links:
             arrived=self._has_arrived,
         )
         self._is_running = True
-        await self.refresh()
+        try:
+            await self.refresh()
+        except StorageUnavailableError as error:
+            engine.observer.problem(None, f"links are read again soon: {error}")
+            self._changed()
         engine.storage.on_change(self._changed)
         engine.moves.owned.append(self._changed)
         engine.moves.dropped.append(self._changed)

@@ -116,6 +116,7 @@ def translate(error: BaseException, url: str, doing: str) -> StorageError:
         url: Of the store, without its password.
         doing: What was being done: ``write to``.
     """
+    error = _cause(error)
     what = f"cannot {doing} the store {url!r}"
     told = f"(PostgreSQL: {_words(error)})"
     if isinstance(error, StorageError):
@@ -140,6 +141,16 @@ def translate(error: BaseException, url: str, doing: str) -> StorageError:
         if isinstance(error, classes):
             return StorageUnavailableError(f"{what}: {reason} {told}")
     return StorageError(f"{what}: PostgreSQL refused it, which is a defect in Tenuto {told}")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What the server had said before the driver complained of what came of it."""
+    if not isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return error
+    found: BaseException | None = error.__cause__ or error.__context__
+    while found is not None and not isinstance(found, asyncpg.PostgresError):
+        found = found.__cause__ or found.__context__
+    return error if found is None else found
 
 
 def not_opened(error: BaseException, url: str) -> StorageError | SettingsError:

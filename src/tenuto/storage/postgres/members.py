@@ -78,6 +78,10 @@ class PostgresMembers:
         self._renewal.is_leaving = True
         self._renewal.look()
 
+    def give_up(self) -> None:
+        """This host cannot go on."""
+        self._renewal.give_up()
+
     async def roster(self) -> Roster:
         """Who is there now."""
         return await self._access.read(roster_of)

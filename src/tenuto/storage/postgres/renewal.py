@@ -66,7 +66,7 @@ class Renewal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
         self._is_stopping = False
-        self._answered = 0.0
+        self._asked_at: float | None = None
         self._load = MemberLoad()
         self._beats = 0
         self.heard: Callable[[Roster], None] | None = None
@@ -96,10 +96,14 @@ class Renewal:
     def _begin(self) -> None:
         if self._thread is None:
             self._host = asyncio.get_running_loop()
-            self._answered = self._host.time()
             self._is_stopping = False
             self._thread = threading.Thread(target=self._run, name="tenuto-leases", daemon=True)
             self._thread.start()
+
+    def give_up(self) -> None:
+        """The host cannot go on, though its process lives: others take over what it had."""
+        self._is_stopping = True
+        self.look()
 
     async def stop(self) -> None:
         """Renew nothing any more."""
@@ -185,13 +189,16 @@ class Renewal:
         host = self._host
         if host is None or host.is_closed():
             return False
-        host.call_soon_threadsafe(self._answer)
         assert self._loop is not None
-        return self._loop.time() - self._answered < self._blocked
+        now = self._loop.time()
+        asked_at = self._asked_at
+        if asked_at is None:
+            self._asked_at = now
+            host.call_soon_threadsafe(self._answer)
+        return asked_at is None or now - asked_at < self._blocked
 
     def _answer(self) -> None:
-        assert self._host is not None
-        self._answered = self._host.time()  # both clocks are the system's monotonic one
+        self._asked_at = None
         self._load = self.load()
 
     def _tell(self, roster: Roster | None) -> None:
