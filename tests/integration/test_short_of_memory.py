@@ -527,7 +527,7 @@ async def test_a_message_from_another_process_for_which_there_is_no_memory_comes
 ) -> None:
     await host.client.start(light, instance_id="light")
     await until(lambda: waiting(host) == {"light"})
-    failed = fail_once(monkeypatch, "decode_message")
+    failed = fail_once(monkeypatch, "decode_any_message")
     async with Client.open(f"sqlite:///{tmp_path / 'hub.db'}", app) as client:
         await client.raise_event("light", "go")
     assert await host.client.handle("light").result() == 7

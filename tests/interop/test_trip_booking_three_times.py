@@ -1,6 +1,7 @@
 """The trip booking, native and as Azure Functions apps: the same trips have the same answers."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -43,6 +44,7 @@ def app(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     if name == NATIVE:
         monkeypatch.chdir(tmp_path)
         monkeypatch.syspath_prepend(EXAMPLES / NATIVE)
+        monkeypatch.delitem(sys.modules, "travel", raising=False)  # another test's app
         travel = import_module("travel")
         # Its offices take a while to confirm, for those who watch it.
         monkeypatch.setattr(travel, "time", Hurried)
