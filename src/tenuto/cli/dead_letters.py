@@ -21,6 +21,7 @@ from tenuto.model.ids import MessageId
 from tenuto.model.messages import AnswerQuestion, letter_facts
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter
+from tenuto.model.shown_urls import shown_url
 from tenuto.storage import upkeep_of
 
 _storage_option = click.option("--storage", help="Storage URL; by default that of the settings.")
@@ -78,7 +79,7 @@ def redrive(
     if as_json:
         sent = [{"id": one, "instanceId": instance_id} for one, instance_id in redriven.sent]
         left = [{"id": one, "reason": reason} for one, reason in redriven.left]
-        document = {"redriven": sent, "left": left, "store": url, "hostRuns": has_host}
+        document = {"redriven": sent, "left": left, "store": shown_url(url), "hostRuns": has_host}
         terminal.say(encoded(document))
         return FAILED if left else 0
     for _, instance_id in redriven.sent:
@@ -155,8 +156,10 @@ def _url(storage: str | None) -> str:
 
 def _confirmed(url: str) -> bool:
     if not sys.stdin.isatty():
-        raise click.UsageError(f"all dead letters of {url} would be deleted; give --yes to do so")
-    return click.confirm(f"Delete all dead letters of {url}?", err=True)
+        raise click.UsageError(
+            f"all dead letters of {shown_url(url)} would be deleted; give --yes to do so"
+        )
+    return click.confirm(f"Delete all dead letters of {shown_url(url)}?", err=True)
 
 
 def _document(letter: DeadLetter) -> Document:

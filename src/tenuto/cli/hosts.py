@@ -23,7 +23,6 @@ from tenuto.insight.wording import duration, iso, one_line
 from tenuto.model.errors import ConnectionFailedError, InputError
 from tenuto.model.lines import listed_numbers
 from tenuto.model.timing import MICROSECONDS, Microseconds
-from tenuto.storage import owner_of
 
 _PATIENCE: Final = timedelta(seconds=20)
 _TIMES: Final = {"at": "time", "since": "sinceTime", "until": "untilTime"}
@@ -62,7 +61,7 @@ async def read_hosts(connection: Connection) -> HubHosts:
     if isinstance(storage, HasMembers):
         return hub_hosts(await storage.members.census())
     hub = await storage.open()
-    return owned_by(owner_of(connection.where), hub.partitions, time.time_ns() // 1000)
+    return owned_by(connection.owner, hub.partitions, time.time_ns() // 1000)
 
 
 async def _ask(connection: Connection) -> HubHosts:

@@ -7,16 +7,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tenuto.model.errors import SettingsError
+from tenuto.model.shown_urls import shown_url
 
 SCHEMES: Final = frozenset({"postgres", "postgresql"})
 _SCHEMA: Final = "schema"
 _TARGET: Final = "target_session_attrs"
-_HIDDEN: Final = "hidden"
 _USUAL_SCHEMA: Final = "tenuto"
 _MOST_SCHEMA: Final = 63
 _FORM: Final = (
     "write postgresql://USER:PASSWORD@HOST/DATABASE, with ?schema=NAME for another hub in it"
 )
+ESCAPED: Final = "@ is written %40, / %2F, ? %3F and # %23"
 
 
 class Address(Struct, frozen=True):
@@ -74,9 +75,11 @@ def _taken_apart(url: str) -> Address:
         parts = urlsplit(url)
         asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         ports = [urlsplit(f"//{place}").port for place in _places(parts.netloc)]
-    except ValueError as error:
-        raise SettingsError(f"the store's URL is not understood ({error}); {_FORM}") from None
-    shown = _without_password(url)
+    except ValueError:  # whose words show a part of the password
+        raise _unescaped(url) from None
+    if "@" in parts.path:
+        raise _unescaped(url)
+    shown = shown_url(url)
     names = dict(asked)
     if parts.scheme not in SCHEMES or parts.fragment:
         raise SettingsError(f"the store's URL {shown!r} is not understood; {_FORM}")
@@ -100,6 +103,12 @@ def _taken_apart(url: str) -> Address:
     return Address(shown, dsn, schema)
 
 
+def _unescaped(url: str) -> SettingsError:
+    return SettingsError(
+        f"the store's URL {shown_url(url)!r} is not understood; {_FORM}. In a password {ESCAPED}"
+    )
+
+
 def _places(netloc: str) -> list[str]:
     """Each host with its port."""
     return netloc.rpartition("@")[2].split(",")
@@ -107,14 +116,3 @@ def _places(netloc: str) -> list[str]:
 
 def _names_schema(url: str) -> bool:
     return _SCHEMA in dict(parse_qsl(urlsplit(url).query))
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    account, at, place = parts.netloc.rpartition("@")
-    user = account.partition(":")[0]
-    asked = [
-        (name, _HIDDEN if "password" in name.lower() else value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-    ]
-    return urlunsplit((parts.scheme, f"{user}{at}{place}", parts.path, urlencode(asked), ""))
