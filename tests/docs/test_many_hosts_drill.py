@@ -84,6 +84,8 @@ def test_the_commands_are_those_of_the_page() -> None:
         "tenuto start app.py --port 7072\n",
         "tenuto hosts\n",
         "tenuto instances start count --id count-$n --input 30;",
+        "tenuto instances start greet --id greet-$n --input '\"you\"';",
+        "tenuto instances show greet-1\n",
         "tenuto doctor\n",
         "tenuto instances show count-1\n",
     ):
