@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
@@ -121,3 +122,31 @@ def test_no_error_about_a_url_shows_its_password(
         said += captured.out + captured.err
     assert MARK not in said, said
     assert ("without +psycopg" in said) is ("+psycopg" in slip)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"?schema": "?shema"}, "TN-1104: * Did you mean 'schema'?"),
+        ({"postgres?": "none?"}, "TN-1104: * correct the user, password or database"),
+        (
+            {"127.0.0.1:": "127.0.0.1:1/db?database="},
+            "nothing answers at 127.0.0.1:1; does PostgreSQL run",
+        ),
+        ({"127.0.0.1": "no.such.host.invalid"}, "no machine is found by the name in 'no.such.host"),
+        ({f"{MARK}@": f"x@{MARK}@"}, "TN-1104: * In a password @ is written %40"),
+    ],
+)
+def test_who_mistypes_an_address_is_told_what_to_do(
+    url: str, change: dict[str, str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for before, after in change.items():
+        url = url.replace(before, after, 1)
+    said = []
+    for command in ("hosts", "doctor"):
+        run_command_line([command, "--storage", url])
+        captured = capsys.readouterr()
+        said.append(captured.out + captured.err)
+    assert fnmatch(said[0], f"*{words}*".replace("?", "[?]")), said
+    assert "a defect in Tenuto" not in said[0]
+    assert "a host makes it" not in said[1], said

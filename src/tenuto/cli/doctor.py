@@ -206,7 +206,7 @@ class _Visit:
             found = await upkeep.examine(self._now, full=self._full)
         except SettingsError as error:
             level = Level.WRONG if is_chosen else Level.NOTE
-            self._add(level, "store", str(error), "a host makes it: tenuto start APP, tenuto run")
+            self._add(level, "store", str(error))
             return False
         except StorageError as error:
             self._add(Level.WRONG, "store", f"{error.code}: {error}")
