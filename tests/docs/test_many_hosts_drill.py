@@ -110,7 +110,7 @@ def test_two_hosts_one_is_killed_and_both_are_upgraded(drill: Drill) -> None:
     second.end()
     found = drill.until(lambda found: shares(found) == [32])
     assert [one["isAlive"] for one in found["hosts"]] == [True, False]
-    first.until("a host is gone: process ")
+    first.until("a host has died: process ")
     first.until("32 of 32 are served here now")
     assert " gone for " in drill.type("hosts")
     said = drill.type("doctor")
@@ -123,6 +123,7 @@ def test_two_hosts_one_is_killed_and_both_are_upgraded(drill: Drill) -> None:
     drill.write(first_app.replace('version="1"', 'version="2"') + "\n\n" + greet)
     first.send(signal.SIGTERM)
     assert first.end() == 0
+    second.until("a host has left: process ")
     first = drill.start()
     drill.until(lambda found: sum(shares(found)) == 32)
     assert "2 (newest)" in drill.type("hosts")
