@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tenuto import App, Client, SyncOutbox
+from tenuto import App, Client, SyncClient, SyncOutbox
 from tenuto.cli.command import run_command_line
 from tenuto.model.errors import SettingsError
 from tenuto.model.shown_urls import shown_url
@@ -116,6 +116,10 @@ def test_no_error_about_a_url_shows_its_password(
     with pytest.raises(SettingsError) as caught:
         SyncOutbox(slip, App())
     said += str(caught.value)
+    for opens in (SyncClient, SyncClient.open):
+        with pytest.raises(SettingsError) as caught:
+            opens(slip, App())
+        said += str(caught.value)
     for command in ("instances list", "doctor", "config", "run nowhere.py", "start nowhere.py"):
         run_command_line([*command.split(), "--storage", slip])
         captured = capsys.readouterr()

@@ -6,6 +6,7 @@ Read from a store or a host; sent again, acknowledged and deleted in a store, al
 import asyncio
 import sys
 import time
+from typing import Final
 
 import click
 
@@ -18,7 +19,7 @@ from tenuto.cli.nearby import storage_of
 from tenuto.insight.wording import iso, moment, one_line
 from tenuto.model.codec import decode_any_message
 from tenuto.model.ids import MessageId
-from tenuto.model.messages import AnswerQuestion, letter_facts
+from tenuto.model.messages import AnswerQuestion, Start, letter_facts
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter
 from tenuto.model.shown_urls import shown_url
@@ -26,6 +27,7 @@ from tenuto.storage import upkeep_of
 
 _storage_option = click.option("--storage", help="Storage URL; by default that of the settings.")
 _SHOWN = 100
+_WHAT: Final = {AnswerQuestion.__name__: "answer to", Start.__name__: "start of "}
 
 
 @click.command("list")
@@ -49,7 +51,9 @@ def list_(limit: int, *, place: Place, as_json: bool) -> None:
         data = one_line(bytes(document["data"]).decode(), _SHOWN)
         terminal.say(f"{one.message_id}")
         terminal.say(f"  for       {one_line(one.instance_id)}")
-        what = "answer to" if document["kind"] == AnswerQuestion.__name__ else "event    "
+        what = _WHAT.get(document["kind"], "event    ")
+        if document["kind"] == Start.__name__:  # what was started may have a long input
+            data = f"with an input of {len(bytes(document['data'])):,} bytes of JSON"
         name = one_line(str(document["name"] or document["kind"]), _SHOWN)
         terminal.say(f"  {what} {name} {data}")
         terminal.say(f"  given up  {moment(one.created_at)}: {one_line(one.reason)}")
