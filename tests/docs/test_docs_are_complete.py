@@ -9,7 +9,7 @@ import click
 import msgspec
 
 import tenuto.model.errors
-from tenuto import App
+from tenuto import App, Client
 from tenuto.cli.command import tenuto as command_line
 from tenuto.cli.group import LazyCommand
 from tenuto.host.host import Host
@@ -199,3 +199,16 @@ def test_every_target_of_make_says_what_it_does_and_the_gates_stand_in_the_docs(
             r"^ *make ([a-z]+)|`make ([a-z-]+)`", (DOCS.parent / file).read_text(), re.MULTILINE
         )
         assert {one or other for one, other in called} <= targets, file
+
+
+def test_operations_of_a_client_stand_on_its_page() -> None:
+    text = page("client.md")
+    operations = {name for name, _ in inspect.getmembers(Client, inspect.isfunction)}
+    missing = {name for name in operations if not name.startswith("_") and f"`{name}(" not in text}
+    assert not missing - {"close"}, missing
+
+
+def test_the_pages_agree_on_how_many_connections_a_host_has() -> None:
+    for name in ("many-hosts.md", "postgresql.md"):
+        assert "A host has six connections" in page(name)
+    assert "6 × hosts" in page("many-hosts.md")  # noqa: RUF001 - as it is written there

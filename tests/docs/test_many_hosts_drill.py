@@ -84,6 +84,8 @@ def test_the_commands_are_those_of_the_page() -> None:
         "tenuto start app.py --port 7072\n",
         "tenuto hosts\n",
         "tenuto instances start count --id count-$n --input 30;",
+        "tenuto instances start greet --id greet-$n --input '\"you\"';",
+        "tenuto instances show greet-1\n",
         "tenuto doctor\n",
         "tenuto instances show count-1\n",
     ):
@@ -108,11 +110,11 @@ def test_two_hosts_one_is_killed_and_both_are_upgraded(drill: Drill) -> None:
     second.end()
     found = drill.until(lambda found: shares(found) == [32])
     assert [one["isAlive"] for one in found["hosts"]] == [True, False]
-    first.until("a host is gone: process ")
+    first.until("a host has died: process ")
     first.until("32 of 32 are served here now")
     assert " gone for " in drill.type("hosts")
     said = drill.type("doctor")
-    assert "gave no sign of life any more" in said
+    assert "1 host has died in the last 10 minutes" in said
     assert "nothing is wrong" in said
     assert "count-1" in drill.type("instances", "show", "count-1")
 
@@ -121,6 +123,7 @@ def test_two_hosts_one_is_killed_and_both_are_upgraded(drill: Drill) -> None:
     drill.write(first_app.replace('version="1"', 'version="2"') + "\n\n" + greet)
     first.send(signal.SIGTERM)
     assert first.end() == 0
+    second.until("a host has left: process ")
     first = drill.start()
     drill.until(lambda found: sum(shares(found)) == 32)
     assert "2 (newest)" in drill.type("hosts")

@@ -99,7 +99,7 @@ BAD_IDS = [
     ("a\x00b", "it contains '\\x00'"),
     ("@counter@1", "a leading '@' is reserved for entities"),
     ("half \ud800", "it holds half of a surrogate pair"),
-    (7, "it is a int, not a string"),
+    (7, "it is no string, but of the type int"),
     (".", "it would stand for a folder"),
     ("..", "it would stand for a folder"),
     (" ", "it begins or ends with a blank"),

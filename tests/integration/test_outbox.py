@@ -47,6 +47,7 @@ from tenuto import (
     SyncOutbox,
     UnknownFunctionError,
 )
+from tenuto.cli.command import run_command_line
 from tenuto.client.outbox import OutboxWithin
 from tenuto.model.ids import InstanceId
 from tests.support.postgres import Postgres, fresh_schema
@@ -460,7 +461,7 @@ async def test_a_host_sees_it_at_once_when_it_is_woken_and_soon_when_not(
 
 
 async def test_a_start_with_an_id_that_is_taken_is_told_honestly(
-    host: Host, callers: Callers
+    host: Host, callers: Callers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = await host.client.start(told, instance_id="a")
     await first.started()
@@ -473,6 +474,11 @@ async def test_a_start_with_an_id_that_is_taken_is_told_honestly(
     (letter,) = await host.client.dead_letters()
     assert letter.instance_id == "a"
     assert "already exists" in letter.reason
+    assert letter.name == "told"
+    assert await asyncio.to_thread(
+        run_command_line, ["dead-letters", "list", "--storage", callers.url]
+    ) in {0, None}
+    assert "  start of  told with an input of 4 bytes of JSON\n" in capsys.readouterr().out
     replaced = await handed(callers, told, instance_id="a", reuse=IdReuse.ALWAYS)
     handle = await host.client.decided(replaced)
     await handle.raise_event("word", "second")
@@ -716,8 +722,13 @@ async def test_connections_of_other_kinds_are_refused(postgres: Postgres, caller
     wire = await asyncpg.connect(callers.plain)
     async with wire.transaction():
         with pytest.raises(InputError, match="use Outbox"):
-            callers.sync_outbox.within(wire).start(bill, 1)
+            callers.sync_outbox.within(wire)
     await wire.close()
+    with (
+        psycopg.Connection.connect(callers.plain) as blocking,
+        pytest.raises(InputError, match="this connection blocks; use SyncOutbox"),
+    ):
+        callers.outbox.within(blocking)
     with pytest.raises(SettingsError):
         Outbox("mysql://x")
 
@@ -812,7 +823,7 @@ async def test_a_client_without_an_event_loop_hears_what_was_decided(
     start = await handed(callers, bill, 7)
 
     def ask() -> int:
-        with SyncClient(callers.url, app) as client:
+        with SyncClient.open(callers.url, app) as client:
             client.wake()
             result: int = client.decided(start).result()
             return result
@@ -832,7 +843,10 @@ async def test_the_page_bills_what_was_ordered(postgres: Postgres, callers: Call
         await connection.run_sync(scope["orders"].metadata.create_all)
     async with Host(scope["app"], storage=callers.url):
         billed = await scope["shop"](str(engine.url), callers.url)
-    assert billed == "order 7 is billed"
+        also = await asyncio.to_thread(
+            scope["shop_that_blocks"], f"postgresql{callers.where}", callers.url
+        )
+    assert (billed, also) == ("order 7 is billed", "order 8 is billed")
     async with engine.begin() as connection:
         await connection.run_sync(scope["orders"].metadata.drop_all)
     await engine.dispose()

@@ -34,6 +34,7 @@ from tenuto.model.errors import ConnectionFailedError, ForbiddenError, Unauthori
 from tenuto.model.explanation import Explanation
 from tenuto.model.ids import InstanceId
 from tenuto.model.requests import InstanceQuery
+from tenuto.model.shown_urls import shown_url
 from tenuto.model.status import InstanceRecord
 from tenuto.storage import open_storage, owner_of
 
@@ -67,10 +68,10 @@ class Place(Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The options that name it, for commands in advice."""
+        """The options that name it, for commands in advice: without a password."""
         if self.url is not None:
             return ("--url", self.url)
-        return () if self.storage is None else ("--storage", self.storage)
+        return () if self.storage is None else ("--storage", shown_url(self.storage))
 
     @property
     def payload_bytes(self) -> int:
@@ -85,17 +86,18 @@ class Place(Struct, frozen=True, kw_only=True):
         return settings.values.limits.payload_bytes
 
     def __repr__(self) -> str:
-        return f"Place(storage={self.storage!r}, url={self.url!r})"
+        return f"Place(options={self.options!r})"
 
 
 class Connection(Struct, frozen=True, kw_only=True):
     """An open place.
 
     Attributes:
-        where: The store's URL or the host's address.
+        where: The store's URL or the host's address, as people are shown it.
         gateway: Where requests go.
         reader: Reads runs.
         storage: The store; None behind HTTP.
+        storage_url: The store's, with its password; None behind HTTP.
         key: What opens the host; None for a store.
     """
 
@@ -103,7 +105,16 @@ class Connection(Struct, frozen=True, kw_only=True):
     gateway: Gateway
     reader: RunReader
     storage: Storage | None = None
+    storage_url: str | None = None
     key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Connection(where={self.where!r})"
+
+    @property
+    def owner(self) -> str | None:
+        """The host that owns the store now, in words; None when none does, and behind HTTP."""
+        return None if self.storage_url is None else owner_of(self.storage_url)
 
     @property
     def label(self) -> str:
@@ -112,7 +123,7 @@ class Connection(Struct, frozen=True, kw_only=True):
 
     def has_host(self) -> bool:
         """Whether somebody carries out now what is asked for here."""
-        return self.storage is None or owner_of(self.where) is not None
+        return self.storage is None or self.owner is not None
 
     async def census(self) -> Census | None:
         """The hosts of a hub that several share, as its store has them; None behind HTTP."""
@@ -237,7 +248,13 @@ async def connected(place: Place) -> AsyncIterator[Connection]:
     hub = await storage.open()
     gateway = StoreGateway(storage, hub.partitions, lambda: owner_of(url) is not None)
     try:
-        yield Connection(where=url, gateway=gateway, reader=StoreReader(storage), storage=storage)
+        yield Connection(
+            where=shown_url(url),
+            gateway=gateway,
+            reader=StoreReader(storage),
+            storage=storage,
+            storage_url=url,
+        )
     finally:
         await gateway.close()
 

@@ -6,6 +6,7 @@ Read from a store or a host; sent again, acknowledged and deleted in a store, al
 import asyncio
 import sys
 import time
+from typing import Final
 
 import click
 
@@ -18,13 +19,15 @@ from tenuto.cli.nearby import storage_of
 from tenuto.insight.wording import iso, moment, one_line
 from tenuto.model.codec import decode_any_message
 from tenuto.model.ids import MessageId
-from tenuto.model.messages import AnswerQuestion, letter_facts
+from tenuto.model.messages import AnswerQuestion, Start, letter_facts
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter
+from tenuto.model.shown_urls import shown_url
 from tenuto.storage import upkeep_of
 
 _storage_option = click.option("--storage", help="Storage URL; by default that of the settings.")
 _SHOWN = 100
+_WHAT: Final = {AnswerQuestion.__name__: "answer to", Start.__name__: "start of "}
 
 
 @click.command("list")
@@ -48,7 +51,9 @@ def list_(limit: int, *, place: Place, as_json: bool) -> None:
         data = one_line(bytes(document["data"]).decode(), _SHOWN)
         terminal.say(f"{one.message_id}")
         terminal.say(f"  for       {one_line(one.instance_id)}")
-        what = "answer to" if document["kind"] == AnswerQuestion.__name__ else "event    "
+        what = _WHAT.get(document["kind"], "event    ")
+        if document["kind"] == Start.__name__:  # what was started may have a long input
+            data = f"with an input of {len(bytes(document['data'])):,} bytes of JSON"
         name = one_line(str(document["name"] or document["kind"]), _SHOWN)
         terminal.say(f"  {what} {name} {data}")
         terminal.say(f"  given up  {moment(one.created_at)}: {one_line(one.reason)}")
@@ -78,7 +83,7 @@ def redrive(
     if as_json:
         sent = [{"id": one, "instanceId": instance_id} for one, instance_id in redriven.sent]
         left = [{"id": one, "reason": reason} for one, reason in redriven.left]
-        document = {"redriven": sent, "left": left, "store": url, "hostRuns": has_host}
+        document = {"redriven": sent, "left": left, "store": shown_url(url), "hostRuns": has_host}
         terminal.say(encoded(document))
         return FAILED if left else 0
     for _, instance_id in redriven.sent:
@@ -155,8 +160,10 @@ def _url(storage: str | None) -> str:
 
 def _confirmed(url: str) -> bool:
     if not sys.stdin.isatty():
-        raise click.UsageError(f"all dead letters of {url} would be deleted; give --yes to do so")
-    return click.confirm(f"Delete all dead letters of {url}?", err=True)
+        raise click.UsageError(
+            f"all dead letters of {shown_url(url)} would be deleted; give --yes to do so"
+        )
+    return click.confirm(f"Delete all dead letters of {shown_url(url)}?", err=True)
 
 
 def _document(letter: DeadLetter) -> Document:

@@ -206,7 +206,7 @@ class _Visit:
             found = await upkeep.examine(self._now, full=self._full)
         except SettingsError as error:
             level = Level.WRONG if is_chosen else Level.NOTE
-            self._add(level, "store", str(error), "a host makes it: tenuto start APP, tenuto run")
+            self._add(level, "store", str(error))
             return False
         except StorageError as error:
             self._add(Level.WRONG, "store", f"{error.code}: {error}")
@@ -245,7 +245,11 @@ class _Visit:
     async def _look_through(self, place: Place, around: Surroundings) -> None:
         try:
             async with connected(place) as connection:
-                host = connection.where if connection.storage is None else host_on(connection.where)
+                host = (
+                    connection.where
+                    if connection.storage_url is None
+                    else host_on(connection.storage_url)
+                )
                 if host is not None:  # the one of this folder knows more than its store
                     await self._health(structs.replace(connection, where=host))
                 around = structs.replace(around, hub=await connection.census())

@@ -15,6 +15,9 @@ LONG_UPGRADE: Final[Microseconds] = 3600 * MICROSECONDS
 SLOW_TURN_SECONDS: Final = 60.0
 """An instance that waits longer than this for a turn is told of."""
 
+_FEW: Final = 5
+"""So many of those that died are named."""
+
 
 def host_findings(found: HubHosts, lease_seconds: float) -> list[Finding]:
     """Who serves the hub: wrong is what nobody serves for longer than a lease although hosts live.
@@ -89,8 +92,7 @@ def _unserved(one: UnservedPartitions, found: HubHosts, lease_seconds: float) ->
     if one.since is None:
         return _hosts(Level.NOTE, text, "hosts take them within seconds; look again")
     age = max(0, found.at - one.since)
-    last = f"; {one_line(one.last_host)} had it last" if one.last_host else ""
-    text = f"{text} since {duration(age, least_unit='s')}{last}"
+    text = f"{text} for {duration(age, least_unit='s')} now{one.had}"
     if age > lease_seconds * MICROSECONDS:
         return _hosts(
             Level.WRONG,
@@ -101,19 +103,30 @@ def _unserved(one: UnservedPartitions, found: HubHosts, lease_seconds: float) ->
 
 
 def _dead(found: HubHosts) -> Iterator[Finding]:
-    for one in found.hosts:
-        if not one.is_alive:
-            gone = (
-                ""
-                if one.until is None
-                else f" {duration(max(0, found.at - one.until), least_unit='s')} ago"
-            )
-            yield _hosts(
-                Level.NOTE,
-                f"{one_line(one.description)} gave no sign of life any more{gone}, and did not say "
-                "goodbye",
-                "nothing is lost: others take over what it had",
-            )
+    dead = [one for one in found.hosts if not one.is_alive]
+    if not dead:
+        return
+    dead.sort(key=lambda one: one.until or 0, reverse=True)
+    which = "1 host has" if len(dead) == 1 else f"{len(dead):,} hosts have"
+    named = "; ".join(f"{one_line(one.description)}{_gone(one, found.at)}" for one in dead[:_FEW])
+    more = f"; and {len(dead) - _FEW:,} more" if dead[_FEW:] else ""
+    if not found.alive:
+        advice = "nothing is lost: the next host takes over what they had"
+    elif found.unserved:
+        advice = "nothing is lost: others take over what they had"
+    else:
+        advice = "nothing is lost: others have taken over what they had"
+    yield _hosts(
+        Level.NOTE,
+        f"{which} died in the last 10 minutes, without a goodbye: {named}{more}",
+        advice.replace("they had", "it had") if len(dead) == 1 else advice,
+    )
+
+
+def _gone(one: HubHost, now: Microseconds) -> str:
+    if one.until is None:
+        return ""
+    return f", {duration(max(0, now - one.until), least_unit='s')} ago"
 
 
 def _busy(found: HubHosts) -> Iterator[Finding]:

@@ -23,7 +23,6 @@ from tenuto.insight.wording import duration, iso, one_line
 from tenuto.model.errors import ConnectionFailedError, InputError
 from tenuto.model.lines import listed_numbers
 from tenuto.model.timing import MICROSECONDS, Microseconds
-from tenuto.storage import owner_of
 
 _PATIENCE: Final = timedelta(seconds=20)
 _TIMES: Final = {"at": "time", "since": "sinceTime", "until": "untilTime"}
@@ -62,7 +61,7 @@ async def read_hosts(connection: Connection) -> HubHosts:
     if isinstance(storage, HasMembers):
         return hub_hosts(await storage.members.census())
     hub = await storage.open()
-    return owned_by(owner_of(connection.where), hub.partitions, time.time_ns() // 1000)
+    return owned_by(connection.owner, hub.partitions, time.time_ns() // 1000)
 
 
 async def _ask(connection: Connection) -> HubHosts:
@@ -83,8 +82,8 @@ def unserved_text(one: UnservedPartitions, now: Microseconds) -> str:
     which = "partition" if len(one.partitions) == 1 else "partitions"
     text = f"nobody serves {which} {listed_numbers(one.partitions)}"
     if one.since is not None:
-        text += f" since {duration(max(0, now - one.since), least_unit='s')}"
-    return f"{text}; {one_line(one.last_host)} had it last" if one.last_host else text
+        text += f" for {duration(max(0, now - one.since), least_unit='s')} now"
+    return f"{text}{one.had}"
 
 
 def _show(found: HubHosts) -> None:
@@ -102,8 +101,8 @@ def _show(found: HubHosts) -> None:
         column("HOST", [one_line(one.description) for one in rows]),
         column("ADDRESS", [one_line(one.address or "") for one in rows], 5),
         column("VERSION", [_version(one, rows) for one in rows], 4),
-        column("STATE", [_state(one, found.at) for one in rows]),
-        column("PARTITIONS", [str(len(one.partitions)) for one in rows], right=True),
+        column("STATE", [_state(one, found.at) for one in rows], 7),
+        column("PARTITIONS", [str(len(one.partitions)) for one in rows], 6, right=True),
         column("INSTANCES", _loads(rows, "instances"), 2, right=True),
         column("ACTIVITIES", _loads(rows, "activities"), 1, right=True),
         column("READY", _loads(rows, "ready"), 1, right=True),
@@ -124,6 +123,8 @@ def _state(one: HubHost, now: Microseconds) -> str:
     if not one.is_alive:
         gone = "" if one.until is None else f" for {_ago(now, one.until)}"
         return f"gone{gone}"
+    if one.silent_seconds is not None:
+        return f"silent for {duration(int(one.silent_seconds * MICROSECONDS), least_unit='s')}"
     since = "" if one.since is None else f" for {_ago(now, one.since)}"
     return f"{'leaving' if one.is_leaving else 'runs'}{since}"
 

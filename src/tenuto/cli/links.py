@@ -29,6 +29,7 @@ from tenuto.link.dialling import PATH, Line
 from tenuto.link.links import dialled, let_in, link_store, put
 from tenuto.model.errors import ConnectionFailedError, InputError, NoSuchLinkError
 from tenuto.model.linking import LinkedHub, Parcel
+from tenuto.model.shown_urls import shown_url
 from tenuto.storage import open_storage, owner_of
 
 T = TypeVar("T")
@@ -84,7 +85,7 @@ def link(
     problem = _with_store(where, make)
     has_host = owner_of(where) is not None
     if as_json:
-        document = {"name": called, "url": url, "store": where, "problem": problem}
+        document = {"name": called, "url": url, "store": shown_url(where), "problem": problem}
         terminal.say(encoded(document | {"hostRuns": has_host}))
         return
     terminal.say(f"linked to {url} as {name}; instances there are called {called}/ID here")

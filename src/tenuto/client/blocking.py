@@ -22,6 +22,7 @@ from tenuto.engine.program import OrchestratorDirectory
 from tenuto.model.errors import BlockingCallError, GuardError, InputError, TenutoError
 from tenuto.model.limits import Limits
 from tenuto.orchestration.references import is_inside_orchestrator
+from tenuto.storage import path_of
 
 T = TypeVar("T")
 
@@ -156,6 +157,28 @@ class BlockingClient:
         else:
             self._client = Client(client, directory, limits, key=key, connection=connection)
             self._bridge = Bridge()
+
+    @classmethod
+    def open(
+        cls,
+        storage: str,
+        directory: OrchestratorDirectory | None = None,
+        limits: Limits | None = None,
+    ) -> Self:
+        """The same as ``SyncClient(storage, directory, limits)``, as one writes ``Client.open``.
+
+        Args:
+            storage: Storage URL of a store that exists.
+            directory: As for ``Client``.
+            limits: As for ``Client``.
+
+        Raises:
+            SettingsError: it is the URL of no store, or there is no such store.
+            StorageError: the store cannot be used.
+        """
+        if not storage.startswith(_STORES):
+            path_of(storage)  # says what a store's URL looks like
+        return cls(storage, directory, limits)
 
     def close(self) -> None:
         """Close connections and stop the thread; a client that was given stays open."""

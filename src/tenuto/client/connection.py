@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from tenuto.model.errors import InputError, SettingsError
+from tenuto.model.shown_urls import shown_url
 
 _SCHEMES: Final = frozenset({"http", "https"})
 _LEAST_CONNECTIONS: Final = 2
@@ -103,6 +104,6 @@ def _no_url(url: str, reason: str) -> SettingsError:
 
 def _shown(url: str) -> str:
     """Without what may be secret: whatever stands before an @ or behind a ?."""
-    scheme, slashes, rest = url.partition("://")
+    scheme, slashes, rest = shown_url(url).partition("://")
     rest = rest.rpartition("@")[2].partition("?")[0]
     return repr(f"{scheme.partition('?')[0]}{slashes}{rest}")

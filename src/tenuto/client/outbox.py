@@ -7,6 +7,7 @@ the program has, and whoever serves the hub decides about it once it is committe
 
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar, TypeVarTuple, cast, overload
 
 from msgspec import Raw, structs
@@ -81,13 +82,18 @@ class Outbox:
 
         Args:
             connection: An ``AsyncConnection`` of psycopg, a connection of asyncpg, an
-                ``AsyncConnection`` or ``AsyncSession`` of SQLAlchemy. Connections that block may be
-                given too, and block.
+                ``AsyncConnection`` or ``AsyncSession`` of SQLAlchemy.
 
         Raises:
             InputError: it is none of these, or to a database of another kind.
         """
-        gateway = _HandingGateway(self._door, caller_of(connection, self._door))
+        caller = caller_of(connection, self._door)
+        if not iscoroutinefunction(caller.carry):
+            raise InputError(
+                "nothing was handed over: this connection blocks; use SyncOutbox, or give Outbox a "
+                "connection that is awaited"
+            )
+        gateway = _HandingGateway(self._door, caller)
         return OutboxWithin(_client(gateway, self._directory, self._limits))
 
 
@@ -217,7 +223,13 @@ class SyncOutbox:
         Raises:
             InputError: it is none of these, or to a database of another kind.
         """
-        gateway = _HandingGateway(self._door, caller_of(connection, self._door), is_sync=True)
+        caller = caller_of(connection, self._door)
+        if iscoroutinefunction(caller.carry):
+            raise InputError(
+                "nothing was handed over: this connection wants an event loop; use Outbox, and "
+                "await its calls"
+            )
+        gateway = _HandingGateway(self._door, caller)
         return SyncOutboxWithin(_client(gateway, self._directory, self._limits))
 
 
@@ -283,13 +295,11 @@ class _HandingGateway:
     Args:
         door: Into the hub.
         caller: The connection.
-        is_sync: Nothing may be awaited.
     """
 
-    def __init__(self, door: Door, caller: Caller, *, is_sync: bool = False) -> None:
+    def __init__(self, door: Door, caller: Caller) -> None:
         self._door = door
         self._caller = caller
-        self._is_sync = is_sync
         self.last_execution: ExecutionId | None = None
         self.now = present
 
@@ -337,17 +347,8 @@ class _HandingGateway:
 
         text = Raw(encode(message))
         carrying = self._caller.carry(self._door.put(row))
-        if carrying is None:
-            return
-        if self._is_sync:
-            close = getattr(carrying, "close", None)
-            if close is not None:
-                close()
-            raise InputError(
-                "nothing was handed over: this connection wants an event loop; use Outbox, and "
-                "await its calls"
-            )
-        await carrying
+        if carrying is not None:
+            await carrying
 
 
 def _client(

@@ -314,7 +314,7 @@ def hold_of(error: Exception, now: Microseconds, *, has_peers: bool = False) -> 
         is_here = isinstance(error, UnknownFunctionError) and error.is_known
         who = "the next worker comes" if is_here else "a host starts that has it"
         if has_peers and not is_here:  # which hosts these are, explanations say
-            who = "its partition moves to a host that has it"
+            who = "a host that has it serves its partition"
         text = f"{text}; it goes on when {who}"
     return Hold(reason, text, now, recorded, produced)
 

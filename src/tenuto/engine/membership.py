@@ -67,7 +67,7 @@ class Membership:
         self._telling: asyncio.Task[None] | None = None
         self._is_leaving = False
         self._given: list[int] = []
-        self._known: frozenset[str] = frozenset()
+        self._known: dict[str, bool] = {}
 
     @property
     def roster(self) -> Roster | None:
@@ -181,10 +181,11 @@ class Membership:
     def _tell_of_others(self, roster: Roster) -> None:
         """Say who has come and who has gone."""
         now = _names(roster)
-        for who in sorted(now - self._known):
+        for who in sorted(now.keys() - self._known):
             self._engine.observer.moved(f"another host is there: {who}")
-        for who in sorted(self._known - now):
-            self._engine.observer.moved(f"a host is gone: {who}")
+        for who in sorted(self._known.keys() - now):
+            became = "left" if self._known[who] else "died"
+            self._engine.observer.moved(f"a host has {became}: {who}")
         self._known = now
 
     def _drop_lost(self, roster: Roster) -> None:
@@ -309,5 +310,7 @@ def _partitions(numbers: Collection[int]) -> str:
     return f"{word} {listed_numbers(numbers)}"
 
 
-def _names(roster: Roster) -> frozenset[str]:
-    return frozenset(one.description for one in roster.members)
+def _names(roster: Roster) -> dict[str, bool]:
+    """Who is there, and whether it says goodbye: it gives away what it has, or has nothing."""
+    having = {place.member for place in roster.places}
+    return {one.description: one.is_leaving or one.member not in having for one in roster.members}

@@ -9,6 +9,7 @@ in Tenuto reads configuration.
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -289,6 +290,14 @@ def _whose(value: object, kind: Any) -> str:  # noqa: ANN401 - an annotation
     return ""
 
 
+_PLAINLY: Final = (
+    (re.compile(r"\bint\b"), "a whole number"),
+    (re.compile(r"\bfloat\b"), "a number"),
+    (re.compile(r"(?<=number) >= (\d+)(?:\.0)?$"), r", \1 or more"),
+)
+"""What is expected, as one says it."""
+
+
 def _convert(
     key: str,
     kind: Any,  # noqa: ANN401 - an annotation
@@ -303,6 +312,8 @@ def _convert(
     except msgspec.ValidationError as error:
         # "Expected `int`, got `str` - at `$`": what was got is said better by its value.
         expected = str(error).partition(" - at ")[0].partition(", got ")[0].replace("`", "")
+        for number, plain in _PLAINLY:
+            expected = number.sub(plain, expected)
         if get_origin(kind) is Literal:
             expected = f"expected {' or '.join(get_args(kind))}"
         shown, advice = repr(value), ""

@@ -173,7 +173,7 @@ def _verb(verb: str, count: int) -> str:
 def _unowned(unowned: Unowned, around: Surroundings) -> Explanation:
     """A host takes it within seconds, unless something is wrong with all of them."""
     age = None if unowned.since is None else around.now - unowned.since
-    since = "" if age is None else f" since {duration(age, least_unit='s')}"
+    since = "" if age is None else f" for {duration(age, least_unit='s')} now"
     last = f"; {one_line(unowned.last_host)} had it last" if unowned.last_host else ""
     who = command("hosts", options=around.place)
     return Explanation(
@@ -202,9 +202,10 @@ def _unserved(missing: NotServed, standing: str) -> Explanation:
     if missing.known_to:
         who = "; ".join(map(one_line, missing.known_to[:_FEW]))
         more = f" and {len(missing.known_to) - _FEW:,} more" if missing.known_to[_FEW:] else ""
+        now = f"; now it is at {one_line(missing.at)}, which has not" if missing.at else ""
         return Explanation(
             sentence=f"{standing}: it waits for partition {missing.partition} to move to a host "
-            f"that has {missing.kind} {missing.name!r}, which its host has not: {who}{more}",
+            f"that has {missing.kind} {missing.name!r}: {who}{more}{now}",
             advice="it moves when the hosts of older app versions are stopped; `tenuto hosts` "
             "lists them",
         )

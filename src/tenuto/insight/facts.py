@@ -140,6 +140,7 @@ def _of_its_partition(
             name=record.name,
             partition=record.partition,
             known_to=known_to,
+            at="" if owner is None else owner.label,
         )
 
 

@@ -7,13 +7,18 @@ Read by the command line, HTTP and the doctor alike. Never decides who gets what
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
 from tenuto.engine.engine import Engine
 from tenuto.engine.member_ports import Census, KnownHost, KnownPlace, MemberLoad
 from tenuto.engine.membership import load_of
+from tenuto.insight.wording import one_line
 from tenuto.model.timing import MICROSECONDS, Microseconds
+
+_SILENT: Final = 0.6
+"""A part of the lease: signs of life are given three times within one."""
 
 
 class HostLoad(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -55,6 +60,8 @@ class HubHost(Struct, frozen=True, kw_only=True, rename="camel"):
         is_leaving: Whether it gives away what it has, to stop.
         since: When it has joined; null when that is not known.
         until: Until when its last sign of life holds or held; null where it gives none.
+        silent_seconds: Its last sign of life is so old, which is longer than it should be; null
+            when it is not.
         partitions: Which it serves.
         load: How busy it was a moment ago; null when that is not known.
     """
@@ -68,6 +75,7 @@ class HubHost(Struct, frozen=True, kw_only=True, rename="camel"):
     is_leaving: bool = False
     since: Microseconds | None = None
     until: Microseconds | None = None
+    silent_seconds: float | None = None
     partitions: list[int] = []
     load: HostLoad | None = None
 
@@ -85,6 +93,12 @@ class UnservedPartitions(Struct, frozen=True, kw_only=True, rename="camel"):
     partitions: list[int]
     since: Microseconds | None = None
     last_host: str = ""
+
+    @property
+    def had(self) -> str:
+        """Who had them, as the end of a sentence about them."""
+        what = "it" if len(self.partitions) == 1 else "them"
+        return f"; {one_line(self.last_host)} had {what}" if self.last_host else ""
 
 
 class HubHosts(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -111,11 +125,15 @@ class HubHosts(Struct, frozen=True, kw_only=True, rename="camel"):
 def hub_hosts(census: Census) -> HubHosts:
     """What a census says, for people."""
     newest = max((one.newness for one in census.alive), default=0)
+    # Signs of life hold for a lease: the one that holds longest is about that long.
+    lease = max((one.lives_until for one in census.alive), default=census.at) - census.at
     served: dict[str | None, list[int]] = {}
     for place in census.places:
         if not place.is_free:
             served.setdefault(place.member, []).append(place.partition)
-    hosts = [_host(one, newest, served.pop(one.member, [])) for one in census.hosts]
+    hosts = [
+        _host(one, newest, census.at, lease, served.pop(one.member, [])) for one in census.hosts
+    ]
     hosts += _strangers(census, served)
     return HubHosts(
         at=census.at,
@@ -169,7 +187,11 @@ def owned_by(owner: str | None, partitions: int, now: Microseconds) -> HubHosts:
     return HubHosts(at=now, partitions=partitions, hosts=[one], unserved=[])
 
 
-def _host(one: KnownHost, newest: int, partitions: list[int]) -> HubHost:
+def _host(
+    one: KnownHost, newest: int, at: Microseconds, lease: Microseconds, partitions: list[int]
+) -> HubHost:
+    silent = lease - (one.lives_until - at)
+    is_silent = one.is_alive and silent > lease * _SILENT
     return HubHost(
         host=one.member,
         description=one.description,
@@ -180,6 +202,7 @@ def _host(one: KnownHost, newest: int, partitions: list[int]) -> HubHost:
         is_leaving=one.is_leaving,
         since=one.joined_at,
         until=one.lives_until,
+        silent_seconds=silent / MICROSECONDS if is_silent else None,
         partitions=partitions,
         load=HostLoad.of(one.load) if one.is_alive else None,
     )

@@ -89,6 +89,8 @@ class NotServed(_Fact, frozen=True, kw_only=True, tag="notServed"):
         partition: That of the instance, on a hub with several hosts.
         known_to: The hosts of that hub that have it, for people: it waits for its partition to
             move to one of them.
+        at: The host that has that partition now, for people; empty when none has, or it is not
+            known.
     """
 
     kind: Literal["orchestrator", "activity"]
@@ -96,6 +98,7 @@ class NotServed(_Fact, frozen=True, kw_only=True, tag="notServed"):
     by: Literal["host", "app"] = "host"
     partition: int | None = None
     known_to: tuple[str, ...] = ()
+    at: str = ""
 
 
 class Unowned(_Fact, frozen=True, kw_only=True, tag="unowned"):

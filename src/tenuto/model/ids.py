@@ -57,7 +57,9 @@ def check_instance_id(text: object) -> InstanceId:
         InvalidInstanceIdError: naming the rule that is broken.
     """
     if not isinstance(text, str):
-        raise InvalidInstanceIdError(text, f"it is a {type(text).__name__}, not a string")
+        raise InvalidInstanceIdError(
+            text, f"it is no string, but of the type {type(text).__name__}"
+        )
     if not 1 <= len(text) <= MAX_INSTANCE_ID_LENGTH:
         raise InvalidInstanceIdError(
             text, f"it has {len(text)} characters; 1 to {MAX_INSTANCE_ID_LENGTH} are allowed"

@@ -218,6 +218,8 @@ def letter_facts(message: _Message) -> tuple[str | None, str | None]:
     if isinstance(message, AnswerQuestion):
         asked = message.question if message.title is None else message.title
         return None if asked is None else str(asked), message.input
+    if isinstance(message, Start):
+        return message.event.name, message.event.input
     return None, None
 
 

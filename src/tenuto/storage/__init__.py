@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tenuto.engine.ports import Storage
 from tenuto.model.errors import SettingsError
+from tenuto.model.shown_urls import shown_url
 from tenuto.storage.sharing import Sharing
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.storage.sqlite.database import MEMORY
@@ -134,15 +135,26 @@ def _place_of(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme != "sqlite":
         raise SettingsError(
-            f"the store's URL {url!r} is not understood; write sqlite:///name.db, "
-            "sqlite:////folder/name.db or postgresql://host/database"
+            f"the store's URL {shown_url(url)!r} is not understood; {_written(scheme)}"
         )
     if rest == "":
         return MEMORY
     path = rest[1:]
     if not rest.startswith("/") or path in {"", ":memory:"} or "?" in path or "#" in path:
         raise SettingsError(
-            f"the store's URL {url!r} is not understood; write sqlite:///name.db for a file in "
-            "the current folder, sqlite:////folder/name.db for an absolute path (no parameters)"
+            f"the store's URL {shown_url(url)!r} is not understood; write sqlite:///name.db for a "
+            "file in the current folder, sqlite:////folder/name.db for an absolute path (no "
+            "parameters)"
         )
     return path
+
+
+def _written(scheme: str) -> str:
+    """What to write instead."""
+    name, plus, driver = scheme.partition("+")
+    if plus and name in _POSTGRES:
+        return f"write postgresql://…, without +{driver}: that is for SQLAlchemy alone"
+    return (
+        "write sqlite:///name.db, sqlite:////folder/name.db or "
+        "postgresql://USER:PASSWORD@HOST/DATABASE"
+    )

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
-_PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+_PASSWORD: Final = re.compile(r"(:/*[^/@:\s]+):\S*@")
 _PASSWORD_ASKED: Final = re.compile(r"([?&][^=&#]*password[^=&#]*=)[^&#]*", re.IGNORECASE)
 _SECRET_NAMES: Final = ("key", "password", "secret", "token")
 _HIDDEN: Final = "***"

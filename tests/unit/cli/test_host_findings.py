@@ -1,12 +1,15 @@
 """What the doctor says of the hosts of a hub."""
 
 from typing import Any
+from unittest import mock
 
 import pytest
+from rich.console import Console
 
+from tenuto.cli import terminal
 from tenuto.cli.findings import Level
 from tenuto.cli.host_findings import host_findings
-from tenuto.cli.hosts import unserved_text
+from tenuto.cli.hosts import _show, _state, unserved_text
 from tenuto.engine.member_ports import Census, KnownHost, KnownPlace, MemberLoad
 from tenuto.insight.hosts import HubHosts, hub_hosts, owned_by
 
@@ -73,12 +76,44 @@ def test_what_nobody_serves_is_wrong_when_it_lasts_longer_than_a_lease(
     _, lost, gone = told(hub)
     assert lost[0] is level
     assert lost[1].startswith(
-        f"no host serves partitions 1 to 2, 4 since {seconds}.0 s; process of b had it last"
+        f"no host serves partitions 1 to 2, 4 for {seconds}.0 s now; process of b had them"
     )
+    who = f"process of b, {seconds}.0 s ago"
     assert gone == (
         Level.NOTE,
-        f"process of b gave no sign of life any more {seconds}.0 s ago, and did not say goodbye",
+        f"1 host has died in the last 10 minutes, without a goodbye: {who}",
     )
+
+
+def test_hosts_that_died_are_told_together() -> None:
+    hub = found([host("a"), *(dead(name, 9) for name in "bcdefgh")], places("a"))
+    _, gone = host_findings(hub, LEASE)
+    assert gone.text.startswith("7 hosts have died in the last 10 minutes, without a goodbye: ")
+    assert gone.text.endswith("; and 2 more")
+    assert gone.advice == "nothing is lost: others have taken over what they had"
+
+
+def test_a_host_that_is_silent_for_longer_than_it_should_be_is_told() -> None:
+    hub = found(
+        [host("a", lives_until=NOW + 9 * SECOND), host("b", lives_until=NOW + 2 * SECOND)],
+        places("a", "b"),
+    )
+    assert [one.silent_seconds for one in hub.hosts] == [None, 7.0]
+    assert [_state(one, NOW) for one in hub.hosts] == ["runs for 5 min 00 s", "silent for 7.0 s"]
+
+
+@pytest.mark.parametrize("width", [30, 50, 80])
+def test_hosts_with_long_names_are_listed_in_narrow_terminals(
+    width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "process 5214 on ip-10-0-3-17"
+    hub = found([host("a", description=name)], places("a"))
+    with mock.patch.object(terminal, "console", return_value=Console(width=width)):
+        _show(hub)
+    said = capsys.readouterr().out
+    for whole in (name, "runs for 5 min"):
+        assert whole in said, said
+    assert max(map(len, said.splitlines())) <= width
 
 
 def test_partitions_that_were_lost_at_other_moments_are_told_apart() -> None:
@@ -88,7 +123,7 @@ def test_partitions_that_were_lost_at_other_moments_are_told_apart() -> None:
         ([1], "process of c"),
     ]
     assert unserved_text(hub.unserved[0], NOW) == (
-        "nobody serves partition 0 since 40.0 s; process of b had it last"
+        "nobody serves partition 0 for 40.0 s now; process of b had it"
     )
 
 

@@ -172,18 +172,19 @@ def test_an_unknown_variable_of_ours_is_refused_with_the_nearest_name(tmp_path: 
 @pytest.mark.parametrize(
     ("key", "text", "reason"),
     [
-        ("hot_sessions", '"many"', "cannot be 'many': expected int"),
-        ("hot_sessions", "0", "cannot be 0: expected int >= 1"),
-        ("hot_sessions", "true", "cannot be True: expected int"),
-        ("hot_sessions", "1.5", "cannot be 1.5: expected int"),
+        ("hot_sessions", '"many"', "cannot be 'many': expected a whole number"),
+        ("hot_sessions", "0", "cannot be 0: expected a whole number, 1 or more"),
+        ("hot_sessions", "true", "cannot be True: expected a whole number"),
+        ("hot_sessions", "1.5", "cannot be 1.5: expected a whole number"),
         ("storage", "1", "cannot be 1: expected str"),
         ("storage", '""', "cannot be '': expected str of length >= 1"),
-        ("drain_seconds", "-1", "cannot be -1: expected float >= 0.0"),
+        ("lease_seconds", "0.5", "cannot be 0.5: expected a number, 1 or more"),
+        ("drain_seconds", "-1", "cannot be -1: expected a number, 0 or more"),
         ("drain_seconds", "inf", "cannot be inf: expected a finite number"),
-        ("activity_threads", "0", "cannot be 0: expected int >= 1"),
+        ("activity_threads", "0", "cannot be 0: expected a whole number, 1 or more"),
         ("limits", "1", "unknown setting limits"),
-        ("limits.payload_bytes", "0", "cannot be 0: expected int >= 1"),
-        ("limits.nesting_depth", "-1", "cannot be -1: expected int >= 0"),
+        ("limits.payload_bytes", "0", "cannot be 0: expected a whole number, 1 or more"),
+        ("limits.nesting_depth", "-1", "cannot be -1: expected a whole number, 0 or more"),
     ],
 )
 def test_a_wrong_value_in_a_file_is_refused_naming_source_and_key(
@@ -197,7 +198,8 @@ def test_a_wrong_value_in_a_file_is_refused_naming_source_and_key(
 
 def test_a_wrong_value_in_a_variable_is_refused_naming_it(tmp_path: Path) -> None:
     assert refusal(tmp_path, {"TENUTO_HOT_SESSIONS": "ten"}) == (
-        "setting hot_sessions (environment TENUTO_HOT_SESSIONS) cannot be 'ten': expected int"
+        "setting hot_sessions (environment TENUTO_HOT_SESSIONS) cannot be 'ten': "
+        "expected a whole number"
     )
 
 

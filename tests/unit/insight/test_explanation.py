@@ -113,10 +113,12 @@ def test_it_waits_for_its_partition_to_move_to_a_host_that_has_its_orchestrator(
             name="trip",
             partition=0,
             known_to=("process of b", "process of c"),
+            at="process of a",
         )
         assert found.sentence == (
             "waits for a host that serves it: it waits for partition 0 to move to a host that has "
-            "orchestrator 'trip', which its host has not: process of b; process of c"
+            "orchestrator 'trip': process of b; process of c; now it is at process of a, "
+            "which has not"
         )
         assert not found.is_stuck
         assert "older app versions are stopped" in found.advice

@@ -99,7 +99,7 @@ def test_ids_keep_the_partition_of_the_durable_task_framework(
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (5, "it is a int, not a string"),
+        (5, "it is no string, but of the type int"),
         ("", "it has 0 characters"),
         ("x" * 257, "it has 257 characters"),
         ("@counter", "reserved for entities"),

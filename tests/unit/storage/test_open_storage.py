@@ -519,3 +519,8 @@ async def test_a_path_that_cannot_be_opened(loop_of_links: Path) -> None:
     storage = SqliteStorage(loop_of_links)
     with pytest.raises(StorageUnavailableError, match="cannot be opened"):
         await storage.open()
+
+
+def test_a_wrong_way_past_the_pooler_is_named_as_such() -> None:
+    with pytest.raises(SettingsError, match="the setting storage_direct 'sqlite:///x"):
+        open_storage("postgresql://db/orders", direct="sqlite:///x.db")

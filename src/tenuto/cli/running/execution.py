@@ -32,6 +32,7 @@ from tenuto.model.errors import InputError, InstanceStateError, StorageError, St
 from tenuto.model.ids import InstanceId, new_instance_id
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.requests import StartRequest
+from tenuto.model.shown_urls import shown_url
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.orchestration.references import AnyOrchestrator
@@ -70,7 +71,7 @@ class Order(Struct, frozen=True, kw_only=True):
         words = [*self.resume[: self.resume.index("run")], "instances", "start"]
         words.append(self.orchestrator.name)
         is_chosen = self.settings.sources["storage"].startswith("option")
-        storage = self.settings.values.storage if is_chosen else None
+        storage = shown_url(self.settings.values.storage) if is_chosen else None
         is_long = self.input is not None and len(self.input) > _LONG_INPUT
         text = "@FILE" if is_long else self.input
         given = {"--id": self.instance_id, "--input": text, "--storage": storage}
@@ -156,7 +157,7 @@ async def _begin(host: Host, order: Order, instance_id: InstanceId, view: View) 
     if order.instance_id is not None:
         known = await host.engine.storage.get(instance_id)
     heading = Heading(
-        storage=host.settings.storage,
+        storage=shown_url(host.settings.storage),
         is_default_storage=order.settings.sources["storage"] == DEFAULT,
         instance_id=instance_id,
         since=None if known is None else known.created_at,
@@ -242,7 +243,7 @@ def _say_questions(host: Host, view: View, run: Run, said: set[tuple[str, int]])
             if host.settings.storage == _MEMORY:
                 continue  # no other process gets there
             storage = host.settings.storage
-            place = () if storage == Settings().storage else ("--storage", storage)
+            place = () if storage == Settings().storage else ("--storage", shown_url(storage))
             words = ("tenuto", "instances", "answer", instance_id, "ANSWER", *place)
             view.pause()
             terminal.note(f"asks {one_line(step.name)!r}; to answer:\n  {_typed([*words])}")

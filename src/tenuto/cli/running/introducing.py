@@ -14,7 +14,7 @@ from tenuto.host.settings import DEFAULT, LoadedSettings
 from tenuto.host.timers import timer_lines
 from tenuto.http.admin.event_functions import event_function_info
 from tenuto.interop.azure_app.program import AzureProgram
-from tenuto.storage import is_postgres, path_of
+from tenuto.model.shown_urls import shown_url
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
 _UNCHOSEN: Final = {DEFAULT: "the default", BESIDE_THE_APP: BESIDE_THE_APP}
@@ -50,8 +50,7 @@ def introduce(
     source = settings.sources["storage"]
     hint = f" ({_UNCHOSEN[source]}; --storage chooses another)" if source in _UNCHOSEN else ""
     app = program.app.root if isinstance(program, AzureProgram) else target
-    storage = settings.values.storage
-    shown = path_of(storage) if is_postgres(storage) else storage  # without its password
+    shown = shown_url(settings.values.storage)
     lines = [f"app            {app}", f"store          {shown}{hint}"]
     if isinstance(program, AzureProgram):
         lines += _functions(server, program)

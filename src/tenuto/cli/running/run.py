@@ -20,6 +20,7 @@ from tenuto.host.own_loop import run_on_fast_loop
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.model.errors import AppLoadError
 from tenuto.model.ids import check_instance_id
+from tenuto.model.shown_urls import shown_url
 from tenuto.orchestration.references import AnyOrchestrator
 from tenuto.storage import upkeep_of
 
@@ -97,7 +98,7 @@ def _settings(storage: str | None) -> LoadedSettings:
 
 
 def _resume_command(context: click.Context, target: str, storage: str | None) -> tuple[str, ...]:
-    chosen = () if storage is None else ("--storage", storage)
+    chosen = () if storage is None else ("--storage", shown_url(storage))
     return (*context.command_path.split(" "), target, *chosen)
 
 

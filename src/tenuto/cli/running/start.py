@@ -37,6 +37,7 @@ from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.insight.going_on import sentence
 from tenuto.interop.azure_app.program import AzureProgram
 from tenuto.model.errors import TenutoError
+from tenuto.model.shown_urls import shown_url
 from tenuto.storage import upkeep_of
 from tenuto.telemetry.log_setup import configure_logging
 
@@ -230,7 +231,7 @@ async def _say_what_goes_on(host: Host, settings: LoadedSettings) -> None:
     if found.is_nothing:
         return
     is_default = settings.sources["storage"] == DEFAULT
-    place = () if is_default else ("--storage", settings.values.storage)
+    place = () if is_default else ("--storage", shown_url(settings.values.storage))
     text = sentence(found, place)
     if settings.values.log_format == "json":
         facts = {

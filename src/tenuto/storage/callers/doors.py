@@ -211,7 +211,7 @@ class FileDoor(Door):
                 if attached
                 else f"it is to {files[0][1] or MEMORY!r}; the hub is in {self._path!r}"
             )
-            raise InputError(f"nothing was handed over over this connection: {why}")
+            raise InputError(f"nothing was handed over with this connection: {why}")
         if is_open_here(self._path) and apsw.using_amalgamation:
             raise InputError(
                 f"nothing was handed over: this process has a host or a client of Tenuto on "

@@ -7,16 +7,24 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tenuto.model.errors import SettingsError
+from tenuto.model.shown_urls import shown_url
 
 SCHEMES: Final = frozenset({"postgres", "postgresql"})
 _SCHEMA: Final = "schema"
 _TARGET: Final = "target_session_attrs"
-_HIDDEN: Final = "hidden"
 _USUAL_SCHEMA: Final = "tenuto"
+_USUAL_PORT: Final = "5432"
 _MOST_SCHEMA: Final = 63
 _FORM: Final = (
     "write postgresql://USER:PASSWORD@HOST/DATABASE, with ?schema=NAME for another hub in it"
 )
+PARAMETERS: Final = (
+    *(_SCHEMA, _TARGET, "host", "port", "user", "password", "dbname", "passfile", "sslmode"),
+    *("sslrootcert", "sslcert", "sslkey", "sslcrl", "application_name", "search_path"),
+)
+"""What people ask for behind the ``?``; the server knows more."""
+
+ESCAPED: Final = "@ is written %40, / %2F, ? %3F and # %23"
 
 
 class Address(Struct, frozen=True):
@@ -33,6 +41,21 @@ class Address(Struct, frozen=True):
     dsn: str
     schema: str
     direct_dsn: str = ""
+
+    @property
+    def places(self) -> str:
+        """The machines that it names, for people: ``db.example:5432``, or a socket's folder."""
+        parts = urlsplit(self.dsn)
+        asked = dict(parse_qsl(parts.query))
+        port = asked.get("port", _USUAL_PORT)
+        named = [place for place in _places(parts.netloc) if place]
+        found = named or asked.get("host", "localhost").split(",")
+        return ", ".join(place if _has_port(place) else f"{place}:{port}" for place in found)
+
+    @property
+    def asked(self) -> list[str]:
+        """The names of what stands behind its ``?`` for the driver or the server."""
+        return [name for name, _ in parse_qsl(urlsplit(self.dsn).query, keep_blank_values=True)]
 
     @property
     def directly(self) -> "Address":
@@ -60,7 +83,11 @@ def address_of(url: str, direct: str | None = None) -> Address:
     address = _taken_apart(url)
     if direct is None:
         return address
-    straight = _taken_apart(direct)
+    try:
+        straight = _taken_apart(direct)
+    except SettingsError as error:
+        text = str(error).replace("the store's URL", "the setting storage_direct", 1)
+        raise SettingsError(text) from None
     if _names_schema(direct) and straight.schema != address.schema:
         raise SettingsError(
             f"the store's URL names the schema {address.schema!r}, and storage_direct "
@@ -74,9 +101,11 @@ def _taken_apart(url: str) -> Address:
         parts = urlsplit(url)
         asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         ports = [urlsplit(f"//{place}").port for place in _places(parts.netloc)]
-    except ValueError as error:
-        raise SettingsError(f"the store's URL is not understood ({error}); {_FORM}") from None
-    shown = _without_password(url)
+    except ValueError:  # whose words show a part of the password
+        raise _unescaped(url) from None
+    if "@" in parts.path or parts.netloc.count("@") > 1:
+        raise _unescaped(url)
+    shown = shown_url(url)
     names = dict(asked)
     if parts.scheme not in SCHEMES or parts.fragment:
         raise SettingsError(f"the store's URL {shown!r} is not understood; {_FORM}")
@@ -100,21 +129,20 @@ def _taken_apart(url: str) -> Address:
     return Address(shown, dsn, schema)
 
 
+def _unescaped(url: str) -> SettingsError:
+    return SettingsError(
+        f"the store's URL {shown_url(url)!r} is not understood; {_FORM}. In a password {ESCAPED}"
+    )
+
+
 def _places(netloc: str) -> list[str]:
     """Each host with its port."""
     return netloc.rpartition("@")[2].split(",")
 
 
+def _has_port(place: str) -> bool:
+    return place.startswith("/") or place.rpartition(":")[2].isdecimal()
+
+
 def _names_schema(url: str) -> bool:
     return _SCHEMA in dict(parse_qsl(urlsplit(url).query))
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    account, at, place = parts.netloc.rpartition("@")
-    user = account.partition(":")[0]
-    asked = [
-        (name, _HIDDEN if "password" in name.lower() else value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-    ]
-    return urlunsplit((parts.scheme, f"{user}{at}{place}", parts.path, urlencode(asked), ""))

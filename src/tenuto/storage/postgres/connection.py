@@ -122,7 +122,7 @@ class Connection:
             async with self._lock:
                 await self._opened()
         except ERRORS as error:
-            raise not_opened(error, self._address.url) from error
+            raise not_opened(error, self._address) from error
 
     async def do(self, work: Work[T], doing: str) -> T:
         """Do a piece of work, to its end even when the caller is canceled.

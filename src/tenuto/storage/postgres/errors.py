@@ -4,6 +4,8 @@ Keeps apart what the host retries (StorageUnavailableError), what may be the fau
 and what only a person can mend.
 """
 
+import socket
+from difflib import get_close_matches
 from typing import Final
 
 import asyncpg
@@ -17,6 +19,7 @@ from tenuto.model.errors import (
     StorageUnavailableError,
     StorageVersionError,
 )
+from tenuto.storage.postgres.address import ESCAPED, PARAMETERS, Address
 from tenuto.storage.postgres.statements import NEWEST_SCHEMA
 
 FENCED: Final = "TN001"
@@ -97,6 +100,13 @@ _NOT_LET_IN: Final = (
     exceptions.InsufficientPrivilegeError,
     exceptions.ClientConfigurationError,
 )
+_WRONG_PARAMETERS: Final = (
+    exceptions.UndefinedObjectError,
+    exceptions.InvalidParameterValueError,
+    exceptions.CantChangeRuntimeParamError,
+)
+"""What the server says of a parameter in the URL that it does not know, or whose value is none."""
+
 ERRORS: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -153,14 +163,43 @@ def _cause(error: BaseException) -> BaseException:
     return error if found is None else found
 
 
-def not_opened(error: BaseException, url: str) -> StorageError | SettingsError:
+def not_opened(error: BaseException, address: Address) -> StorageError | SettingsError:
     """The same for who opens a store: what a person must correct is an error of settings."""
+    url = address.url
+    if isinstance(error, _WRONG_PARAMETERS):
+        return SettingsError(
+            f"the store {url!r} cannot be opened: PostgreSQL says {_words(error)!r}"
+            f"{_meant(error, address.asked)}; correct what stands behind the ? of its URL"
+        )
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        return StorageUnavailableError(
+            f"cannot open the store {url!r}: {_nobody(error, address.places)}"
+        )
     if isinstance(error, _NOT_LET_IN):
         return SettingsError(
             f"the store {url!r} cannot be opened: PostgreSQL says {_words(error)!r}; correct the "
             "user, password or database of its URL, or give the user its rights"
         )
     return translate(error, url, "open")
+
+
+def _meant(error: BaseException, asked: list[str]) -> str:
+    """What may be meant by a parameter that the server does not know."""
+    unknown = next((name for name in asked if f'"{name}"' in str(error)), "")
+    close = get_close_matches(unknown, PARAMETERS, n=1)
+    return f". Did you mean {close[0]!r}?" if close else ""
+
+
+def _nobody(error: OSError, places: str) -> str:
+    """Why nobody is reached there, and what to look at."""
+    if isinstance(error, socket.gaierror):
+        return (
+            f"no machine is found by the name in {places!r} ({_words(error)}); correct the name. "
+            f"In a password {ESCAPED}"
+        )
+    if isinstance(error, ConnectionRefusedError | FileNotFoundError):
+        return f"nothing answers at {places}; does PostgreSQL run there? ({_words(error)})"
+    return f"{places} cannot be reached; does PostgreSQL run there? ({_words(error)})"
 
 
 def newer(url: str, schema: int) -> StorageVersionError:

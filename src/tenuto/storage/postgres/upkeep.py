@@ -81,7 +81,7 @@ class PostgresUpkeep:
                 if facts is None:
                     raise SettingsError(
                         f"there is no hub in the schema {self._address.schema!r} of "
-                        f"{self._address.url!r}"
+                        f"{self._address.url!r}; a host makes it: tenuto start APP, tenuto run"
                     )
                 async with session.together():
                     return await work(session)

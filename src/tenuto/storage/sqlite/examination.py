@@ -53,7 +53,9 @@ def examine(path: str, now: Microseconds, *, full: bool = False) -> Examination:
     """
     check_no_log_is_left(path)
     if not Path(path).is_file():
-        raise SettingsError(f"there is no store at {path!r}")
+        raise SettingsError(
+            f"there is no store at {path!r}; a host makes it: tenuto start APP, tenuto run"
+        )
     with translated(path, "read"), _reading(path) as connection:
         schema = _number(connection, "user_version")
         if _number(connection, "application_id") != APPLICATION_ID:
