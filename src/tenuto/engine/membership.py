@@ -61,6 +61,7 @@ class Membership:
         self._lost: list[Lease] = []
         engine.moves.lost.append(self._lost.append)
         self._peers = engine.peers = Peers(me, lease_seconds)
+        self._peers.failure = lambda: members.failure
         self._roster: Roster | None = None
         self._taking: asyncio.Task[None] | None = None
         self._giving: asyncio.Task[None] | None = None

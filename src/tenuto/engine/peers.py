@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from tenuto.engine.member_ports import Roster
+from tenuto.model.errors import StorageError
 
 
 class Peers:
@@ -19,6 +20,7 @@ class Peers:
 
     Attributes:
         roster: What it has last heard.
+        failure: Why no sign of life reaches the store, if that is known.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class Peers:
         self._heard_at = self._now()
         self.lease_seconds: float = lease_seconds
         self.roster: Roster | None = None
+        self.failure: Callable[[], StorageError | None] = _nothing_failed
 
     def heard(self, roster: Roster) -> None:
         """A sign of life of ours has reached the store, and this came back."""
@@ -56,3 +59,7 @@ class Peers:
         members = [] if self.roster is None else self.roster.members
         mine = next((one.newness for one in members if one.member == self._me), None)
         return mine is not None and any(one.newness > mine for one in members)
+
+
+def _nothing_failed() -> None:
+    """Who gives the signs of life takes the place of this."""
