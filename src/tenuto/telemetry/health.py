@@ -109,8 +109,8 @@ def _about_lease(engine: Engine) -> Iterator[str]:
         reason = "" if failure is None else f" ({failure})"
         yield (
             f"no sign of life of this host has reached the store for {peers.silent_seconds:.0f} s, "
-            f"longer than its lease ({peers.lease_seconds:g} s){reason}: other hosts take over what it "
-            "served; it takes part again by itself when the store answers"
+            f"longer than its lease ({peers.lease_seconds:g} s){reason}: other hosts take over "
+            "what it served; it takes part again by itself when the store answers"
         )
 
 
