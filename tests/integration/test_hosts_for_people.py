@@ -335,3 +335,11 @@ async def test_a_host_whose_signs_of_life_do_not_come_back_is_not_ready(hub: Hub
     health = await answer(server, "/healthz")
     assert (health["ready"], health["live"]) == (False, True)
     assert "no sign of life of this host has reached the store for " in health["reasons"][0]
+
+
+async def test_a_start_that_no_host_has_checked_says_so(hub: Hub) -> None:
+    await shared(await hub.server(), await hub.server())
+    _, said = await hub.run("instances", "start", "nosuch", "--storage", hub.url)
+    assert "nobody has checked whether one knows what is named here" in " ".join(said.split())
+    _, said = await hub.run("instances", "list", "--storage", hub.url)
+    assert "checked" not in said

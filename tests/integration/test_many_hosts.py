@@ -415,3 +415,16 @@ def storage_of(host: Host) -> PostgresStorage:
 
 def told(hub: Hub, host: Host) -> list[str]:
     return [text for _, text in hub.observers[host].problems]
+
+
+async def test_a_host_without_a_version_beside_one_that_has_it_is_warned_of(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "tenuto.host")
+    await hub.host(hub.an_app("2"))
+    second = await hub.host(hub.an_app())
+    peers = second.engine.peers
+    assert peers is not None
+    assert peers.versions == "version none; others here run '2'; this one is the newest now"
+    assert f"its share of 32 partitions; {peers.versions}" in caplog.text
+    await until(lambda: caplog.text.count("apps with a version and some without run") == 2)

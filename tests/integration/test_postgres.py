@@ -227,6 +227,21 @@ async def test_a_database_that_is_not_utf8_is_refused(postgres: Postgres) -> Non
         await storage.open()
 
 
+async def test_only_hosts_bring_a_hub_of_an_older_tenuto_up_to_date(postgres: Postgres) -> None:
+    url = postgres.url(schema := fresh_schema())
+    host = open_storage(url, partitions=1)
+    await host.open()
+    await host.close()
+    # As if this Tenuto had one migration more than that which has made the hub.
+    postgres.psql(f"UPDATE {schema}.hub SET schema = schema - 1")
+    version = postgres.psql(f"SELECT schema FROM {schema}.hub")
+    client = open_storage(url, create=False)
+    with pytest.raises(StorageVersionError, match="only hosts bring a store up to date"):
+        await client.open()
+    await client.close()
+    assert postgres.psql(f"SELECT schema FROM {schema}.hub") == version
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [

@@ -7,7 +7,7 @@ from tenuto.engine import member_ports
 from tenuto.engine.member_ports import MemberFacts, MemberLoad, Roster
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import Lease
-from tenuto.model.errors import StorageUnavailableError
+from tenuto.model.errors import StorageError, StorageUnavailableError
 from tests.support.shared_store import Place, SharedHub, SharedStorage
 
 
@@ -26,6 +26,7 @@ class SharedMembers:
         self.others: list[str] = []
         self.loses_answer = False
         self.is_leaving = False
+        self.failure: StorageError | None = None
 
     async def join(self, facts: MemberFacts) -> None:
         """Be a member."""

@@ -36,7 +36,7 @@ from tenuto.model.ids import InstanceId
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.shown_urls import shown_url
 from tenuto.model.status import InstanceRecord
-from tenuto.storage import open_storage, owner_of
+from tenuto.storage import is_postgres, open_storage, owner_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -59,12 +59,14 @@ class Place(Struct, frozen=True, kw_only=True):
         key: What opens that host.
         asks_host: Where none is named: rather the host that runs in this folder than its store,
             since that host knows whether what is asked for fits its code.
+        is_checked_by_hosts: Whether what is asked for is such that only a host can check it.
     """
 
     storage: str | None = None
     url: str | None = None
     key: str | None = None
     asks_host: bool = False
+    is_checked_by_hosts: bool = False
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -216,11 +218,11 @@ def _with_options(function: AnyFunction, *, asks_host: bool) -> AnyFunction:
 def _checked(storage: str | None, url: str | None, key: str | None, *, asks_host: bool) -> Place:
     context = click.get_current_context()
     if url is None and storage is None and asks_host:
-        return Place(key=key, asks_host=True)
+        return Place(key=key, asks_host=True, is_checked_by_hosts=True)
     if url is None:
         if context.get_parameter_source("key") is ParameterSource.COMMANDLINE:
             raise click.UsageError("--key opens a host: name that with --url", context)
-        return Place(storage=storage)
+        return Place(storage=storage, is_checked_by_hosts=asks_host)
     if storage is not None:
         raise click.UsageError("give --storage or --url, not both", context)
     return Place(url=url, key=key)
@@ -246,6 +248,11 @@ async def connected(place: Place) -> AsyncIterator[Connection]:
         return
     storage = open_storage(url, create=False)
     hub = await storage.open()
+    if place.is_checked_by_hosts and is_postgres(url):
+        terminal.note(
+            "no host was asked, since several may share this store: nobody has checked whether one "
+            "knows what is named here, or takes this input (--url asks a host)"
+        )
     gateway = StoreGateway(storage, hub.partitions, lambda: owner_of(url) is not None)
     try:
         yield Connection(

@@ -30,7 +30,7 @@ from tenuto.link.links import dialled, let_in, link_store, put
 from tenuto.model.errors import ConnectionFailedError, InputError, NoSuchLinkError
 from tenuto.model.linking import LinkedHub, Parcel
 from tenuto.model.shown_urls import shown_url
-from tenuto.storage import open_storage, owner_of
+from tenuto.storage import is_postgres, open_storage, owner_of
 
 T = TypeVar("T")
 
@@ -232,7 +232,8 @@ def _url(storage: str | None) -> str:
 
 def _with_store(url: str, act: Callable[[LinkStore], Awaitable[T]]) -> T:
     async def acting() -> T:
-        storage = open_storage(url)
+        # A link may be made in a file before its first host; what hosts share only hosts change.
+        storage = open_storage(url, create=not is_postgres(url))
         await storage.open()
         try:
             return await act(link_store(storage))

@@ -6,7 +6,7 @@ was refused. Keeps the promises ``durable_before_visible`` and ``bad_input_is_re
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec import structs
 
@@ -30,6 +30,11 @@ from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, is_of_linked_hub
+
+AWAY_SECONDS: Final = 5.0
+"""Who publishes waits so long for a store that is known to be away."""
+PATIENCE_SECONDS: Final = 25.0
+"""And so long for one of which nothing is known, as others do who wait for the store."""
 
 
 class Commands:
@@ -110,7 +115,8 @@ class Commands:
         Raises:
             InputError: the store can never hold one of them.
             LinkError: one is for a topic of a linked hub, and may not go there now.
-            StorageUnavailableError: the store cannot write now; nothing was published.
+            StorageUnavailableError: the store cannot write now; nothing was published, unless it
+                says that it may be, since it is on its way.
         """
         self.check_open()
         answer = _Answer()
@@ -119,7 +125,39 @@ class Commands:
             posted = self._engine.outside.posted(posted)
         self._engine.pipeline.batch.posted.append(posted)
         self._engine.schedule_pump()
-        await answer.future
+        loop = self._engine.loop
+        look = loop.call_later(AWAY_SECONDS, self._look_after, posted, answer, loop.time())
+        try:
+            await answer.future
+        finally:
+            look.cancel()
+
+    def _look_after(self, posted: Posted, answer: "_Answer", asked_at: float) -> None:
+        """End a wait that has lasted for long, with the truth about what was to be published."""
+        engine = self._engine
+        problem = engine.pipeline.unavailable
+        waited = engine.loop.time() - asked_at
+        if answer.future.done():
+            return
+        if problem is None and waited < PATIENCE_SECONDS:
+            engine.loop.call_later(AWAY_SECONDS, self._look_after, posted, answer, asked_at)
+            return
+        reason = str(problem or "the store has not answered")
+        waiting = engine.pipeline.batch.posted
+        place = next((at for at, one in enumerate(waiting) if one is posted), None)
+        if place is not None:
+            del waiting[place]
+            posted.answer(
+                StorageUnavailableError(f"nothing was published, after {waited:.0f} s: {reason}")
+            )
+        else:  # a batch is never changed once it has been sent, and is sent until it has landed
+            answer(
+                StorageUnavailableError(
+                    f"after {waited:.0f} s it is not known to be published, and may be yet when "
+                    "the store works again (the same event_id or message_id makes sure that a "
+                    f"second try adds nothing): {reason}"
+                )
+            )
 
     async def redrive(self, numbers: Sequence[int]) -> Redriven:
         """Give failed deliveries back to their functions, with all attempts.

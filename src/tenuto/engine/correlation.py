@@ -30,6 +30,7 @@ _BYTES_AT_ONCE: Final = 4 * 1024 * 1024
 
 _Key: TypeAlias = tuple[int, int]
 """Which wait: the instance's iid, and the task's id."""
+_EVENTS: Final = "events of topics wait for the store"
 
 
 class Correlation:
@@ -168,11 +169,10 @@ class Correlation:
             try:
                 await self._round()
             except (StorageError, MemoryError) as error:
-                self._engine.observer.problem(
-                    None,
-                    f"events of topics wait for the store, and are looked for again: {error}",
-                )
+                self._engine.outage.failed(_EVENTS, error)
                 await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                self._engine.outage.works(_EVENTS)
 
     async def _round(self) -> None:
         if self._taken:

@@ -10,6 +10,7 @@ import gc
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import cached_property
 
 from tenuto.engine.arrivals import Arrivals
 from tenuto.engine.batch import Batch
@@ -25,6 +26,7 @@ from tenuto.engine.iids import Iids
 from tenuto.engine.moves import Moves
 from tenuto.engine.news import News
 from tenuto.engine.options import EngineOptions
+from tenuto.engine.outage import Outage
 from tenuto.engine.outside import Outside
 from tenuto.engine.partition import Partition
 from tenuto.engine.peers import Peers
@@ -351,6 +353,11 @@ class Engine:
         """Whether an instance without a session has to be loaded before it can have one."""
         state = resident.state
         return resident.recorded is None and state.next_turn > 0 and not state.is_finished
+
+    @cached_property
+    def outage(self) -> Outage:
+        """What cannot be read from the store now."""
+        return Outage(self.observer, self.clock)
 
     def schedule_pump(self) -> None:
         """Run turns, or commit what other callers put into the batch, in a callback of its own."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import Lease
+from tenuto.model.errors import StorageError
 from tenuto.model.timing import Microseconds
 
 
@@ -193,6 +194,10 @@ class HubMembers(Protocol):
 
     def look_at_roster(self) -> None:
         """Have a new roster soon."""
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why no sign of life of this host reaches the store; None while they do."""
 
     def say_leaving(self) -> None:
         """Tell the others that this host gives away what it has."""

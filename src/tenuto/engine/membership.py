@@ -61,6 +61,7 @@ class Membership:
         self._lost: list[Lease] = []
         engine.moves.lost.append(self._lost.append)
         self._peers = engine.peers = Peers(me, lease_seconds)
+        self._peers.failure = lambda: members.failure
         self._roster: Roster | None = None
         self._taking: asyncio.Task[None] | None = None
         self._giving: asyncio.Task[None] | None = None
@@ -68,6 +69,7 @@ class Membership:
         self._is_leaving = False
         self._given: list[int] = []
         self._known: dict[str, bool] = {}
+        self._was_mixed = False
 
     @property
     def roster(self) -> Roster | None:
@@ -88,8 +90,9 @@ class Membership:
             engine = self._engine
             engine.observer.moved(
                 f"other hosts are there: {'; '.join(others)}; this one gets its share of "
-                f"{engine.hub_partitions} partitions"
+                f"{engine.hub_partitions} partitions; {self._peers.versions}"
             )
+            self._warn_of_versions()
         await self._take(change_for(roster, self._me))
         self._members.on_roster(self._heard, self._load)
         self._members.look_at_roster()
@@ -144,6 +147,7 @@ class Membership:
         self._tell_of_others(roster)
         self._roster = roster
         self._peers.heard(roster)
+        self._warn_of_versions()
         self._drop_lost(roster)
         if self._is_leaving:
             return
@@ -187,6 +191,16 @@ class Membership:
             became = "left" if self._known[who] else "died"
             self._engine.observer.moved(f"a host has {became}: {who}")
         self._known = now
+
+    def _warn_of_versions(self) -> None:
+        """Say once, as long as it is so, that somebody has forgotten to name a version."""
+        was_mixed, self._was_mixed = self._was_mixed, self._peers.is_mixed
+        if self._was_mixed and not was_mixed:
+            self._engine.observer.notice(
+                f"apps with a version and some without run on this hub ({self._peers.versions}): "
+                "partitions go to the newest, whichever that is. Give every host one: "
+                "App(version=…) or the setting app_version"
+            )
 
     def _drop_lost(self, roster: Roster) -> None:
         """Let go of what another host has by now, even when nothing of it was to be written."""

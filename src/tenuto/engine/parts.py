@@ -15,6 +15,7 @@ from tenuto.engine.callers import Answer, Callers
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.news import News
 from tenuto.engine.options import EngineOptions
+from tenuto.engine.outage import Outage
 from tenuto.engine.peers import Peers
 from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import (
@@ -208,6 +209,8 @@ class Parts(Protocol):
     def runtime(self) -> Runtime: ...
     @property
     def observer(self) -> Observer: ...
+    @property
+    def outage(self) -> Outage: ...
     @property
     def options(self) -> EngineOptions: ...
     @property

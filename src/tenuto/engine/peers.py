@@ -6,7 +6,8 @@ Told by its membership; asks nobody.
 import asyncio
 from collections.abc import Callable
 
-from tenuto.engine.member_ports import Roster
+from tenuto.engine.member_ports import Member, Roster
+from tenuto.model.errors import StorageError
 
 
 class Peers:
@@ -19,6 +20,7 @@ class Peers:
 
     Attributes:
         roster: What it has last heard.
+        failure: Why no sign of life reaches the store, if that is known.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class Peers:
         self._heard_at = self._now()
         self.lease_seconds: float = lease_seconds
         self.roster: Roster | None = None
+        self.failure: Callable[[], StorageError | None] = _nothing_failed
 
     def heard(self, roster: Roster) -> None:
         """A sign of life of ours has reached the store, and this came back."""
@@ -56,3 +59,37 @@ class Peers:
         members = [] if self.roster is None else self.roster.members
         mine = next((one.newness for one in members if one.member == self._me), None)
         return mine is not None and any(one.newness > mine for one in members)
+
+    @property
+    def versions(self) -> str:
+        """How this host's app version stands beside those of the others; empty without others."""
+        me, others = self._parted()
+        if me is None or not others:
+            return ""
+        newest = max(one.newness for one in others)
+        place = "theirs is newer" if newest > me.newness else "this one is the newest now"
+        if {one.app_version for one in others} == {me.app_version}:
+            place = "the same"
+        theirs = ", ".join(sorted({_named(one.app_version) for one in others}))
+        return f"version {_named(me.app_version)}; others here run {theirs}; {place}"
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether apps with a version meet some without: one of them has forgotten to say it."""
+        me, others = self._parted()
+        return me is not None and any(
+            bool(one.app_version) != bool(me.app_version) for one in others
+        )
+
+    def _parted(self) -> tuple[Member | None, list[Member]]:
+        members = [] if self.roster is None else self.roster.members
+        me = next((one for one in members if one.member == self._me), None)
+        return me, [one for one in members if one.member != self._me]
+
+
+def _named(version: str) -> str:
+    return repr(version) if version else "none"
+
+
+def _nothing_failed() -> None:
+    """Who gives the signs of life takes the place of this."""

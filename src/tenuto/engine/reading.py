@@ -26,6 +26,11 @@ _LOOK: Final = 1_000_000
 _LEAP: Final = 10_000_000
 _INBOX_PAGE: Final = 1_000
 
+_UNSERVED: Final = "instances that wait for functions could not be read"
+_TIMERS: Final = "timers could not be read"
+_MESSAGES: Final = "messages from outside could not be read"
+_NUMBERS: Final = "no numbers for instances"
+
 
 class Found(Struct):
     """What the store has to be done in a partition.
@@ -162,9 +167,10 @@ class Reading:
         try:
             self.try_again(await self.misfits(engine.partitions, HoldReason.NOT_SERVED))
         except StorageUnavailableError as error:
-            text = f"instances that wait for functions could not be read, tried again: {error}"
-            engine.observer.problem(None, text)
+            engine.outage.failed(_UNSERVED, error)
             engine.clock.call_later(_LOOK, self._served_anew)
+        else:
+            engine.outage.works(_UNSERVED)
 
     # --- times ------------------------------------------------------------------------------------
 
@@ -216,8 +222,10 @@ class Reading:
         try:
             await self._reload()
         except StorageUnavailableError as error:
-            self._engine.observer.problem(None, f"timers could not be read, tried again: {error}")
+            self._engine.outage.failed(_TIMERS, error)
             self._reload_due = 0
+        else:
+            self._engine.outage.works(_TIMERS)
         finally:
             self._reloading = None
 
@@ -292,11 +300,12 @@ class Reading:
                 self._poll_again = False
                 await self.catch_up()
                 engine.unreadable = None
+                engine.outage.works(_MESSAGES)
                 if not self._poll_again:
                     break
         except StorageUnavailableError as error:
             engine.unreadable = error
-            engine.observer.problem(None, f"messages from outside could not be read: {error}")
+            engine.outage.failed(_MESSAGES, error)
             engine.clock.call_later(_LOOK, self.poll)
         finally:
             self._polling = None
@@ -318,5 +327,7 @@ class Reading:
         try:
             engine.iids.add(await engine.storage.reserve_iids(BLOCK))
         except StorageUnavailableError as error:
-            engine.observer.problem(None, f"no numbers for instances, asked again: {error}")
+            engine.outage.failed(_NUMBERS, error)
             engine.clock.call_later(_LOOK, self._want_iids)
+        else:
+            engine.outage.works(_NUMBERS)

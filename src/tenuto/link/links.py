@@ -30,6 +30,7 @@ from tenuto.model.errors import (
 from tenuto.model.ids import InstanceId, check_hub_name
 from tenuto.model.linking import LinkedHub
 
+_LINKS: Final = "links could not be read"
 _LOOK_SECONDS: Final = 0.25
 _KEY_BYTES: Final = 32
 
@@ -288,7 +289,9 @@ class Links:
         try:
             await self.refresh()
         except StorageError as error:
-            self._engine.observer.problem(None, f"links could not be read: {error}")
+            self._engine.outage.failed(_LINKS, error)
+        else:
+            self._engine.outage.works(_LINKS)
 
     # --- making -----------------------------------------------------------------------------------
 

@@ -105,10 +105,12 @@ def _about_lease(engine: Engine) -> Iterator[str]:
     """Whether other hosts have to take this one for dead."""
     peers = engine.peers
     if peers is not None and peers.silent_seconds > peers.lease_seconds:
+        failure = peers.failure()
+        reason = "" if failure is None else f" ({failure})"
         yield (
             f"no sign of life of this host has reached the store for {peers.silent_seconds:.0f} s, "
-            f"longer than its lease ({peers.lease_seconds:g} s): other hosts take over what it "
-            "served; it takes part again by itself when the store answers"
+            f"longer than its lease ({peers.lease_seconds:g} s){reason}: other hosts take over "
+            "what it served; it takes part again by itself when the store answers"
         )
 
 

@@ -56,6 +56,9 @@ def introduce(
         lines += _functions(server, program)
     else:
         lines += _orchestrations(server, program, settings, is_again=is_again)
+    peers = server.host.engine.peers
+    if peers is not None and peers.versions:
+        lines.append(f"app version    {peers.versions.removeprefix('version ')}")
     lines.append(
         f"listening      {server.url} (ready after {seconds * 1000:.0f} ms; {stop_key()} stops it)"
     )

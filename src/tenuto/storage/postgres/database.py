@@ -1,7 +1,7 @@
 """A hub's schema: is it there, is it ours, is it of our version; and making it.
 
-Everybody who opens a hub looks; only one makes it or brings it up to date at a time, which a lock
-of the server's sees to.
+Everybody who opens a hub looks; only hosts make it or bring it up to date, one at a time, which a
+lock of the server's sees to. So no command of a newer Tenuto changes what living hosts stand on.
 """
 
 import secrets
@@ -13,7 +13,7 @@ from msgspec import Struct
 from tenuto.model.errors import SettingsError
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.connection import Session
-from tenuto.storage.postgres.errors import newer
+from tenuto.storage.postgres.errors import newer, older
 from tenuto.storage.postgres.statements import NEWEST_SCHEMA, migrations, quoted
 
 _OLDEST_SERVER: Final = 140_000
@@ -34,11 +34,12 @@ class HubFacts(Struct, frozen=True):
 async def open_hub(
     session: Session, address: Address, partitions: int, *, create: bool
 ) -> HubFacts:
-    """The facts of a hub, which is made or brought up to date.
+    """The facts of a hub, which with ``create`` is made or brought up to date.
 
     Raises:
         SettingsError: there is none and none is to be made, or the database is unfit for one.
-        StorageVersionError: it was made by a newer Tenuto.
+        StorageVersionError: it was made by a newer Tenuto, or by an older one and ``create`` is not
+            said.
     """
     wire = session.wire
     await _check_database(wire, address)
@@ -48,6 +49,8 @@ async def open_hub(
             f"there is no hub in the schema {address.schema!r} of {address.url!r}; correct the "
             "store's URL, or start a host, which makes it"
         )
+    if facts is not None and facts.schema < NEWEST_SCHEMA and not create:
+        raise older(address.url, facts.schema)
     if facts is None or facts.schema < NEWEST_SCHEMA:
         async with wire.transaction():
             await wire.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)

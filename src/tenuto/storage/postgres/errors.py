@@ -210,6 +210,15 @@ def newer(url: str, schema: int) -> StorageVersionError:
     )
 
 
+def older(url: str, schema: int) -> StorageVersionError:
+    """The error of a hub that no host has brought up to date yet."""
+    return StorageVersionError(
+        f"the store {url!r} has schema {schema}, written by an older Tenuto; this one needs schema "
+        f"{NEWEST_SCHEMA}, and only hosts bring a store up to date: stop its hosts and start them "
+        "with this Tenuto, or use the Tenuto that they run"
+    )
+
+
 def is_the_end(error: BaseException) -> bool:
     """Whether a connection is of no use after this."""
     last = getattr(error, "severity_en", None) in _LAST_WORDS

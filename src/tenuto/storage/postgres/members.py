@@ -7,7 +7,7 @@ from typing import Any, Final
 from tenuto.engine.member_ports import Census, MemberFacts, MemberLoad, Roster
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import Lease
-from tenuto.model.errors import SettingsError
+from tenuto.model.errors import SettingsError, StorageError
 from tenuto.storage.postgres import owning
 from tenuto.storage.postgres.access import Access
 from tenuto.storage.postgres.connection import Session
@@ -72,6 +72,11 @@ class PostgresMembers:
     def look_at_roster(self) -> None:
         """Have a new roster soon."""
         self._renewal.look()
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why no sign of life reaches the store."""
+        return self._renewal.failure
 
     def say_leaving(self) -> None:
         """Tell the others that this host gives away what it has."""

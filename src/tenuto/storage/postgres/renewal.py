@@ -27,6 +27,7 @@ from tenuto.engine.member_ports import (
 from tenuto.model.errors import StorageError
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.connection import Connection, Session, patience_within
+from tenuto.storage.postgres.failing import Failing
 from tenuto.storage.sharing import Sharing
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
@@ -69,9 +70,20 @@ class Renewal:
         self._asked_at: float | None = None
         self._load = MemberLoad()
         self._beats = 0
+        where = f"the store {address.url!r}{' by storage_direct' if address.direct_dsn else ''}"
+        self._failing = Failing(
+            f"signs of life of this host do not reach {where}",
+            f"signs of life of this host reach {where} again",
+            _LOGGER,
+        )
         self.heard: Callable[[Roster], None] | None = None
         self.load: Callable[[], MemberLoad] = MemberLoad
         self.is_leaving: bool = False
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why no sign of life reaches the store; None while they do."""
+        return self._failing.error
 
     @property
     def member(self) -> MemberFacts | None:
@@ -133,12 +145,14 @@ class Renewal:
                 if self._host_answers():
                     try:
                         roster = await connection.do(self._once, "renew leases in")
-                    except StorageError:
-                        pause = self._beat / 3  # the host hears of it by its own commits
+                    except StorageError as error:
+                        pause = self._beat / 3
+                        self._failing.failed(error)
                     except Exception:  # a host without this thread would lose all, again and again
                         _LOGGER.exception("leases were not renewed for a reason nobody knew of")
                         pause = self._beat / 3
                     else:
+                        self._failing.works()
                         self._tell(roster)
                         pause = min(pause, self._until_a_lease_ends(roster))
                 with suppress(TimeoutError):

@@ -47,6 +47,7 @@ from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.committing import Committer, leases, not_held
 from tenuto.storage.postgres.connection import Connection, Session, Work, patience_within
 from tenuto.storage.postgres.database import HubFacts, open_hub
+from tenuto.storage.postgres.direct import check_direct
 from tenuto.storage.postgres.errors import (
     CONTENT_ERRORS,
     ERRORS,
@@ -142,6 +143,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
                 ),
                 "open",
             )
+            await check_direct(self._address, facts)
         except BaseException:
             await hub.close()
             raise
