@@ -205,8 +205,8 @@ MUTATIONS = [
     Mutation(
         "whoever takes a partition waits for the end of all work",
         "engine/lifecycle.py",
-        "        await engine.pipeline.passed()\n        if not engine.partitions:",
-        "        await engine.pipeline.flush()\n        if not engine.partitions:",
+        "        await engine.pipeline.passed()\n        assert self._host is not None",
+        "        await engine.pipeline.flush()\n        assert self._host is not None",
     ),
     Mutation(
         "the times of all partitions count as read when those of one are",
