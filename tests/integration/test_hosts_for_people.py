@@ -343,3 +343,20 @@ async def test_a_start_that_no_host_has_checked_says_so(hub: Hub) -> None:
     assert "nobody has checked whether one knows what is named here" in " ".join(said.split())
     _, said = await hub.run("instances", "list", "--storage", hub.url)
     assert "checked" not in said
+
+
+async def test_a_host_takes_starts_of_what_only_a_newer_one_has(hub: Hub) -> None:
+    old = await hub.server(an_app("1"))
+    await hub.server(an_app("2", has_news=True))
+    await hub.run("instances", "start", "news", "--id", "by command", "--url", old.url)
+    async with httpx2.AsyncClient() as client:
+        place = f"{old.url}/runtime/webhooks/durabletask/orchestrators"
+        assert (await client.post(f"{place}/news/plain")).status_code == 202
+        assert (await client.post(f"{place}/nosuch")).status_code == 400
+    await hub.run("instances", "start", "nosuch", "--url", old.url, code=2)
+    await old.stop()  # what it has moves to the newer one
+    async with Client.open(hub.url) as client:
+        for instance_id in ("by command", "plain"):
+            await client.raise_event(instance_id, "go", "on")
+            async with asyncio.timeout(20):
+                await client.wait(instance_id)

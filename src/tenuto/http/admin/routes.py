@@ -108,7 +108,7 @@ class AdminApi:
 
     async def start(self, call: Call) -> Response:
         body = await _body(call, StartBody)
-        orchestrator = self._program.get_orchestrator(body.name)
+        orchestrator = await self._explaining.orchestrator(body.name, self._program)
         text = text_of(body.input)
         options = StartOptions(
             instance_id=body.instance_id,
@@ -119,8 +119,10 @@ class AdminApi:
             scheduled_at=_scheduled(body.scheduled_at),
             reuse=body.replaced,
         )
-        request = start_request(orchestrator, text, self._gateway.now(), self._limits, options)
-        self._program.check_input(orchestrator.name, text)
+        what = body.name if orchestrator is None else orchestrator
+        request = start_request(what, text, self._gateway.now(), self._limits, options)
+        if orchestrator is not None:
+            self._program.check_input(orchestrator.name, text)
         await self._gateway.start(request)
         return json_answer(StartedBody(instance_id=request.instance_id), 201)
 

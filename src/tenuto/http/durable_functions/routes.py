@@ -50,7 +50,7 @@ class ManagementApi:
         settings: HttpSettings,
         explaining: Explaining,
     ) -> None:
-        self.starting: Starting = Starting(gateway, limits, program, links, waiting)
+        self.starting: Starting = Starting(gateway, limits, program, links, waiting, explaining)
         self.asking: Asking = Asking(gateway, links, settings, explaining)
         self.steering: Steering = Steering(gateway, limits)
 

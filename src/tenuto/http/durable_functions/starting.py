@@ -11,6 +11,7 @@ from tenuto.engine.program import Orchestrator, Program
 from tenuto.http.description import Operation, Parameter
 from tenuto.http.durable_functions.answers import LINKS, RESULT, begun_answer, failed_status
 from tenuto.http.errors import ForbiddenError, HttpError
+from tenuto.http.explaining import Explaining
 from tenuto.http.links import Links
 from tenuto.http.options import Role
 from tenuto.http.queries import BOOLEAN, FAILURE, ON_INSTANCE, WAITING
@@ -33,6 +34,7 @@ class Starting:
         program: The orchestrators that may be started.
         links: Makes the links in answers.
         waiting: For callers that wait for the end.
+        explaining: Knows what other hosts of the hub have.
     """
 
     def __init__(
@@ -42,28 +44,33 @@ class Starting:
         program: Program,
         links: Links,
         waiting: Waiting,
+        explaining: Explaining,
     ) -> None:
         self._gateway = gateway
         self._limits = limits
         self._program = program
         self._links = links
         self._waiting = waiting
+        self._explaining = explaining
 
     def routes(self) -> list[Route]:
         """The routes of the table at the end of this module; it names what may be started."""
         return bound(_endpoints(self._program.orchestrators), self)
 
     async def start(self, call: Call) -> Response:
-        orchestrator = self._program.get_orchestrator(call.parameters["functionName"])
+        name = call.parameters["functionName"]
+        orchestrator = await self._explaining.orchestrator(name, self._program)
         given_id = call.instance_id if "instanceId" in call.parameters else None
         seconds = _seconds(call)
         links = self._links.of(call)  # without an address it is refused before anything is done
         text = await call.json_text()
-        if text == _NO_INPUT and self._means_none(orchestrator):
+        if text == _NO_INPUT and (orchestrator is None or self._means_none(orchestrator)):
             text = None
         options = StartOptions(instance_id=given_id, version=call.one("version") or None)
-        request = start_request(orchestrator, text, self._gateway.now(), self._limits, options)
-        self._program.check_input(orchestrator.name, text)
+        what = name if orchestrator is None else orchestrator
+        request = start_request(what, text, self._gateway.now(), self._limits, options)
+        if orchestrator is not None:
+            self._program.check_input(orchestrator.name, text)
         await self._gateway.start(request)
         return await begun_answer(call, links, self._waiting, request.instance_id, seconds)
 
