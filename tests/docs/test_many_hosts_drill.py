@@ -152,4 +152,4 @@ def test_another_set_of_orchestrators_needs_another_version(drill: Drill) -> Non
     refused = tenuto(drill.folder, "start", "app.py", "--port", "0", env=drill.env)
     assert refused.returncode == 2
     assert "TN-1104" in refused.stderr
-    assert "only this host knows 'greet'" in refused.stderr
+    assert "only the one that starts here knows 'greet'" in refused.stderr

@@ -197,7 +197,9 @@ async def test_hosts_of_one_version_know_the_same_orchestrators(hub: Hub) -> Non
     @other.orchestrator
     async def another(ctx: Context, _: None) -> None: ...
 
-    with pytest.raises(SettingsError, match=r"only this host knows 'another'.*App\(version="):
+    with pytest.raises(
+        SettingsError, match=r"only the one that starts here knows 'another'.*App\(version="
+    ):
         await hub.host(other)
     assert owned(first) == [PARTITIONS]
     await first.stop()

@@ -17,6 +17,7 @@ from tenuto.engine.ports import HostIdentity
 from tenuto.engine.reading import Found, Reading
 from tenuto.engine.rows import Lease
 from tenuto.model.errors import StorageError, StorageUnavailableError
+from tenuto.model.lines import listed_numbers
 from tenuto.model.messages import TaskResult
 
 _PATIENCE_SECONDS: Final = 5.0
@@ -242,12 +243,14 @@ class Lifecycle:
         if not young:
             return
         words = "one after another, those that were busy first" if has_word else "in groups"
-        where = "this store"
+        deaths = f"{max(young.values())} hosts in a row have died"
+        where = "young on this store"
         if len(young) < engine.hub_partitions:
-            where = f"partitions {sorted(young)} of this store"
+            numbers = listed_numbers(young)
+            where = f"soon after they had taken partitions {numbers} of this store"
         engine.observer.notice(
-            f"{max(young.values())} hosts in a row have died young on {where}: instances are let "
-            f"run {words}, to find out which of them is the cause",
+            f"{deaths} {where}: instances are let run {words}, to find out which of them is the "
+            "cause",
         )
         if engine.careful is None:
             engine.careful = Careful(engine, has_word=has_word)

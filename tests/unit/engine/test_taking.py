@@ -341,7 +341,10 @@ async def test_care_is_taken_of_a_partition_whose_owners_have_died_and_of_no_oth
         await two.rounds(10)
     await two.settle()
     assert outcome(two, new) == (RuntimeStatus.COMPLETED, "2")
-    assert "2 hosts in a row have died young on partitions [1]" in caplog.text
+    assert (
+        "2 hosts in a row have died soon after they had taken partitions 1 of this store"
+        in caplog.text
+    )
 
 
 async def test_what_was_tried_of_a_partition_that_has_gone_is_not_noted(two: Cluster) -> None:

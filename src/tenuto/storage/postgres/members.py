@@ -124,7 +124,7 @@ def _conflict(facts: MemberFacts, other: Any) -> str:  # noqa: ANN401 - a row
     differences = [
         f"{who} {'; '.join(names)}"
         for who, names in (
-            ("only this host knows", _some(mine - theirs)),
+            ("only the one that starts here knows", _some(mine - theirs)),
             ("only that one knows", _some(theirs - mine)),
         )
         if names
