@@ -243,13 +243,13 @@ class Lifecycle:
         if not young:
             return
         words = "one after another, those that were busy first" if has_word else "in groups"
-        deaths = f"{max(young.values())} hosts in a row have died"
+        died = f"{max(young.values())} hosts in a row have died"
         where = "young on this store"
         if len(young) < engine.hub_partitions:
             numbers = listed_numbers(young)
             where = f"soon after they had taken partitions {numbers} of this store"
         engine.observer.notice(
-            f"{deaths} {where}: instances are let run {words}, to find out which of them is the "
+            f"{died} {where}: instances are let run {words}, to find out which of them is the "
             "cause",
         )
         if engine.careful is None:
