@@ -232,7 +232,7 @@ def test_options_of_activities_are_checked(options: dict[str, Any], message: str
     ("options", "error", "message"),
     [
         ({"instance_id": "a/b"}, InvalidInstanceIdError, "it contains '/'"),
-        ({"instance_id": 5}, InvalidInstanceIdError, "not a string"),
+        ({"instance_id": 5}, InvalidInstanceIdError, "no string"),
         ({"retry": 3}, InputError, "retry must be a RetryPolicy"),
         ({"version": 2}, InputError, "version must be a str or None, got 2"),
         ({"on_cancel": "stop"}, InputError, 'on_cancel must be "terminate" or "abandon"'),
