@@ -15,6 +15,7 @@ from msgspec.json import decode
 
 from tenuto.engine import correlation as correlation_module
 from tenuto.engine.correlation import Correlation
+from tenuto.engine.outage import Outage
 from tenuto.engine.parts import Parts
 from tenuto.engine.rows import ALL_TOPIC_WAITS, TopicWaitRow
 from tenuto.engine.topic_ports import MatchPage, TopicMatch, WaitPage
@@ -115,13 +116,16 @@ class Engine:
         self.told: list[str] = []
         self.events: list[str] = []
         self.problems: list[str] = []
+        observer: Any = SimpleNamespace(problem=lambda _of, text: self.problems.append(text))
+        clock: Any = SimpleNamespace(monotonic=lambda: 0)
         engine: Any = SimpleNamespace(
+            outage=Outage(observer, clock),
             storage=store,
             loop=asyncio.get_running_loop(),
             is_draining=False,
             reads=0,
             partitions={0: object(), 1: object()},
-            observer=SimpleNamespace(problem=lambda _of, text: self.problems.append(text)),
+            observer=observer,
             memory_id=lambda: "m",
             arrivals=SimpleNamespace(dispatch=self._dispatch),
         )
@@ -161,7 +165,7 @@ async def test_no_silent_drop_who_could_not_be_looked_up_is_looked_up_again(
     store.waits, store.events, store.away = [wait(1), wait(2)], ["1"], {"topic_matches_of"}
     engine.correlation.began(store.waits)
     assert await engine.settle() == ["i1"]
-    assert len(engine.problems) == 1
+    assert len(engine.problems) == 2  # that it began, and that it is over
 
 
 async def test_no_silent_drop_news_that_could_not_be_read_are_read_again(

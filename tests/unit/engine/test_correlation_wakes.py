@@ -43,7 +43,12 @@ class Store:
 
 def correlation_on(store: Store) -> Correlation:
     engine: Any = SimpleNamespace(
-        storage=store, loop=asyncio.get_running_loop(), is_draining=False, reads=0, partitions={}
+        outage=SimpleNamespace(works=lambda _what: None),
+        storage=store,
+        loop=asyncio.get_running_loop(),
+        is_draining=False,
+        reads=0,
+        partitions={},
     )
     return Correlation(cast("Parts", engine))
 
