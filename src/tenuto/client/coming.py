@@ -1,4 +1,6 @@
-"""Instances that are on their way: a start that waits in an inbox, and has no row yet.
+"""What every gateway reads from the store alike; also of instances that are on their way.
+
+Those are starts that wait in an inbox, and have no row yet.
 
 Who starts within a transaction of his own leaves a message, never a row: the owner of the partition
 decides who gets the id. Until then the start is shown as what its row will be.
@@ -20,6 +22,33 @@ from tenuto.model.messages import Start
 from tenuto.model.status import InstanceRecord
 
 _POLL_SECONDS: Final = 0.05
+
+
+class StoreReads:
+    """What a gateway asks of the store, whoever owns an instance.
+
+    Args:
+        storage: The store, open.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.queue_messages = storage.queue_messages
+        self.failed_deliveries = storage.failed_deliveries
+        self.wake = storage.wake
+        self.query = storage.query
+        self.history = storage.history
+        self.history_page = storage.history_page
+        self.dead_letters = storage.dead_letters
+        self.dead_letter_page = storage.dead_letter_page
+
+    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
+        """The row; also of what waits in the inbox to be started."""
+        return await row_of(self.storage, instance_id)
+
+    async def decided(self, instance_id: InstanceId, execution_id: ExecutionId) -> None:
+        """Wait until a start has its id, or is refused."""
+        await decision(self.storage, instance_id, execution_id)
 
 
 async def row_of(storage: Storage, instance_id: InstanceId) -> InstanceRecord | None:

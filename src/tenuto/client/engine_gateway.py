@@ -8,7 +8,7 @@ Owns neither the engine nor the store.
 
 from collections.abc import Callable
 
-from tenuto.client.coming import decision, is_coming, row_of
+from tenuto.client.coming import StoreReads, is_coming
 from tenuto.client.own_store import mark_refusals
 from tenuto.client.store_gateway import StoreGateway
 from tenuto.client.topics import StoreTopics, TopicsGateway
@@ -16,13 +16,13 @@ from tenuto.engine.commands import Commands
 from tenuto.engine.ports import Storage
 from tenuto.engine.queue_ports import QueueStanding
 from tenuto.model.errors import InstanceNotFoundError, StorageOwnedError
-from tenuto.model.ids import ExecutionId, InstanceId
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import ClientMessage
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord
 
 
-class EngineGateway:
+class EngineGateway(StoreReads):
     """Into the engine of this process where that has the instance; reads go to the store.
 
     Args:
@@ -38,8 +38,8 @@ class EngineGateway:
         storage: Storage,
         arrived: Callable[[], None] = lambda: None,
     ) -> None:
+        super().__init__(storage)
         self._commands = commands
-        self._storage = storage
         self._arrived = arrived
         self._beside = StoreGateway(
             storage, commands.hub_partitions, now=commands.now, watch=commands.watch
@@ -51,14 +51,6 @@ class EngineGateway:
         self.redrive = commands.redrive
         self.drop_failed = commands.drop_failed
         self.drop_queued = commands.drop_queued
-        self.queue_messages = storage.queue_messages
-        self.failed_deliveries = storage.failed_deliveries
-        self.wake = storage.wake
-        self.query = storage.query
-        self.history = storage.history
-        self.history_page = storage.history_page
-        self.dead_letters = storage.dead_letters
-        self.dead_letter_page = storage.dead_letter_page
         # A function that is refused so has not failed.
         mark_refusals(self, self)
         mark_refusals(self.topics, self)
@@ -100,7 +92,7 @@ class EngineGateway:
             except StorageOwnedError:
                 commands.check_open()
             except InstanceNotFoundError:
-                if not await is_coming(self._storage, instance_id):
+                if not await is_coming(self.storage, instance_id):
                     raise
             else:
                 return
@@ -128,20 +120,12 @@ class EngineGateway:
             except StorageOwnedError:
                 commands.check_running()
             except InstanceNotFoundError:
-                if not await is_coming(self._storage, instance_id):
+                if not await is_coming(self.storage, instance_id):
                     raise
-
-    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
-        """The row; also of what waits in the inbox to be started."""
-        return await row_of(self._storage, instance_id)
-
-    async def decided(self, instance_id: InstanceId, execution_id: ExecutionId) -> None:
-        """Wait until a start has its id, or is refused."""
-        await decision(self._storage, instance_id, execution_id)
 
     async def queues(self) -> list[QueueStanding]:
         """How each queue stands."""
-        return await self._storage.queues(self.now())
+        return await self.storage.queues(self.now())
 
     async def close(self) -> None:
         """Nothing: engine and store are the host's."""

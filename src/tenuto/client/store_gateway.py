@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Raw, structs
 
-from tenuto.client.coming import decision, is_coming, row_of
+from tenuto.client.coming import StoreReads, is_coming
 from tenuto.client.gateway import Patience, check_here, has_come, present
 from tenuto.client.remote_errors import error_of
 from tenuto.client.topics import StoreTopics, TopicsGateway
@@ -39,7 +39,6 @@ from tenuto.model.errors import (
 )
 from tenuto.model.facts import pending_row, started
 from tenuto.model.ids import (
-    ExecutionId,
     InstanceId,
     MessageId,
     derived_from,
@@ -75,7 +74,7 @@ _PAUSING: Final = _kinds(PAUSING)
 _ENDING: Final = _kinds(ENDING)
 
 
-class StoreGateway:
+class StoreGateway(StoreReads):
     """From a process that owns nothing. Owns the connection.
 
     Requests are durable when a call returns; the owning host takes them in soon after. What can
@@ -103,7 +102,7 @@ class StoreGateway:
         now: Callable[[], Microseconds] = present,
         watch: StoreWatch | None = None,
     ) -> None:
-        self.storage = storage
+        super().__init__(storage)
         self.has_host = has_host
         self.on_stored: Callable[[InstanceId], None] = _nobody_looks
         self._partitions = partitions
@@ -112,14 +111,6 @@ class StoreGateway:
         self.topics: TopicsGateway = StoreTopics(storage, has_host)
         self.drop_failed = storage.drop_failed
         self.drop_queued = storage.drop_queued
-        self.queue_messages = storage.queue_messages
-        self.failed_deliveries = storage.failed_deliveries
-        self.wake = storage.wake
-        self.query = storage.query
-        self.history = storage.history
-        self.history_page = storage.history_page
-        self.dead_letters = storage.dead_letters
-        self.dead_letter_page = storage.dead_letter_page
 
     async def start(self, request: StartRequest) -> None:
         """Insert a pending instance; one that must give way to it is left to the owner.
@@ -283,14 +274,6 @@ class StoreGateway:
             return None
         record = await self._there(instance_id)
         return record if has_come(record, started=started) else None
-
-    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
-        """The row; also of what waits in the inbox to be started."""
-        return await row_of(self.storage, instance_id)
-
-    async def decided(self, instance_id: InstanceId, execution_id: ExecutionId) -> None:
-        """Wait until a start has its id, or is refused."""
-        await decision(self.storage, instance_id, execution_id)
 
     async def queues(self) -> list[QueueStanding]:
         """How each queue stands."""
