@@ -43,7 +43,36 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class Outbox:
+class _OfHub:
+    """What outboxes know of their hub."""
+
+    def __init__(
+        self,
+        storage: str,
+        directory: OrchestratorDirectory | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._door = door_of(storage)
+        self._directory = directory
+        self._limits = limits
+
+    def _handing(self, connection: object, *, awaited: bool, otherwise: str) -> Client:
+        """What hands over with a connection.
+
+        Args:
+            connection: The caller's.
+            awaited: Whether it is to be one that is awaited.
+            otherwise: What to use where it is not.
+        """
+        caller = caller_of(connection, self._door)
+        if iscoroutinefunction(caller.carry) is not awaited:
+            raise InputError(f"nothing was handed over: this connection {otherwise}")
+        gateway = _HandingGateway(self._door, caller)
+        # Its other methods are out of reach.
+        return Client(cast("Gateway", gateway), self._directory, self._limits)
+
+
+class Outbox(_OfHub):
     """Hands messages over to a hub within a transaction of the caller's, with an event loop.
 
     It has no connection and needs no closing; keep one for a store. Of the storage URL the schema
@@ -67,16 +96,6 @@ class Outbox:
                 await outbox.within(connection).start(bill, 7, instance_id="order-7")
     """
 
-    def __init__(
-        self,
-        storage: str,
-        directory: OrchestratorDirectory | None = None,
-        limits: Limits | None = None,
-    ) -> None:
-        self._door = door_of(storage)
-        self._directory = directory
-        self._limits = limits
-
     def within(self, connection: object) -> "OutboxWithin":
         """What is handed over with the transaction of this connection.
 
@@ -87,14 +106,8 @@ class Outbox:
         Raises:
             InputError: it is none of these, or to a database of another kind.
         """
-        caller = caller_of(connection, self._door)
-        if not iscoroutinefunction(caller.carry):
-            raise InputError(
-                "nothing was handed over: this connection blocks; use SyncOutbox, or give Outbox a "
-                "connection that is awaited"
-            )
-        gateway = _HandingGateway(self._door, caller)
-        return OutboxWithin(_client(gateway, self._directory, self._limits))
+        otherwise = "blocks; use SyncOutbox, or give Outbox a connection that is awaited"
+        return OutboxWithin(self._handing(connection, awaited=True, otherwise=otherwise))
 
 
 class OutboxWithin:
@@ -183,7 +196,7 @@ class OutboxWithin:
         )
 
 
-class SyncOutbox:
+class SyncOutbox(_OfHub):
     """``Outbox`` for programs without an event loop: all of it happens on the calling thread.
 
     Args:
@@ -203,16 +216,6 @@ class SyncOutbox:
                 outbox.within(connection).start("bill", 7, instance_id="order-7")
     """
 
-    def __init__(
-        self,
-        storage: str,
-        directory: OrchestratorDirectory | None = None,
-        limits: Limits | None = None,
-    ) -> None:
-        self._door = door_of(storage)
-        self._directory = directory
-        self._limits = limits
-
     def within(self, connection: object) -> "SyncOutboxWithin":
         """What is handed over with the transaction of this connection.
 
@@ -223,14 +226,8 @@ class SyncOutbox:
         Raises:
             InputError: it is none of these, or to a database of another kind.
         """
-        caller = caller_of(connection, self._door)
-        if iscoroutinefunction(caller.carry):
-            raise InputError(
-                "nothing was handed over: this connection wants an event loop; use Outbox, and "
-                "await its calls"
-            )
-        gateway = _HandingGateway(self._door, caller)
-        return SyncOutboxWithin(_client(gateway, self._directory, self._limits))
+        otherwise = "wants an event loop; use Outbox, and await its calls"
+        return SyncOutboxWithin(self._handing(connection, awaited=False, otherwise=otherwise))
 
 
 class SyncOutboxWithin:
@@ -349,13 +346,6 @@ class _HandingGateway:
         carrying = self._caller.carry(self._door.put(row))
         if carrying is not None:
             await carrying
-
-
-def _client(
-    gateway: _HandingGateway, directory: OrchestratorDirectory | None, limits: Limits | None
-) -> Client:
-    # Its other methods are out of reach.
-    return Client(cast("Gateway", gateway), directory, limits)
 
 
 async def _started(

@@ -4,7 +4,7 @@ Keeps a hub apart from others of its form: the first connection says which one i
 statement asks for that one.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -23,6 +23,28 @@ _MISSING_STATES: Final = frozenset({"3F000", "42P01", "42703"})
 _NO_RIGHT: Final = "42501"
 _OLDEST_FILE_SCHEMA: Final = 2
 """From this one on a file has a secret, by which it is known."""
+
+
+def carried(asking: Asking, run: Callable[[Statement], Rows]) -> None:
+    """Run statements one after the other, each told what the one before has found."""
+    statement = next(asking, None)
+    while statement is not None:
+        found = run(statement)
+        try:
+            statement = asking.send(found)
+        except StopIteration:
+            return
+
+
+async def carried_there(asking: Asking, run: Callable[[Statement], Awaitable[Rows]]) -> None:
+    """The same where each is awaited."""
+    statement = next(asking, None)
+    while statement is not None:
+        found = await run(statement)
+        try:
+            statement = asking.send(found)
+        except StopIteration:
+            return
 
 
 class MakesRow(Protocol):

@@ -3,8 +3,9 @@
 import asyncpg
 
 from tenuto.model.errors import InputError
-from tenuto.storage.callers.doors import Asking, Door, Rows
+from tenuto.storage.callers.doors import Asking, Door, Rows, carried_there
 from tenuto.storage.callers.recognising import is_closed, no_transaction
+from tenuto.storage.callers.statements import Statement
 
 
 class AsyncpgCaller:
@@ -22,20 +23,17 @@ class AsyncpgCaller:
     async def carry(self, asking: Asking) -> None:
         """Run the statements."""
         self._check()
-        found: Rows | None = None
-        while True:
-            try:
-                statement = next(asking) if found is None else asking.send(found)
-            except StopIteration:
-                return
-            text, values = statement.numbered()
-            try:
-                found = [tuple(row.values()) for row in await self._connection.fetch(text, *values)]
-            except asyncpg.PostgresError as error:
-                refusal = self._door.refusal(error.sqlstate, str(error))
-                if refusal is None:
-                    raise
-                raise refusal from error
+        await carried_there(asking, self._run)
+
+    async def _run(self, statement: Statement) -> Rows:
+        text, values = statement.numbered()
+        try:
+            return [tuple(row.values()) for row in await self._connection.fetch(text, *values)]
+        except asyncpg.PostgresError as error:
+            refusal = self._door.refusal(error.sqlstate, str(error))
+            if refusal is None:
+                raise
+            raise refusal from error
 
     def _check(self) -> None:
         try:

@@ -6,8 +6,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from tenuto.storage.callers.doors import Asking, Door, Rows
-from tenuto.storage.callers.of_sqlite3 import carried
+from tenuto.storage.callers.doors import Asking, Door, Rows, carried, carried_there
 from tenuto.storage.callers.recognising import is_closed, no_transaction
 from tenuto.storage.callers.statements import Statement
 
@@ -54,19 +53,16 @@ class AsyncPsycopgCaller:
     async def carry(self, asking: Asking) -> None:
         """Run the statements."""
         _check(self._connection)
-        found: Rows | None = None
-        while True:
-            try:
-                statement = next(asking) if found is None else asking.send(found)
-            except StopIteration:
-                return
-            try:
-                async with psycopg.AsyncCursor(self._connection, row_factory=tuple_row) as cursor:
-                    await cursor.execute(_text(statement), statement.values)
-                    found = await cursor.fetchall()
-            except psycopg.Error as error:
-                _refuse(self._door, error)
-                raise
+        await carried_there(asking, self._run)
+
+    async def _run(self, statement: Statement) -> Rows:
+        try:
+            async with psycopg.AsyncCursor(self._connection, row_factory=tuple_row) as cursor:
+                await cursor.execute(_text(statement), statement.values)
+                return await cursor.fetchall()
+        except psycopg.Error as error:
+            _refuse(self._door, error)
+            raise
 
 
 def _check(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]") -> None:

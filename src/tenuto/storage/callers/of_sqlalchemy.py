@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
 from tenuto.model.errors import InputError
-from tenuto.storage.callers.doors import Asking, Door, Rows
-from tenuto.storage.callers.of_sqlite3 import carried, check_transaction, complete
+from tenuto.storage.callers.doors import Asking, Door, Rows, carried
+from tenuto.storage.callers.of_sqlite3 import check_transaction, complete
 from tenuto.storage.callers.recognising import is_closed, no_transaction
 from tenuto.storage.callers.statements import Statement
 

@@ -1,10 +1,9 @@
 """Connections of Python's own ``sqlite3``."""
 
 import sqlite3
-from collections.abc import Callable, Generator
 from typing import Any, Final
 
-from tenuto.storage.callers.doors import Asking, Door, Rows
+from tenuto.storage.callers.doors import Asking, Door, Rows, carried
 from tenuto.storage.callers.recognising import is_closed, no_transaction
 from tenuto.storage.callers.statements import Statement
 
@@ -81,14 +80,3 @@ def _octet_length(value: str | bytes | None) -> int | None:
     if value is None:
         return None
     return len(value.encode() if isinstance(value, str) else value)
-
-
-def carried(asking: Generator[Statement, Rows, None], run: Callable[[Statement], Rows]) -> None:
-    """Run statements one after the other, each told what the one before has found."""
-    found: Rows | None = None
-    while True:
-        try:
-            statement = next(asking) if found is None else asking.send(found)
-        except StopIteration:
-            return
-        found = run(statement)
