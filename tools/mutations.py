@@ -132,10 +132,8 @@ MUTATIONS = [
     Mutation(
         "what was decided under a lease that was lost is written under the next",
         "engine/lifecycle.py",
-        """            self._engine.drop(number)
-        await self._take_by""",
-        """            pass
-        await self._take_by""",
+        "                self._engine.drop(number)\n            wanted",
+        "                pass\n            wanted",
     ),
     Mutation(
         "a parent is not told of its child's id when the child's partition has gone",
@@ -254,8 +252,8 @@ MUTATIONS = [
     Mutation(
         "two takes of one partition mix",
         "engine/lifecycle.py",
-        "            async with self._taking:  # else a partition might be taken twice at once\n",
-        "            if True:\n",
+        "            async with self._taking:\n                yield\n",
+        "            yield\n",
     ),
     Mutation(
         "what is sent while a partition is taken is overtaken",

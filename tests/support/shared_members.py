@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from tenuto.engine import member_ports
-from tenuto.engine.member_ports import MemberFacts, MemberLoad, Roster
+from tenuto.engine.member_ports import HostLoad, MemberFacts, Roster
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import Lease
 from tenuto.model.errors import StorageError, StorageUnavailableError
@@ -32,7 +32,7 @@ class SharedMembers:
         """Be a member."""
         self._me = facts.member
 
-    def on_roster(self, heard: Callable[[Roster], None], load: Callable[[], MemberLoad]) -> None:
+    def on_roster(self, heard: Callable[[Roster], None], load: Callable[[], HostLoad]) -> None:
         """Call back when the test says so (``tell``)."""
         self._heard = heard
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
-from msgspec import Struct, structs
+from msgspec import Struct, json, structs
 
 from tenuto.cli import terminal
 from tenuto.cli.command import KEY_VARIABLE
@@ -30,7 +30,12 @@ from tenuto.insight.explanation import told
 from tenuto.insight.inquiry import inquire
 from tenuto.insight.reading import GatewayReader, RunReader, StoreReader
 from tenuto.insight.surroundings import Surroundings
-from tenuto.model.errors import ConnectionFailedError, ForbiddenError, UnauthorizedError
+from tenuto.model.errors import (
+    ConnectionFailedError,
+    ForbiddenError,
+    InputError,
+    UnauthorizedError,
+)
 from tenuto.model.explanation import Explanation
 from tenuto.model.ids import InstanceId
 from tenuto.model.requests import InstanceQuery
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     import httpx2
 
 _PATIENCE: Final = timedelta(seconds=1)
+_READING: Final = timedelta(seconds=20)
 """A person who mistyped an address should not wait long; a host that restarts is soon back."""
 
 _CONNECT_SECONDS: Final = 10.0
@@ -169,6 +175,24 @@ class Connection(Struct, frozen=True, kw_only=True):
             verify=self.where.lower().startswith("https:"),
             trust_env=not is_loopback(self.where),
         )
+
+    async def read(self, path: str, kind: type[T]) -> T:
+        """What a host answers to a GET.
+
+        Raises:
+            ConnectionFailedError: it cannot be reached.
+            InputError: it refuses.
+        """
+        import httpx2
+
+        async with self.http_client(reading=_READING) as client:
+            try:
+                answer = await client.get(f"{self.where}{path}")
+            except httpx2.TransportError as error:
+                raise ConnectionFailedError(f"cannot reach {self.where}: {error}") from None
+        if not answer.is_success:
+            raise InputError(f"{self.where} refuses: {answer.status_code} {answer.text[:200]}")
+        return json.decode(answer.content, type=kind)
 
     def say_kept(self, what: str) -> None:
         """Say that nothing happens before a host runs, if that is so."""

@@ -5,7 +5,6 @@ Reads the store, or asks one of its hosts; each of them knows the same of all.
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, Final
 
 import click
@@ -20,11 +19,9 @@ from tenuto.engine.member_ports import HasMembers
 from tenuto.http.admin.hosts import PATH
 from tenuto.insight.hosts import HubHost, HubHosts, UnservedPartitions, hub_hosts, owned_by
 from tenuto.insight.wording import duration, iso, one_line
-from tenuto.model.errors import ConnectionFailedError, InputError
 from tenuto.model.lines import listed_numbers
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
-_PATIENCE: Final = timedelta(seconds=20)
 _TIMES: Final = {"at": "time", "since": "sinceTime", "until": "untilTime"}
 """What a document calls the times, which are texts there."""
 
@@ -57,24 +54,11 @@ async def read_hosts(connection: Connection) -> HubHosts:
     """
     storage = connection.storage
     if storage is None:
-        return await _ask(connection)
+        return await connection.read(PATH, HubHosts)
     if isinstance(storage, HasMembers):
         return hub_hosts(await storage.members.census())
     hub = await storage.open()
     return owned_by(connection.owner, hub.partitions, time.time_ns() // 1000)
-
-
-async def _ask(connection: Connection) -> HubHosts:
-    import httpx2
-
-    async with connection.http_client(reading=_PATIENCE) as client:
-        try:
-            answer = await client.get(f"{connection.where}{PATH}")
-        except httpx2.TransportError as error:
-            raise ConnectionFailedError(f"cannot reach {connection.where}: {error}") from None
-    if not answer.is_success:
-        raise InputError(f"{connection.where} refuses: {answer.status_code} {answer.text[:200]}")
-    return msgspec.json.decode(answer.content, type=HubHosts)
 
 
 def unserved_text(one: UnservedPartitions, now: Microseconds) -> str:

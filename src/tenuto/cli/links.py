@@ -9,9 +9,8 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -35,7 +34,6 @@ from tenuto.storage import is_postgres, open_storage, owner_of
 T = TypeVar("T")
 
 _storage_option = click.option("--storage", help="Storage URL; by default that of the settings.")
-_PATIENCE: Final = timedelta(seconds=20)
 
 
 @click.command()
@@ -162,16 +160,7 @@ async def _listed(connection: Connection) -> list[LinkBody]:
     if connection.storage is not None:
         hubs = await link_store(connection.storage).hubs()
         return [LinkBody.of(hub) for hub in hubs]
-    import httpx2
-
-    async with connection.http_client(reading=_PATIENCE) as client:
-        try:
-            answer = await client.get(f"{connection.where}{PATH}")
-        except httpx2.TransportError as error:
-            raise ConnectionFailedError(f"cannot reach {connection.where}: {error}") from None
-    if not answer.is_success:
-        raise InputError(f"{connection.where} refuses: {answer.status_code} {answer.text[:200]}")
-    return msgspec.json.decode(answer.content, type=list[LinkBody])
+    return await connection.read(PATH, list[LinkBody])
 
 
 @click.command()

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -99,19 +99,22 @@ class Lifecycle:
             StorageError: they could not be taken, or not be read. They are not ours now, even
                 those that were; take them again.
         """
-        engine = self._engine
-        engine.reads += 1
-        try:
-            async with self._taking:  # else a partition might be taken twice at once
-                await self._take(sorted(partitions))
-        finally:
-            engine.reads -= 1
+        async with self._busy_taking():
+            self._check_running()
+            for number in partitions:  # one that was ours and was lost, and we may not know it yet
+                self._engine.drop(number)
+            wanted = sorted(partitions)
+            await self._take_by(partial(self._engine.storage.acquire, partitions=wanted))
 
-    async def _take(self, partitions: Sequence[int]) -> None:
-        self._check_running()
-        for number in partitions:  # one that was ours and was lost, and we may not know it yet
-            self._engine.drop(number)
-        await self._take_by(partial(self._engine.storage.acquire, partitions=partitions))
+    @contextlib.asynccontextmanager
+    async def _busy_taking(self) -> AsyncGenerator[None]:
+        """One takes at a time, else a partition might be taken twice at once; nobody is idle."""
+        self._engine.reads += 1
+        try:
+            async with self._taking:
+                yield
+        finally:
+            self._engine.reads -= 1
 
     async def _take_by(
         self, acquire: Callable[[HostIdentity], Awaitable[list[Lease]]]
@@ -151,13 +154,9 @@ class Lifecycle:
         engine = self._engine
         assert isinstance(engine.storage, HasMembers), "a hub with several hosts"
         members = engine.storage.members
-        engine.reads += 1
-        try:
-            async with self._taking:
-                wanted = sorted(set(partitions) - engine.partitions.keys())
-                leases = await self._take_by(partial(members.acquire_free, partitions=wanted))
-        finally:
-            engine.reads -= 1
+        async with self._busy_taking():
+            wanted = sorted(set(partitions) - engine.partitions.keys())
+            leases = await self._take_by(partial(members.acquire_free, partitions=wanted))
         return [one.partition for one in leases]
 
     async def give(self, partition: int, seconds: float) -> int:

@@ -32,7 +32,7 @@ class MemberFacts(Struct, frozen=True, kw_only=True):
     orchestrators: Sequence[str]
 
 
-class MemberLoad(Struct, frozen=True, kw_only=True):
+class HostLoad(Struct, frozen=True, kw_only=True):
     """How busy a host is, in figures for people.
 
     Attributes:
@@ -69,7 +69,7 @@ class Member(Struct, frozen=True, kw_only=True):
     newness: int = 0
     joined_at: Microseconds = 0
     is_leaving: bool = False
-    load: MemberLoad = MemberLoad()
+    load: HostLoad = HostLoad()
 
 
 class Place(Struct, frozen=True):
@@ -183,7 +183,7 @@ class HubMembers(Protocol):
             StorageError: the store cannot be asked.
         """
 
-    def on_roster(self, heard: Callable[[Roster], None], load: Callable[[], MemberLoad]) -> None:
+    def on_roster(self, heard: Callable[[Roster], None], load: Callable[[], HostLoad]) -> None:
         """Call back on the host's loop with each new roster: every few seconds, and soon after
         another host has joined, left, or given something away.
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 from tenuto.engine.balance import Change, change_for
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
-from tenuto.engine.member_ports import HubMembers, MemberLoad, Roster
+from tenuto.engine.member_ports import HostLoad, HubMembers, Roster
 from tenuto.engine.peers import Peers
 from tenuto.engine.rows import Lease
 from tenuto.model.errors import StorageError
@@ -60,9 +60,7 @@ class Membership:
         self._me = me
         self._lost: list[Lease] = []
         engine.moves.lost.append(self._lost.append)
-        self._peers = engine.peers = Peers(me, lease_seconds)
-        self._peers.failure = lambda: members.failure
-        self._roster: Roster | None = None
+        self._peers = engine.peers = Peers(me, lease_seconds, lambda: members.failure)
         self._taking: asyncio.Task[None] | None = None
         self._giving: asyncio.Task[None] | None = None
         self._telling: asyncio.Task[None] | None = None
@@ -71,18 +69,13 @@ class Membership:
         self._known: dict[str, bool] = {}
         self._was_mixed = False
 
-    @property
-    def roster(self) -> Roster | None:
-        """Who was there a moment ago; None before the first look."""
-        return self._roster
-
     async def start(self) -> None:
         """Take what is free up to our share; we have joined.
 
         Raises:
             StorageError: the store cannot be asked.
         """
-        roster = self._roster = await self._members.roster()
+        roster = await self._members.roster()
         self._peers.heard(roster)
         self._known = _names(roster)
         others = [one.description for one in roster.members if one.member != self._me]
@@ -94,15 +87,15 @@ class Membership:
             )
             self._warn_of_versions()
         await self._take(change_for(roster, self._me))
-        self._members.on_roster(self._heard, self._load)
+        self._members.on_roster(self._heard, lambda: load_of(self._engine))
         self._members.look_at_roster()
 
     async def stop(self, seconds: float) -> None:
         """Give everything away, each partition once its activities have ended, or after so long."""
         self._is_leaving = True
-        if self._roster is None:
+        if self._peers.roster is None:
             return
-        is_alone = len(self._roster.members) == 1
+        is_alone = len(self._peers.roster.members) == 1
         if not is_alone:
             self._members.say_leaving()
         # What is being taken or given is not left half-way: the store would do it all the same, and
@@ -145,7 +138,6 @@ class Membership:
         if self._engine.gone is not None:
             return
         self._tell_of_others(roster)
-        self._roster = roster
         self._peers.heard(roster)
         self._warn_of_versions()
         self._drop_lost(roster)
@@ -241,9 +233,6 @@ class Membership:
         finally:
             self._telling = None
 
-    def _load(self) -> MemberLoad:
-        return load_of(self._engine)
-
     # --- moves --------------------------------------------------------------------------------
 
     async def _give_back(self, unknown: list[Lease]) -> None:
@@ -307,11 +296,11 @@ class Membership:
         return min(self._engine.partitions, key=cost)
 
 
-def load_of(engine: Engine) -> MemberLoad:
+def load_of(engine: Engine) -> HostLoad:
     """How busy a host is at this moment."""
     since = engine.waiting_since
     waited = 0.0 if since is None else max(0, engine.clock.now() - since) / MICROSECONDS
-    return MemberLoad(
+    return HostLoad(
         instances=len(engine.residents),
         activities=engine.running,
         ready=engine.ready,

@@ -16,22 +16,26 @@ class Peers:
     Args:
         me: Its id among them.
         lease_seconds: How long what it serves stays its own without a sign of life.
+        failure: Why no sign of life reaches the store, if that is known.
         now: Monotonic seconds.
 
     Attributes:
         roster: What it has last heard.
-        failure: Why no sign of life reaches the store, if that is known.
     """
 
     def __init__(
-        self, me: str, lease_seconds: float, now: Callable[[], float] | None = None
+        self,
+        me: str,
+        lease_seconds: float,
+        failure: Callable[[], StorageError | None] = lambda: None,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self._me = me
         self._now = now or asyncio.get_running_loop().time
         self._heard_at = self._now()
         self.lease_seconds: float = lease_seconds
         self.roster: Roster | None = None
-        self.failure: Callable[[], StorageError | None] = _nothing_failed
+        self.failure: Callable[[], StorageError | None] = failure
 
     def heard(self, roster: Roster) -> None:
         """A sign of life of ours has reached the store, and this came back."""
@@ -56,9 +60,8 @@ class Peers:
     @property
     def is_of_older_version(self) -> bool:
         """Whether a host of a newer app version is there."""
-        members = [] if self.roster is None else self.roster.members
-        mine = next((one.newness for one in members if one.member == self._me), None)
-        return mine is not None and any(one.newness > mine for one in members)
+        me, others = self._parted()
+        return me is not None and any(one.newness > me.newness for one in others)
 
     @property
     def versions(self) -> str:
@@ -89,7 +92,3 @@ class Peers:
 
 def _named(version: str) -> str:
     return repr(version) if version else "none"
-
-
-def _nothing_failed() -> None:
-    """Who gives the signs of life takes the place of this."""

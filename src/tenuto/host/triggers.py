@@ -111,8 +111,7 @@ class HostTriggers:
     ) -> None:
         self._engine = engine
         self._means = ListenerMeans(engine, client, outbound)
-        self._listeners: list[Listener] = []
-        self._functions: dict[Listener, TriggeredFunction] = {}
+        self._listeners: dict[Listener, TriggeredFunction] = {}
         self._left: list[tuple[str, TriggeredFunction]] = []
         for one in functions:
             self._add(one)
@@ -139,9 +138,7 @@ class HostTriggers:
         self._take_up()
 
     def _add(self, function: TriggeredFunction) -> None:
-        listener = _maker_of(function)(function, self._means)
-        self._listeners.append(listener)
-        self._functions[listener] = function
+        self._listeners[_maker_of(function)(function, self._means)] = function
 
     def _take_up(self) -> None:
         back = [one for one in self._left if self._means.serves(one[0])]
@@ -173,8 +170,7 @@ class HostTriggers:
         number_of = self._engine.number_of
         leaving = [one for one in self._listeners if number_of(InstanceId(one.place)) == partition]
         for one in leaving:
-            self._listeners.remove(one)
-            self._left.append((one.place, self._functions.pop(one)))
+            self._left.append((one.place, self._listeners.pop(one)))
         await self._stop(leaving, seconds)
 
     def _hear_no_more(self) -> None:

@@ -12,39 +12,13 @@ from typing import Final
 from msgspec import Struct
 
 from tenuto.engine.engine import Engine
-from tenuto.engine.member_ports import Census, KnownHost, KnownPlace, MemberLoad
+from tenuto.engine.member_ports import Census, HostLoad, KnownHost, KnownPlace
 from tenuto.engine.membership import load_of
 from tenuto.insight.wording import one_line
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _SILENT: Final = 0.6
 """A part of the lease: signs of life are given three times within one."""
-
-
-class HostLoad(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How busy a host was with its last sign of life.
-
-    Attributes:
-        instances: In memory.
-        activities: That run.
-        ready: Instances that wait for a turn.
-        waited: Since so many seconds the oldest of them.
-    """
-
-    instances: int = 0
-    activities: int = 0
-    ready: int = 0
-    waited: float = 0.0
-
-    @classmethod
-    def of(cls, load: MemberLoad) -> "HostLoad":
-        """The same of a member."""
-        return cls(
-            instances=load.instances,
-            activities=load.activities,
-            ready=load.ready,
-            waited=load.waited,
-        )
 
 
 class HubHost(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -155,7 +129,7 @@ def only_host(
         is_leaving=engine.is_draining,
         since=since,
         partitions=sorted(engine.partitions),
-        load=HostLoad.of(load_of(engine)),
+        load=load_of(engine),
     )
     return HubHosts(
         at=engine.clock.now(), partitions=engine.hub_partitions, hosts=[one], unserved=[]
@@ -204,7 +178,7 @@ def _host(
         until=one.lives_until,
         silent_seconds=silent / MICROSECONDS if is_silent else None,
         partitions=partitions,
-        load=HostLoad.of(one.load) if one.is_alive else None,
+        load=one.load if one.is_alive else None,
     )
 
 

@@ -10,7 +10,7 @@ from tenuto.cli import terminal
 from tenuto.cli.findings import Level
 from tenuto.cli.host_findings import host_findings
 from tenuto.cli.hosts import _show, _state, unserved_text
-from tenuto.engine.member_ports import Census, KnownHost, KnownPlace, MemberLoad
+from tenuto.engine.member_ports import Census, HostLoad, KnownHost, KnownPlace
 from tenuto.insight.hosts import HubHosts, hub_hosts, owned_by
 
 SECOND = 1_000_000
@@ -143,7 +143,7 @@ def test_several_app_versions_are_an_upgrade_and_wrong_when_that_lasts(
 
 
 def test_a_host_that_keeps_instances_waiting_is_told() -> None:
-    slow = host("a", load=MemberLoad(ready=5, waited=90.0))
+    slow = host("a", load=HostLoad(ready=5, waited=90.0))
     _, busy = told(found([slow], places("a")))
     assert busy == (
         Level.NOTE,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from tenuto.engine.member_ports import Census, MemberFacts, MemberLoad, Roster
+from tenuto.engine.member_ports import Census, HostLoad, MemberFacts, Roster
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import Lease
 from tenuto.model.errors import SettingsError, StorageError
@@ -62,7 +62,7 @@ class PostgresMembers:
             await session.run("join", **joining(facts, self._seconds))
         return unlike
 
-    def on_roster(self, heard: Callable[[Roster], None], load: Callable[[], MemberLoad]) -> None:
+    def on_roster(self, heard: Callable[[Roster], None], load: Callable[[], HostLoad]) -> None:
         """Call back on the host's loop with each new roster."""
         self._renewal.load = load
         self._renewal.heard = heard

@@ -16,11 +16,11 @@ import msgspec
 
 from tenuto.engine.member_ports import (
     Census,
+    HostLoad,
     KnownHost,
     KnownPlace,
     Member,
     MemberFacts,
-    MemberLoad,
     Place,
     Roster,
 )
@@ -68,7 +68,7 @@ class Renewal:
         self._wake: asyncio.Event | None = None
         self._is_stopping = False
         self._asked_at: float | None = None
-        self._load = MemberLoad()
+        self._load = HostLoad()
         self._beats = 0
         where = f"the store {address.url!r}{' by storage_direct' if address.direct_dsn else ''}"
         self._failing = Failing(
@@ -77,7 +77,7 @@ class Renewal:
             _LOGGER,
         )
         self.heard: Callable[[Roster], None] | None = None
-        self.load: Callable[[], MemberLoad] = MemberLoad
+        self.load: Callable[[], HostLoad] = HostLoad
         self.is_leaving: bool = False
 
     @property
@@ -86,24 +86,26 @@ class Renewal:
         return self._failing.error
 
     @property
-    def member(self) -> MemberFacts | None:
-        """Who the host is in the hub."""
-        return self._member
+    def owners(self) -> frozenset[str]:
+        """Whose leases are renewed."""
+        return self._owners
 
     def renew_for(self, owner: str) -> None:
         """Renew the leases of this owner, too."""
         self._owners |= {owner}
         self._begin()
 
-    def live_as(self, member: MemberFacts | None) -> None:
-        """The host is this member of the hub; None: no more."""
+    def live_as(self, member: MemberFacts) -> None:
+        """The host is this member of the hub."""
         self._member = member
-        if member is not None:
-            self._begin()
+        self._begin()
 
     def look(self) -> None:
         """Have a sign of life and a roster soon; from the host's loop."""
-        self._call(lambda wake: wake.set())
+        loop, wake = self._loop, self._wake
+        if loop is not None and wake is not None:
+            with suppress(RuntimeError):  # it has just ended
+                loop.call_soon_threadsafe(wake.set)
 
     def _begin(self) -> None:
         if self._thread is None:
@@ -122,15 +124,8 @@ class Renewal:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._is_stopping = True
-        self.look()
+        self.give_up()
         await asyncio.get_running_loop().run_in_executor(None, thread.join, self._lease)
-
-    def _call(self, tell: Callable[[asyncio.Event], None]) -> None:
-        loop, wake = self._loop, self._wake
-        if loop is not None and wake is not None:
-            with suppress(RuntimeError):  # it has just ended
-                loop.call_soon_threadsafe(tell, wake)
 
     def _run(self) -> None:
         asyncio.run(self._renew())

@@ -1,6 +1,6 @@
 """The Storage port on PostgreSQL: its async face. Decides nothing itself.
 
-Five connections: commits keep their order on one, other writes have another, reads two, leases and
+Six connections: commits keep their order on one, other writes have another, reads two, leases and
 notifications one each.
 """
 
@@ -85,7 +85,6 @@ class _Hub:
         self.committer = Committer(self.commits, address.url)
         self.renewal = Renewal(address.directly, sharing)
         self.listening = Listening(address.directly)
-        self.owners: set[str] = set()
 
     async def close(self) -> None:
         """Finish what was asked for and close."""
@@ -243,7 +242,6 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
 
         owned = await self._write(acquire)
         if owned:
-            hub.owners.add(host.owner)
             hub.renewal.renew_for(host.owner)
         return owned
 
@@ -252,7 +250,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         first: dict[int, str] | None = None
         while True:
             found = await self._read(
-                lambda session: session.rows("next_owner_is_alone", mine=list(hub.owners))
+                lambda session: session.rows("next_owner_is_alone", mine=list(hub.renewal.owners))
             )
             held = [row for row in found if row["is_held"]]
             if not held:
