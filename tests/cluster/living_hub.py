@@ -20,8 +20,9 @@ from tenuto.model.errors import InstanceExistsError, TenutoError
 from tenuto.model.ids import InstanceId, partition_of
 from tenuto.storage.postgres.address import address_of
 from tests.cluster import load_process
-from tests.cluster.host_process import PATIENCE_SECONDS, HostProcess
+from tests.cluster.host_process import HostProcess
 from tests.cluster.load_process import ACCOUNTS, account_id
+from tests.support.host_process import PATIENCE_SECONDS
 from tests.support.postgres import Postgres
 from tests.support.tcp_proxy import TcpProxy
 

@@ -1,30 +1,20 @@
 """A host in a process of its own that runs the mixed load, for tests that kill it."""
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
 
 from tenuto import Client, InstanceFilter, RuntimeStatus
 from tests.support import mixed_load
+from tests.support.host_process import PATIENCE_SECONDS, HostProcess
 from tests.support.mixed_load import Item
 from tests.support.stored_histories import StoredInstance, count_rows, faults_of, read_instances
 
-ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60.0
 UNFINISHED = (RuntimeStatus.PENDING, RuntimeStatus.RUNNING, RuntimeStatus.SUSPENDED)
 
 
-class LoadProcess:
-    """One host. ``log`` collects what all of them write to stderr."""
-
-    def __init__(self, process: asyncio.subprocess.Process, log: IO[bytes]) -> None:
-        self._process = process
-        self._log = log
+class LoadProcess(HostProcess):
+    """One that runs the mixed load."""
 
     @classmethod
     async def start(
@@ -40,63 +30,13 @@ class LoadProcess:
             arguments += ["--crash", *crash]
         if note is not None:
             arguments += ["--note", note]
-        log = store.with_suffix(".log").open("ab")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(mixed_load.__file__),
-            *map(str, arguments),
-            env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-        )
-        return cls(process, log)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def has_ended(self) -> bool:
-        return self._process.returncode is not None
-
-    async def said(self, word: str) -> bool:
-        """Wait until the process says the word; False when it ends without."""
-        assert self._process.stdout is not None
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while line := await self._process.stdout.readline():
-                if line.decode().strip() == word:
-                    return True
-        return False
-
-    async def kill(self) -> None:
-        """SIGKILL: no farewell, nothing flushed."""
-        if not self.has_ended:
-            self._process.kill()
-        await self.ended()
-
-    def send(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    async def ended(self) -> int:
-        """Wait for the end of the process; its exit code."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await self._process.communicate()
-        self._log.close()
-        assert self._process.returncode is not None
-        return self._process.returncode
+        return await cls.begin(mixed_load.__file__, store.with_suffix(".log"), *arguments)
 
     async def ends_or(self, condition: Callable[[], bool]) -> None:
         """Wait until the process has ended or the condition holds."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not self.has_ended and not condition():  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(mixed_load.POLL_SECONDS)
-
-    async def stop(self) -> None:
-        """Stop gracefully, as a deployment does."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        assert await self.ended() == 0
 
 
 async def finish(
