@@ -31,9 +31,17 @@ def often(test: Test) -> Test:
 
 
 @asynccontextmanager
-async def living_hub(server: Postgres, folder: Path) -> AsyncIterator[LivingHub]:
-    """One that is not started yet; after the block its load ends, and is checked."""
-    one = LivingHub(server, folder, server.fresh_url())
+async def living_hub(
+    server: Postgres, folder: Path, url: str | None = None
+) -> AsyncIterator[LivingHub]:
+    """One that is not started yet; after the block its load ends, and is checked.
+
+    Args:
+        server: What it lives on.
+        folder: Where its hosts write what they do.
+        url: What its hosts know the server by, unless by its socket.
+    """
+    one = LivingHub(server, folder, url or server.fresh_url())
     try:
         yield one
         if not one.is_finished:

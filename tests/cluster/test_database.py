@@ -21,6 +21,7 @@ from tests.cluster.rounds import FEW, MANY, Fault, living_hub, often, rounds
 from tests.support.postgres import running_postgres
 
 CONNECTIONS = 40
+_DISK_BYTES: Final = 512 * 1024 * 1024
 
 # The driver leaves those that break while they are made.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed connection:ResourceWarning")
@@ -94,6 +95,17 @@ async def use_up(hub: LivingHub, chance: random.Random) -> None:
     hub.hit(0, began)
 
 
+async def fill_disk(hub: LivingHub, chance: random.Random) -> None:
+    """The server may end of it; whoever makes room starts it again."""
+    began = time.monotonic()
+    ballast = await asyncio.to_thread(hub.server.fill_disk)
+    await asyncio.sleep(LEASE_SECONDS * chance.uniform(0.5, 2))
+    ballast.unlink()
+    if hub.server.has_ended:
+        await asyncio.to_thread(hub.server.start)
+    hub.hit(0, began)
+
+
 def harm(fault: Fault) -> Fault:
     """And then everything goes on."""
 
@@ -107,6 +119,16 @@ def harm(fault: Fault) -> Fault:
 
 FAULTS: Final = [restart, stop_backend, end_backends, use_up]
 
+needs_disk = pytest.mark.skipif(os.getuid() != 0, reason="only root mounts a disk that is small")
+
+
+async def with_small_disk(folder: Path, many: int) -> None:
+    settings = {"synchronous_commit": "on", "min_wal_size": "8MB", "max_wal_size": "12MB"}
+    with running_postgres(most_bytes=_DISK_BYTES, **settings) as server:
+        async with living_hub(server, folder) as hub:
+            await hub.start()
+            await rounds(hub, [harm(fill_disk)], many)
+
 
 async def test_a_few_rounds_of_all_lose_double_and_stick_nothing(hub: LivingHub) -> None:
     await hub.start()
@@ -118,3 +140,14 @@ async def test_a_few_rounds_of_all_lose_double_and_stick_nothing(hub: LivingHub)
 async def test_many_rounds_lose_double_and_stick_nothing(hub: LivingHub, fault: Fault) -> None:
     await hub.start()
     await rounds(hub, [harm(fault)], MANY)
+
+
+@needs_disk
+async def test_a_few_full_disks_lose_double_and_stick_nothing(tmp_path: Path) -> None:
+    await with_small_disk(tmp_path, FEW)
+
+
+@often
+@needs_disk
+async def test_many_full_disks_lose_double_and_stick_nothing(tmp_path: Path) -> None:
+    await with_small_disk(tmp_path, MANY)

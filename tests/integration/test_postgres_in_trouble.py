@@ -240,26 +240,15 @@ async def test_a_full_disk_is_named_and_waited_for() -> None:
     small = {"min_wal_size": "8MB", "max_wal_size": "12MB"}
     with running_postgres(most_bytes=96 * 1024 * 1024, **small) as server:
         url = server.fresh_url()
-        ballast = server.folder / "data" / "ballast"
         async with load_on(url, COUNT) as load:
             await load.half()
-            await asyncio.to_thread(_fill, ballast)
+            ballast = await asyncio.to_thread(server.fill_disk)
             await load.ails("its disk is full")
             ballast.unlink()
-            if server.process is None or server.process.poll() is not None:
+            if server.has_ended:
                 server.start()
         await check_rows(url, COUNT)
     nothing_ran_twice()
-
-
-def _fill(path: Path) -> None:
-    with path.open("wb", buffering=0) as file:
-        for size in (1 << 20, 1 << 12, 1):
-            try:
-                while True:
-                    file.write(b"\0" * size)
-            except OSError:
-                continue
 
 
 async def test_a_hub_that_a_newer_tenuto_has_changed_ends_the_host_with_that_reason(

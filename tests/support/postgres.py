@@ -106,6 +106,23 @@ class Postgres:
         """A standby is the primary from now on."""
         self.run("pg_ctl", "promote", "--wait", "-D", str(self.folder / "data"))
 
+    def fill_disk(self) -> Path:
+        """Not a byte is left, until the file that this returns is deleted."""
+        ballast = self.folder / "data" / "ballast"
+        with ballast.open("wb", buffering=0) as file:
+            for size in (1 << 20, 1 << 12, 1):
+                try:
+                    while True:
+                        file.write(b"\0" * size)
+                except OSError:
+                    continue
+        return ballast
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing runs."""
+        return self.process is None or self.process.poll() is not None
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         command = [str(self.programs / "bin" / "postgres"), "-D", str(self.folder / "data")]
