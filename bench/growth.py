@@ -23,7 +23,7 @@ from bench.counting_proxy import CountingProxy
 from tenuto.model.ids import new_execution_id, new_instance_id
 from tests.support.postgres import Postgres, fresh_schema, running_postgres
 
-_SETTINGS: Final = {
+_SETTINGS: Final[dict[str, Any]] = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
@@ -168,9 +168,11 @@ class Bench:
         last = await self.wire.fetchval(
             f"UPDATE {self.hub}.hub SET last_iid = last_iid + $1 RETURNING last_iid", count
         )
-        iid, now = await self.wire.fetchrow(
+        ended = await self.wire.fetchrow(
             f"SELECT iid, created_at FROM {self.hub}.instance WHERE status = 1 ORDER BY iid LIMIT 1"
         )
+        assert ended is not None
+        iid, now = ended["iid"], ended["created_at"]
         await self.wire.execute(
             "CREATE TEMP TABLE IF NOT EXISTS copy (iid bigint, id text, run text)"
         )
@@ -263,7 +265,7 @@ async def by_history(server: Postgres) -> None:
             await host.do("chains", chains, windows)
             events = 0
             for number, length in enumerate(windows):
-                if number % 2:
+                if not number % 2:
                     await bench.wire.execute("CHECKPOINT")
                 found = await bench.measured(length * chains, partial(host.do, "go", chains))
                 if number % 2:
@@ -277,7 +279,7 @@ async def by_hosts(server: Postgres) -> None:
     for count in (1, 2, 4):
         async with _bench(server) as bench:
             hosts = await bench.begin(count)
-            _show(f"{count} hosts", await _orchestrations(bench, hosts))
+            _show(f"{count} host{'s' if count > 1 else ''}", await _orchestrations(bench, hosts))
 
 
 async def idle(server: Postgres) -> None:
@@ -289,7 +291,7 @@ async def idle(server: Postgres) -> None:
             await asyncio.sleep(_SETTLED_SECONDS)
             seconds = _IDLE_SECONDS + _FLUSHED_SECONDS
             found = await bench.measured(seconds * count, lambda: asyncio.sleep(_IDLE_SECONDS))
-            _show(f"{count} idle hosts", found)
+            _show(f"{count} idle host{'s' if count > 1 else ''}", found)
     await _idle_beside_others(server)
 
 

@@ -84,7 +84,7 @@ class _Doing:
     async def go(self, count: int) -> None:
         """Let all chains run their next window."""
         for number in range(count):
-            await self._client.send_event(f"chain-{count}-{number}", "go")
+            await self._client.raise_event(f"chain-{count}-{number}", "go")
         for _ in range(count):
             await _reached.get()
 
@@ -110,7 +110,7 @@ async def _serve(doing: _Doing) -> None:
 
 async def _run(storage: str, hosts: int) -> None:
     if not hosts:
-        async with Client.connect(storage) as client:
+        async with Client.open(storage) as client:
             await _serve(_Doing(client, None))
         return
     async with Host(app, storage=storage) as host:
