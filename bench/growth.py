@@ -4,7 +4,8 @@ Usage: ``python -m bench.growth [PART…]``, parts being ``instances``, ``histor
 ``idle``; prints tables. Counts and no times, so that other work on the machine does not matter
 much: round trips at a proxy between, commits by the server's transaction numbers (those that have
 written), bytes by its log. There is one checkpoint before each row and none while it is measured;
-a first block that is not counted takes the whole pages which follow a checkpoint.
+a first block that is not counted takes the whole pages which follow a checkpoint. There is no
+autovacuum: what it writes is nobody's, and what it finds out must not be needed.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "full_page_writes": "on",
     "checkpoint_timeout": "1h",
     "max_wal_size": "16GB",
+    "autovacuum": "off",
 }
 _KINDS: Final = ("commits", "writes", "reads", "leases", "notifications")
 _BLOCK: Final = 100
