@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from tenuto.engine.news import Written
 from tenuto.engine.rows import InboxRow, Lease
 from tenuto.storage.postgres import packing
 from tenuto.storage.postgres.connection import Session, Work
@@ -22,15 +23,15 @@ class Access:
     async def _read(self, work: Work[T]) -> T:
         raise NotImplementedError
 
-    async def _write(self, work: Work[T], *, tells: bool = False) -> T:
+    async def _write(self, work: Work[T], *, tells: Written | None = None) -> T:
         raise NotImplementedError
 
     async def read(self, work: Work[T]) -> T:
         """One piece of work that reads."""
         return await self._read(work)
 
-    async def written(self, work: Work[T], *, tells: bool = False) -> T:
-        """One piece of work that writes; ``tells``: other processes want to know."""
+    async def written(self, work: Work[T], *, tells: Written | None = None) -> T:
+        """One piece of work that writes; ``tells``: what other processes want to know of it."""
         return await self._write(work, tells=tells)
 
     async def _hold(self, session: Session, lease: Lease, so: str) -> None:
