@@ -23,6 +23,8 @@ URL = "postgresql://db/orders"
         (exceptions.AdminShutdownError("bye"), "it is stopping or starting"),
         (exceptions.CannotConnectNowError("starting up"), "it is st"),
         (exceptions.OutOfMemoryError("full"), "it ran out of memory"),
+        (exceptions.InternalServerError("could not write init file"), "an internal error"),
+        (exceptions.DataCorruptedError("invalid page"), "an internal error; look at its log"),
         (exceptions.ConnectionDoesNotExistError("gone"), "the connection broke"),
         (exceptions.InsufficientPrivilegeError("no"), "correct the URL or the rights"),
         (exceptions.InvalidPasswordError("no"), "correct the URL or the rights"),
@@ -37,6 +39,14 @@ def test_passing_trouble_is_tried_again_and_named(error: Exception, words: str) 
     assert isinstance(told, StorageUnavailableError)
     assert words in str(told)
     assert URL in str(told)
+
+
+def test_whatever_ends_a_connection_is_tried_again_on_another() -> None:
+    error = exceptions.PostgresSyntaxError("odd")
+    error.severity_en = "FATAL"
+    told = translate(error, URL, "read")
+    assert isinstance(told, StorageUnavailableError)
+    assert "it ended the connection" in str(told)
 
 
 def test_what_is_not_passing_is_not_tried_again() -> None:

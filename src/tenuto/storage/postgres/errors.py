@@ -67,6 +67,7 @@ _UNAVAILABLE: Final = (
     ),
     (exceptions.InsufficientResourcesError, "it lacks resources"),
     (exceptions.PostgresSystemError, "its machine reports an error; look at its log"),
+    (exceptions.InternalServerError, "it reports an internal error; look at its log"),
     (exceptions.PostgresConnectionError, "the connection broke"),
     (
         # The driver's internal error comes when a connection breaks while something is on its way.
@@ -150,6 +151,8 @@ def translate(error: BaseException, url: str, doing: str) -> StorageError:
     for classes, reason in _UNAVAILABLE:
         if isinstance(error, classes):
             return StorageUnavailableError(f"{what}: {reason} {told}")
+    if _is_last_word(error):  # whatever its code: the next connection may fare better
+        return StorageUnavailableError(f"{what}: it ended the connection; look at its log {told}")
     return StorageError(f"{what}: PostgreSQL refused it, which is a defect in Tenuto {told}")
 
 
@@ -221,8 +224,11 @@ def older(url: str, schema: int) -> StorageVersionError:
 
 def is_the_end(error: BaseException) -> bool:
     """Whether a connection is of no use after this."""
-    last = getattr(error, "severity_en", None) in _LAST_WORDS
-    return last or isinstance(error, _OF_A_CONNECTION)
+    return _is_last_word(error) or isinstance(error, _OF_A_CONNECTION)
+
+
+def _is_last_word(error: BaseException) -> bool:
+    return getattr(error, "severity_en", None) in _LAST_WORDS
 
 
 def is_about_content(error: BaseException) -> bool:
