@@ -13,10 +13,12 @@ import pytest
 from tenuto import App, Client, Context, Host
 from tenuto.engine.member_ports import Roster
 from tenuto.engine.ports import HostIdentity
+from tenuto.engine.rows import Lease
 from tenuto.host.settings import Settings
 from tenuto.link.links import Links
 from tenuto.model.errors import SettingsError, StorageLostError, StorageUnavailableError
 from tenuto.storage import Sharing
+from tenuto.storage.postgres import owning
 from tenuto.storage.postgres.address import address_of
 from tenuto.storage.postgres.connection import Session
 from tenuto.storage.postgres.renewal import Renewal
@@ -284,6 +286,36 @@ async def test_a_host_that_hangs_in_a_transaction_holds_up_nobody(postgres: Post
     with pytest.raises(StorageUnavailableError):
         await task
     for one in (hung, other):
+        await one.close()
+
+
+async def test_what_is_free_is_taken_once_and_what_a_living_host_has_is_not_free(
+    postgres: Postgres,
+) -> None:
+    """Two find the same free at once: the later one waits, and looks again."""
+    address = address_of(postgres.fresh_url())
+    first, second = (PostgresStorage(address, partitions=2, sharing=Sharing()) for _ in range(2))
+    for one in (first, second):
+        await one.open()
+    taken, over = asyncio.Event(), asyncio.Event()
+    host = HostIdentity(owner="first", description="first")
+
+    async def takes_for_long(session: Session) -> list[Lease]:
+        leases = await owning.take(session, host, [0], 10, only_free=True)
+        taken.set()
+        await over.wait()
+        return leases
+
+    early = asyncio.create_task(first.written(takes_for_long))
+    await taken.wait()
+    other = HostIdentity(owner="second", description="second")
+    late = asyncio.create_task(second.members.acquire_free(other, [0, 1]))
+    await asyncio.wait([late], timeout=0.2)
+    over.set()
+    assert await early == [Lease(0, "first", 1)]
+    assert await late == [Lease(1, "second", 1)]
+    assert await second.members.acquire_free(other, [0]) == []
+    for one in (first, second):
         await one.close()
 
 
