@@ -3,6 +3,7 @@ or dies.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -439,6 +440,37 @@ async def test_a_host_that_answers_is_not_taken_for_blocked(postgres: Postgres) 
     await asyncio.sleep(2.5)
     roster = await storage.members.roster()
     assert [place.is_free for place in roster.places] == [False]
+    await storage.close()
+
+
+async def test_a_host_that_was_forgotten_is_a_member_again_when_it_wakes(hub: Hub) -> None:
+    """Who has given no sign of life for a day may have slept."""
+    host = await hub.host()
+    storage = storage_of(host)
+    await storage.written(
+        lambda session: session.wire.execute(f'DELETE FROM "{storage._address.schema}".member')
+    )
+
+    async def is_back() -> bool:
+        return bool((await storage.members.roster()).members)
+
+    await until_given(is_back)
+    await until(shared(host, await hub.host()))
+
+
+async def test_a_host_whose_loop_is_blocked_for_long_gives_no_sign_of_life(
+    postgres: Postgres,
+) -> None:
+    """Its thread could go on for ever: then what it has would be nobody's work."""
+    sharing = Sharing(lease_seconds=1, blocked_seconds=0.5)
+    address = address_of(postgres.fresh_url())
+    storage = PostgresStorage(address, partitions=1, sharing=sharing)
+    await storage.open()
+    await storage.acquire(HostIdentity(owner="me", description="me"), [0])
+    is_over = f'SELECT lease_until < clock_timestamp() FROM "{address.schema}".owner'
+    end = time.monotonic() + 20
+    while postgres.psql(is_over) != "t":  # which blocks the loop
+        assert time.monotonic() < end, "it goes on giving signs of life"
     await storage.close()
 
 
