@@ -47,6 +47,7 @@ from tests.conformance.storage_suite import (
 )
 from tests.support.postgres import Postgres, fresh_schema, running_postgres
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,6 +85,34 @@ async def owner(postgres: Postgres, proxy: TcpProxy) -> AsyncIterator[Owner]:
     yield await Owner.of(storage)
     proxy.is_mute = proxy.is_frozen = False
     await storage.close()
+
+
+# --- what a commit costs -----------------------------------------------------------------------
+
+
+async def test_a_commit_reads_no_table_from_end_to_end(postgres: Postgres) -> None:
+    """Its plans are made while the tables are empty, and kept when they are not any more."""
+    schema = fresh_schema()
+    storage = open_storage(postgres.url(schema), partitions=1)
+    owner = await Owner.of(storage)
+    await owner.commit(instances=[record(number) for number in range(1, 11)])
+    for number in range(100):
+        key = f"m-{number}"
+        await owner.commit(
+            instances=[record(100 + number)],
+            history=[turn(100 + number, 0)],
+            inbox=[message(key)],
+            consumed=[(0, f"m-{number - 1}")],
+            updates=[update(one) for one in range(1, 11)],
+        )
+    await storage.close()
+    asked = (
+        "SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname = "
+        f"'{schema}' AND relname IN ('instance', 'history', 'inbox')"
+    )
+    gone = f"SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{schema}%' AND pid <> "
+    await until(lambda: postgres.psql(f"{gone}pg_backend_pid()") == "0")
+    assert int(postgres.psql(asked)) < 100
 
 
 # --- a commit whose answer is lost -------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tenuto import Client, Host
+from tenuto.engine.news import whatever
 from tenuto.engine.rows import CommitResult
 from tenuto.host.settings import Settings
 from tenuto.model.errors import StorageLostError, StorageUnavailableError
@@ -94,7 +95,7 @@ async def test_past_a_pooler_notifications_arrive(
         # In session mode a pooler passes everything on, and that is found out too.
         with pgbouncer(safe, "session") as patient:
             listening = Listening(address_of(safe.tcp_url(schema, patient)))
-            listening.add(lambda: None)
+            listening.add(lambda: None, whatever)
             async with asyncio.timeout(5):
                 await until(lambda: listening.hears)
             await listening.stop()

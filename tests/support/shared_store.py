@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Raw, structs
 
+from tenuto.engine.news import Written, whatever
 from tenuto.engine.ports import (
     HostIdentity,
     HubInfo,
@@ -488,7 +489,11 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
         if self.is_away():
             raise StorageUnavailableError("the store does not answer")
 
-    def on_change(self, callback: Callable[[], None]) -> None:
+    def on_change(
+        self,
+        callback: Callable[[], None],
+        concerns: Callable[[Written], bool] = whatever,
+    ) -> None:
         self._callbacks.append(callback)
         asyncio.get_running_loop().call_soon(callback)
 

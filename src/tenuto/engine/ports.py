@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
+from tenuto.engine.news import Written, whatever
 from tenuto.engine.queue_ports import QueueReader, QueueStorage
 from tenuto.engine.rows import Answer, CommitBatch, CommitResult, InboxRow, Lease
 from tenuto.engine.topic_ports import TopicReader, TopicStorage
@@ -359,10 +360,13 @@ class Storage(StorageClient, TopicStorage, QueueStorage, Protocol):
         a ``Start`` message and None as its message id.
         """
 
-    def on_change(self, callback: Callable[[], None]) -> None:
-        """Call back on the host's loop when another process has written.
+    def on_change(
+        self, callback: Callable[[], None], concerns: Callable[[Written], bool] = whatever
+    ) -> None:
+        """Call back on the host's loop when another process has written what concerns the caller.
 
         Also once soon after the registration: what others wrote shortly before it is not missed.
+        A store that does not know what was written calls back for everything.
         """
 
     def on_lost(self, callback: Callable[[StorageError], None]) -> None:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from tenuto.engine.engine import Engine
 from tenuto.engine.iids import BLOCK
+from tenuto.engine.news import Written, more_than_messages
 from tenuto.engine.partition import Partition
 from tenuto.engine.ports import PartitionPage, Wake
 from tenuto.engine.rows import InboxRow
@@ -67,8 +68,8 @@ class Reading:
         engine.clock.call_later(_LOOK, self._look_at_clock)
         engine.runner.on_served(self._served_anew)
         # Calls back once at the beginning: what came since the inbox was read is not lost.
-        engine.storage.on_change(self.poll)
-        engine.storage.on_change(engine.correlation.fed)
+        engine.storage.on_change(self.poll, self._concerns)
+        engine.storage.on_change(engine.correlation.fed, more_than_messages)
 
     def end(self) -> None:
         """Begin to read nothing more."""
@@ -283,6 +284,9 @@ class Reading:
             self._route(page.rows, homes)
             for number, cursor in page.cursors.items():
                 homes[number].cursor = cursor
+
+    def _concerns(self, written: Written) -> bool:
+        return written.has_messages_to(self._engine.partitions)
 
     def poll(self) -> None:
         """Another process has written: read what it sent."""

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
-from tenuto.engine.news import ANYTHING, News
+from tenuto.engine.news import ANYTHING, News, more_than_messages
 from tenuto.engine.program import (
     AzureBlobTrigger,
     AzureQueueTrigger,
@@ -134,7 +134,7 @@ class HostTriggers:
         self._engine.moves.dropped.append(self._take_up)
         self._engine.on_fed.append(self._fed)
         # Others may have published before we listened, or do so through the store.
-        self._engine.storage.on_change(self._has_changed)
+        self._engine.storage.on_change(self._has_changed, more_than_messages)
         self._take_up()
 
     def _add(self, function: TriggeredFunction) -> None:

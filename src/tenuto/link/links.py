@@ -16,7 +16,7 @@ from msgspec import structs
 from tenuto.client.connection import checked_key, checked_url, is_loopback
 from tenuto.engine.engine import Engine
 from tenuto.engine.linking import HasLinks, LinkStore
-from tenuto.engine.news import EVENTS
+from tenuto.engine.news import EVENTS, more_than_messages
 from tenuto.engine.ports import Storage
 from tenuto.link.dialling import Dialling, Line
 from tenuto.link.end import LinkEnd, LinkMeans
@@ -181,7 +181,7 @@ class Links:
         except StorageUnavailableError as error:
             engine.outage.failed(_LINKS, error)
             self._changed()
-        engine.storage.on_change(self._changed)
+        engine.storage.on_change(self._changed, more_than_messages)
         engine.moves.owned.append(self._changed)
         engine.moves.dropped.append(self._changed)
         engine.moves.giving.append(self._leave)

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Final
 
 from tenuto.engine.engine import Engine
-from tenuto.engine.news import News
+from tenuto.engine.news import News, more_than_messages
 from tenuto.engine.ports import TimerHandle
 from tenuto.engine.topic_ports import TrimPoint
 from tenuto.messaging.options import TopicSettings
@@ -56,7 +56,7 @@ class TopicRetention:
         """Look after what is there, from now on also after what is published."""
         self._engine.moves.owned.append(self._begin)
         self._engine.on_fed.append(self._fed)
-        self._engine.storage.on_change(self._has_come)
+        self._engine.storage.on_change(self._has_come, more_than_messages)
         self._begin()
 
     async def stop(self) -> None:

@@ -67,7 +67,7 @@ class Store:
         await asyncio.sleep(0)
         self.asked.append("passed")
 
-    def on_change(self, _tell: object) -> None: ...
+    def on_change(self, *_tell: object) -> None: ...
 
 
 async def links_on(store: Store) -> Links:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from tenuto.engine.news import Written
 from tenuto.engine.rows import InboxRow, Lease
 from tenuto.storage.postgres import packing
 from tenuto.storage.postgres.connection import Session, Work
@@ -26,8 +27,8 @@ class Access(ABC):
         """One piece of work that reads."""
 
     @abstractmethod
-    async def written(self, work: Work[T], *, tells: bool = False) -> T:
-        """One piece of work that writes; ``tells``: other processes want to know."""
+    async def written(self, work: Work[T], *, tells: Written | None = None) -> T:
+        """One piece of work that writes; ``tells``: what other processes want to know of it."""
 
     @abstractmethod
     async def hold(self, session: Session, lease: Lease, so: str) -> None:

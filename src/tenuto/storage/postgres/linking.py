@@ -13,6 +13,7 @@ import asyncpg
 from msgspec import Raw
 
 from tenuto.engine.linking import GivenUpCall, answer_to_call, check_delivered
+from tenuto.engine.news import ANY_CONTENT
 from tenuto.engine.rows import InboxRow
 from tenuto.model.codec import decode_any_message
 from tenuto.model.errors import LinkInUseError, NoSuchLinkError
@@ -206,7 +207,7 @@ class PostgresLinks:
             *(("messages", one.post_key, "published", one) for one in events),
         ]
         async with named(self._store.url, given):
-            await self._store.written(write, tells=True)
+            await self._store.written(write, tells=ANY_CONTENT)
 
 
 async def _give_up(session: Session, hub: str | None, now: Microseconds) -> None:

@@ -14,6 +14,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
+import msgspec
+
+from tenuto.engine.news import ANY_CONTENT, EVERYTHING, Written
 from tenuto.model.errors import StorageError
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.errors import ERRORS
@@ -26,6 +29,10 @@ _LOOK_LIVELY_SECONDS: Final = 0.25
 _PROBE_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 1.0
 _CHANNEL_DIGITS: Final = 24
+_MOST_PARTITIONS: Final = 500
+"""A notification has less than 8,000 bytes."""
+
+_WRITTEN: Final = msgspec.json.Decoder(Written)
 
 
 class Listening:
@@ -46,10 +53,10 @@ class Listening:
         self._me = uuid.uuid4().hex
         digest = hashlib.sha256(address.schema.encode()).hexdigest()
         self._channel = f"tenuto_{digest[:_CHANNEL_DIGITS]}"
-        self._callbacks: list[Callable[[], None]] = []
+        self._callbacks: list[tuple[Callable[[], None], Callable[[Written], bool]]] = []
         self._task: asyncio.Task[None] | None = None
-        self._untold = asyncio.Event()
-        self._heard = asyncio.Event()
+        self._untold = _News()
+        self._heard = _News()
         self._probes: dict[str, asyncio.Event] = {}
         self._is_stopping = False
         self._pause = _LOOK_ALONE_SECONDS
@@ -59,22 +66,22 @@ class Listening:
         self.on_back: Callable[[], Awaitable[None]] = _nobody_asks
         """Awaited when the server has been away, and is there again."""
 
-    def add(self, callback: Callable[[], None]) -> None:
-        """Call back when something has come; once soon, too."""
-        self._callbacks.append(callback)
-        self._heard.set()
+    def add(self, callback: Callable[[], None], concerns: Callable[[Written], bool]) -> None:
+        """Call back when something has come that concerns it; once soon, too."""
+        self._callbacks.append((callback, concerns))
+        self._heard.add(EVERYTHING)
         self._begin()
 
-    def tell(self) -> None:
+    def tell(self, written: Written) -> None:
         """Something has come, for others."""
-        self._untold.set()
+        self._untold.add(written)
         self._pause = _LOOK_LIVELY_SECONDS
         self._begin()
 
     def wake(self) -> None:
         """Something has come over connections of others, for everybody."""
-        self._heard.set()
-        self.tell()
+        self._heard.add(ANY_CONTENT)
+        self.tell(ANY_CONTENT)
 
     def _begin(self) -> None:
         if self._task is None and not self._is_stopping:
@@ -85,20 +92,20 @@ class Listening:
         self._is_stopping = True
         task, self._task = self._task, None
         if task is not None:
-            self._heard.set()
+            self._heard.add(EVERYTHING)
             with suppress(TimeoutError):
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await task
 
     async def _run(self) -> None:
-        while not self._is_stopping or self._untold.is_set():
+        while not self._is_stopping or self._untold.has_come:
             try:
                 await self._listen()
             except (StorageError, *ERRORS):
                 self.hears = False
                 if self._is_stopping:
                     return
-                self._call_back()
+                self._call_back(EVERYTHING)
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _listen(self) -> None:
@@ -106,13 +113,13 @@ class Listening:
         wire = await wired(self._address.dsn, "tenuto notifications", settings)
         raw = wire.raw
         try:
-            raw.add_termination_listener(lambda _: self._heard.set())
+            raw.add_termination_listener(lambda _: self._heard.add(EVERYTHING))
             if self._is_back:
                 await self.on_back()
             self._is_back = True
             while not raw.is_closed():
                 await self._once(raw, is_pooled=wire.is_pooled)
-                if self._is_stopping and not self._untold.is_set():
+                if self._is_stopping and not self._untold.has_come:
                     return
         finally:
             self.hears = False
@@ -123,16 +130,14 @@ class Listening:
         """Tell, hear, or find that it is time to look."""
         if self._callbacks and not self.hears and not self.is_deaf:
             await self._begin_to_hear(raw, is_pooled=is_pooled)
-        if self._untold.is_set():
-            self._untold.clear()
-            await self._notify(raw, self._me)
-        if self._heard.is_set():
-            self._heard.clear()
-            self._call_back()
+        if self._untold.has_come:
+            await self._notify(raw, f"{self._me} {_told(self._untold.taken())}")
+        if self._heard.has_come:
+            self._call_back(self._heard.taken())
         if self._is_stopping:
             return  # that was what `stop` has said, and it says it once
         if not await self._something(self._next_pause()):
-            self._call_back()
+            self._call_back(EVERYTHING)
             if self.hears:  # a line that has died says nothing by itself
                 await raw.execute("SELECT 1", timeout=CONNECT_SECONDS)
 
@@ -195,15 +200,59 @@ class Listening:
         await raw.execute("SELECT pg_notify($1, $2)", self._channel, text, timeout=CONNECT_SECONDS)
 
     def _on_told(self, *told: Any) -> None:
-        text = told[-1]
-        if text in self._probes:
-            self._probes[text].set()
-        elif text != self._me:
-            self._heard.set()
+        sender, _, text = told[-1].partition(" ")
+        if sender in self._probes:
+            self._probes[sender].set()
+        elif sender != self._me:
+            self._heard.add(_understood(text))
 
-    def _call_back(self) -> None:
-        for callback in self._callbacks:
-            callback()
+    def _call_back(self, written: Written) -> None:
+        for callback, concerns in self._callbacks:
+            if concerns(written):
+                callback()
+
+
+class _News:
+    """What has come, until it is taken."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._written = Written()
+
+    @property
+    def has_come(self) -> bool:
+        """Whether there is something."""
+        return self._event.is_set()
+
+    def add(self, written: Written) -> None:
+        """This has come, too."""
+        self._written = self._written.and_also(written)
+        self._event.set()
+
+    def taken(self) -> Written:
+        """All of it."""
+        written, self._written = self._written, Written()
+        self._event.clear()
+        return written
+
+    async def wait(self) -> None:
+        """Until there is something."""
+        await self._event.wait()
+
+
+def _told(written: Written) -> str:
+    """For a notification, which is short: very many partitions are any."""
+    if written.messages_to is not None and len(written.messages_to) > _MOST_PARTITIONS:
+        written = msgspec.structs.replace(written, messages_to=None)
+    return msgspec.json.encode(written).decode()
+
+
+def _understood(text: str) -> Written:
+    """What a notification says; another Tenuto's may say what is not known here."""
+    try:
+        return _WRITTEN.decode(text)
+    except msgspec.DecodeError:
+        return EVERYTHING
 
 
 async def _nobody_asks() -> None:

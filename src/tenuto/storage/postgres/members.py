@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from tenuto.engine.member_ports import Census, HostLoad, MemberFacts, Roster
+from tenuto.engine.news import EVERYTHING
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import Lease
 from tenuto.model.errors import SettingsError, StorageError
@@ -46,7 +47,7 @@ class PostgresMembers:
                     raise SettingsError(_conflict(facts, row))
             await asyncio.sleep(_WAIT_SECONDS)
         self._renewal.live_as(facts)
-        self._listening.tell()
+        self._listening.tell(EVERYTHING)
 
     async def _join(self, session: Session, facts: MemberFacts) -> list[Any]:
         # Crash points: before COMMIT it is no member; after it, it is one that never says a word.
@@ -66,8 +67,9 @@ class PostgresMembers:
         """Call back on the host's loop with each new roster."""
         self._renewal.load = load
         self._renewal.heard = heard
-        # Whatever changes between hosts is told as anything else is.
-        self._listening.add(self._renewal.look)
+        # Not whatever is told: a sign of life is a commit, and hosts would cost the more of them
+        # the more the others do.
+        self._listening.add(self._renewal.look, lambda written: written.is_about_hosts)
 
     def look_at_roster(self) -> None:
         """Have a new roster soon."""

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from msgspec import structs
 
+from tenuto.engine.news import EVERYTHING, Written, whatever
 from tenuto.engine.ports import (
     HostIdentity,
     HubInfo,
@@ -124,7 +125,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         self._hub: _Hub | None = None
         self._facts: HubFacts | None = None
         self._info: HubInfo | None = None
-        self._callbacks: list[Callable[[], None]] = []
+        self._callbacks: list[tuple[Callable[[], None], Callable[[Written], bool]]] = []
         self._on_lost: list[Callable[[StorageError], None]] = []
 
     # --- life ----------------------------------------------------------------------------------
@@ -151,8 +152,8 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
             url=self._address.url, partitions=facts.partitions, secret=facts.secret
         )
         hub.listening.on_back = self._look_back
-        for callback in self._callbacks:
-            hub.listening.add(callback)
+        for callback, concerns in self._callbacks:
+            hub.listening.add(callback, concerns)
         return self._info
 
     async def close(self) -> None:
@@ -161,11 +162,13 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         if hub is not None:
             await hub.close()
 
-    def on_change(self, callback: Callable[[], None]) -> None:
-        """Call back on the loop when another process has written."""
-        self._callbacks.append(callback)
+    def on_change(
+        self, callback: Callable[[], None], concerns: Callable[[Written], bool] = whatever
+    ) -> None:
+        """Call back on the loop when another process has written what concerns the caller."""
+        self._callbacks.append((callback, concerns))
         if self._hub is not None:
-            self._hub.listening.add(callback)
+            self._hub.listening.add(callback, concerns)
 
     def on_lost(self, callback: Callable[[StorageError], None]) -> None:
         """Call back when a server that was away comes back without what it had acknowledged; one
@@ -207,8 +210,8 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         """One piece of work that reads."""
         return await next(self._opened().next_reader).do(work, "read")
 
-    async def written(self, work: Work[T], *, tells: bool = False) -> T:
-        """One piece of work that writes; ``tells``: other processes want to know."""
+    async def written(self, work: Work[T], *, tells: Written | None = None) -> T:
+        """One piece of work that writes; ``tells``: what other processes want to know of it."""
         hub = self._opened()
 
         async def whole(session: Session) -> T:
@@ -221,8 +224,8 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
             if is_about_content(error):
                 raise  # whoever has brought the rows names them
             raise translate(error, self._address.url, "write to") from error
-        if tells:
-            hub.listening.tell()
+        if tells is not None:
+            hub.listening.tell(tells)
         return result
 
     # --- owner ---------------------------------------------------------------------------------
@@ -272,7 +275,9 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
     async def release(self, leases_: Sequence[Lease]) -> None:
         """Give partitions back."""
         # Crash points: before COMMIT they are ours until their leases end.
-        await self.written(lambda session: session.run("release", **leases(leases_)), tells=True)
+        await self.written(
+            lambda session: session.run("release", **leases(leases_)), tells=EVERYTHING
+        )
 
     async def reserve_iids(self, count: int) -> range:
         """So many iids that nobody has ever had."""
@@ -285,7 +290,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         hub = self._opened()
         result = await hub.committer.commit(batch)
         if batch.inbox or batch.published or batch.queued or batch.released:
-            hub.listening.tell()
+            hub.listening.tell(_written(batch))
         return result
 
     async def landed(self, batch: CommitBatch) -> CommitResult | None:
@@ -385,7 +390,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         # Crash points: before COMMIT the id is free, after it the instance waits to be fetched;
         # a client that was not told asks again and finds its own execution id.
         async with named(self._address.url, [("instances", record.iid, "instances", record)]):
-            return await self.written(start, tells=True)
+            return await self.written(start, tells=Written(frozenset({record.partition})))
 
     async def append(self, rows: Sequence[InboxRow]) -> None:
         """Add messages; a message id that is already there is left alone."""
@@ -396,7 +401,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         # Crash points: as for a commit; a client that was not told sends the same ids again.
         given = [("messages", row.message_id, "inbox", row) for row in rows]
         async with named(self._address.url, given):
-            await self.written(append, tells=True)
+            await self.written(append, tells=_to(rows))
 
     async def answers(self, message_ids: Sequence[MessageId]) -> list[Answer]:
         """What became of messages from other processes; those that are open are left out."""
@@ -460,3 +465,17 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         return await self.read(
             lambda session: reading.dead_letter_page(session, limit, after, most_bytes)
         )
+
+
+def _to(rows: Sequence[InboxRow]) -> Written:
+    """What messages are to other processes; those for linked hubs wait for who has the link."""
+    here, away = packing.parted(rows)
+    return Written(frozenset(row.partition for row in here), is_more=bool(away))
+
+
+def _written(batch: CommitBatch) -> Written:
+    """What a batch is to other processes."""
+    more = Written(
+        is_more=bool(batch.published or batch.queued), is_about_hosts=bool(batch.released)
+    )
+    return _to(batch.inbox).and_also(more)

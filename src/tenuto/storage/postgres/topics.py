@@ -7,6 +7,7 @@ import asyncpg
 import msgspec
 from msgspec import Raw
 
+from tenuto.engine.news import ANY_CONTENT
 from tenuto.engine.rows import InboxRow, Lease, TopicWaitRow
 from tenuto.engine.topic_ports import (
     FAILED_BYTES,
@@ -131,7 +132,7 @@ class PostgresTopics(Access):
             *(("messages", one.message_id, "inbox", one) for one in sent),
         ]
         async with named(self.url, given):
-            await self.written(publish, tells=True)
+            await self.written(publish, tells=ANY_CONTENT)
 
     async def topic_waits(
         self, partitions: Collection[int], after: tuple[int, int], limit: int
@@ -304,7 +305,7 @@ class PostgresTopics(Access):
 
         # Crash points: before COMMIT it is put aside, after it is on its way again. Only what goes
         # into its queue is deleted here: what has no place there stays put aside.
-        return await self.written(redrive, tells=True)
+        return await self.written(redrive, tells=ANY_CONTENT)
 
 
 async def _put_aside(

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 import apsw
 
+from tenuto.engine.news import Written, whatever
 from tenuto.engine.ports import (
     HostIdentity,
     HubInfo,
@@ -191,7 +192,11 @@ class SqliteStorage(SqliteTopics, SqliteQueues, SqliteFlow):
         if hub is not None:
             await hub.close()
 
-    def on_change(self, callback: Callable[[], None]) -> None:
+    def on_change(
+        self,
+        callback: Callable[[], None],
+        concerns: Callable[[Written], bool] = whatever,  # noqa: ARG002 - it has one host
+    ) -> None:
         """Call back on the loop when another process has written."""
         self._callbacks.append(callback)
         if self._hub is not None and self._hub.watcher is not None:
