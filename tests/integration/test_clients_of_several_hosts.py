@@ -9,14 +9,13 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
 
 import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tenuto import App, Client, Context, TenutoError
+from tenuto import Client, TenutoError
 from tenuto.engine.ports import Standing
 from tenuto.engine.rows import CommitBatch
 from tenuto.engine.subscription import Subscription
@@ -35,6 +34,7 @@ from tenuto.model.messages import RedeemWebhook
 from tenuto.model.requests import IdReuse
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import to_datetime
+from tests.support.asked_app import app, asks, collects
 from tests.support.gateways import client_of, http_of, id_on, move
 from tests.support.partitions import at_commit
 from tests.support.shared_store import SharedHub
@@ -43,33 +43,6 @@ from tests.support.waiting import until
 
 PARTITIONS = 8
 SOON = 5.0
-
-app = App()
-
-
-@app.orchestrator
-async def collects(ctx: Context) -> list[int]:
-    """All items until a negative one."""
-    items: list[int] = []
-    while (item := await ctx.wait_for_external_event("item", int)) >= 0:
-        items.append(item)
-    return items
-
-
-@app.orchestrator
-async def asks(ctx: Context) -> bool:
-    return await ctx.ask("Go on?", bool)
-
-
-@app.orchestrator
-async def hook(ctx: Context) -> str:
-    ctx.set_custom_status(await ctx.create_webhook("used", expires_in=timedelta(days=7)))
-    return await ctx.wait_for_external_event("used", str)
-
-
-@app.orchestrator
-async def parent(ctx: Context, child: str) -> None:
-    await ctx.call_sub_orchestrator(collects.options(instance_id=child))
 
 
 @pytest.fixture

@@ -9,26 +9,16 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tenuto import App, Client, Context, Host
+from tenuto import Client, Host
 from tenuto.host.settings import Settings
 from tenuto.model.errors import InstanceExistsError, InstanceFinishedError
 from tenuto.testing import RecordingObserver
+from tests.support.asked_app import app, collects
 from tests.support.http_in_process import http_to_host
 from tests.support.postgres import Postgres
 from tests.support.waiting import until
 
 SETTINGS = Settings(lease_seconds=1, drain_seconds=1)
-
-app = App()
-
-
-@app.orchestrator
-async def collects(ctx: Context) -> list[int]:
-    """All items until a negative one."""
-    items: list[int] = []
-    while (item := await ctx.wait_for_external_event("item", int)) >= 0:
-        items.append(item)
-    return items
 
 
 class Hosts:

@@ -27,9 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from tenuto import (
-    App,
     Client,
-    Context,
     HandedStart,
     Host,
     IdReuse,
@@ -50,28 +48,10 @@ from tenuto import (
 from tenuto.cli.command import run_command_line
 from tenuto.client.outbox import OutboxWithin
 from tenuto.model.ids import InstanceId
+from tests.support.outbox_app import app, bill, heard, told
 from tests.support.postgres import Postgres, fresh_schema
 
 ROOT = Path(__file__).parents[2]
-
-app = App()
-
-
-@app.orchestrator
-async def bill(ctx: Context, order: int) -> int:
-    return order
-
-
-@app.orchestrator
-async def told(ctx: Context) -> str:
-    return await ctx.wait_for_external_event("word", str)
-
-
-@app.orchestrator
-async def heard(ctx: Context, key: str) -> dict[str, int]:
-    data: dict[str, int] = (await ctx.wait_for_event("orders", dict[str, int], match=key)).data
-    return data
-
 
 Within: TypeAlias = Any
 """Of either outbox: what it gives may be awaited, or not."""
@@ -305,7 +285,7 @@ async def test_a_failed_statement_of_the_program_takes_the_start_along(
 KILLED = """
 import asyncio, sys
 from tenuto import Host
-from tests.integration.test_outbox import app
+from tests.support.outbox_app import app
 
 async def main():
     async with Host(app, storage=sys.argv[1]) as host:

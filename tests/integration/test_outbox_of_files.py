@@ -19,9 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from tenuto import (
-    App,
     Client,
-    Context,
     Host,
     InputError,
     InstanceExistsError,
@@ -36,21 +34,10 @@ from tenuto.model.codec import encode
 from tenuto.model.ids import MessageId
 from tenuto.model.messages import Publish
 from tenuto.storage import open_storage
+from tests.support.outbox_app import app, bill, told
 
 DEEP = "[" * 1500 + "]" * 1500
 ROOT = Path(__file__).parents[2]
-
-app = App()
-
-
-@app.orchestrator
-async def bill(ctx: Context, order: int) -> int:
-    return order
-
-
-@app.orchestrator
-async def told(ctx: Context) -> str:
-    return await ctx.wait_for_external_event("word", str)
 
 
 class Shop:
@@ -94,7 +81,7 @@ async def host_elsewhere(shop: Shop) -> AsyncIterator[asyncio.subprocess.Process
     script = (
         "import asyncio, sys\n"
         "from tenuto import Host\n"
-        "from tests.integration.test_outbox_of_files import app\n"
+        "from tests.support.outbox_app import app\n"
         "async def main():\n"
         "    async with Host(app, storage=sys.argv[1]):\n"
         "        print('up', flush=True)\n"

@@ -34,6 +34,7 @@ from tenuto.storage import open_storage, owner_of, upkeep_of
 from tenuto.storage.postgres.address import address_of
 from tenuto.storage.postgres.connection import Connection, Session
 from tenuto.storage.postgres.statements import NEWEST_SCHEMA
+from tenuto.storage.postgres.store import PostgresStorage
 from tests.conformance.storage_suite import (
     ONE,
     Owner,
@@ -146,6 +147,29 @@ async def test_a_commit_that_never_arrived_may_be_sent_again(owner: Owner, proxy
     assert await owner.storage.landed(doubted) is None
     await owner.send(doubted)
     assert len((await owner.loaded(1)).turns) == 1
+
+
+@pytest.mark.parametrize(
+    "set_back",
+    ["DELETE FROM {hub}.landed WHERE number = 2", "UPDATE {hub}.partition SET epoch = epoch - 1"],
+    ids=["the commit is gone", "the partitions are in an earlier epoch"],
+)
+async def test_a_commit_that_is_known_to_have_landed_is_missed_when_the_server_is_set_back(
+    owner: Owner, proxy: TcpProxy, postgres: Postgres, set_back: str
+) -> None:
+    await owner.commit("before", instances=[record(1)])
+    proxy.is_mute = True
+    doubted = owner.batch("doubted", history=[turn(1, 0)])
+    with pytest.raises(StorageUnavailableError):
+        await owner.storage.commit(doubted)
+    proxy.is_mute = False
+    assert await owner.storage.landed(doubted) == CommitResult()
+    assert isinstance(owner.storage, PostgresStorage)
+    committer = owner.storage._opened().committer
+    await committer.check()
+    postgres.psql(set_back.format(hub=owner.storage._address.schema))
+    with pytest.raises(StorageLostError, match="written up to commit 2"):
+        await committer.check()
 
 
 async def test_who_is_canceled_cancels_nothing_that_was_sent(owner: Owner) -> None:
