@@ -296,7 +296,7 @@ def test_a_dead_letter_is_read_driven_again_and_arrives(
     (folder / "later.py").write_text(APP.replace("def trip", "def later"))
     letter = letters(folder)
     out, _ = command(capsys, "doctor", code=1)
-    assert "1 event that nobody could take" in out
+    assert "1 message that nobody could take" in out
     out, _ = command(capsys, "dead-letters", "list")
     assert out.startswith(f'{letter}\n  for       later\n  event     Approved "yes"\n')
     found: list[dict[str, Any]] = json.loads(command(capsys, "dead-letters", "list", "--json")[0])
@@ -395,14 +395,14 @@ def test_doctor_is_content_with_letters_that_were_acknowledged(
     out, _ = command(capsys, "dead-letters", "acknowledge", first)
     assert out == "acknowledged 1 dead letter\n"
     out, _ = command(capsys, "doctor")
-    assert "1 event that nobody could take" in out
+    assert "1 message that nobody could take" in out
     assert "all were acknowledged" in out
     (letter,) = json.loads(command(capsys, "dead-letters", "list", "--json")[0])
     assert letter["acknowledgedTime"] is not None
     assert "  seen      20" in command(capsys, "dead-letters", "list")[0]
     letters(folder)
     out, _ = command(capsys, "doctor", code=1)
-    assert "2 events that nobody could take" in out
+    assert "2 messages that nobody could take" in out
     assert "1 of them were acknowledged" in out
     found = json.loads(command(capsys, "dead-letters", "acknowledge", "--all", "--json")[0])
     assert found == {"acknowledged": 1}
@@ -417,7 +417,7 @@ def test_doctor_is_content_with_a_host_whose_letters_were_acknowledged(
         host.until("listening")
         (url,) = re.findall(r"listening +(\S+)", host.out)
         out, _ = command(capsys, "doctor", "--url", url, code=1)
-        assert "1 event that nobody could take" in out
+        assert "1 message that nobody could take" in out
         command(capsys, "dead-letters", "acknowledge", "--all")
         assert "all were acknowledged" in command(capsys, "doctor", "--url", url)[0]
 

@@ -285,7 +285,7 @@ def letters_finding(
     if not count:
         return Finding(level=Level.OK, topic="dead letters", text="none")
     last = "" if newest is None else f", the newest of {moment(newest)}"
-    events = f"{count:,} {'event' if count == 1 else 'events'} that nobody could take"
+    events = f"{count:,} {'message' if count == 1 else 'messages'} that nobody could take"
     listing = command("dead-letters list", options=place)
     if not unseen:
         text = f"{events}{last}; all were acknowledged"

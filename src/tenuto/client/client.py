@@ -674,7 +674,7 @@ class Client:
             query = structs.replace(query, after=page.after)
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetterStatus]:
-        """Events that nobody could take, newest first, with the reason.
+        """Messages that nobody could take, newest first, with the reason.
 
         Args:
             limit: At most so many, from 1 to 10,000: no more are kept.

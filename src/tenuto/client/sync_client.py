@@ -471,7 +471,7 @@ class SyncClient(BlockingClient):
         return self._bridge.iterate(self._client.query(which))
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetterStatus]:
-        """Events that nobody could take, newest first, with the reason.
+        """Messages that nobody could take, newest first, with the reason.
 
         Args:
             limit: At most so many, from 1 to 10,000: no more are kept.

@@ -93,11 +93,11 @@ def test_of_a_store_that_cannot_be_read_nothing_more_is_told() -> None:
 def test_dead_letters_are_wrong_and_say_where_to_look() -> None:
     assert letters_finding(0, 0, None, ()).level is Level.OK
     one = letters_finding(1, 1, None, ("--storage", "x"))
-    assert (one.level, one.text) == (Level.WRONG, "1 event that nobody could take")
+    assert (one.level, one.text) == (Level.WRONG, "1 message that nobody could take")
     assert one.advice.startswith("tenuto dead-letters list --storage x; then redrive, purge or ack")
     assert letters_finding(2, 0, None, ()).level is Level.NOTE
     assert letters_finding(2, 2, 0, ()).text.startswith(
-        "2 events that nobody could take, the newest"
+        "2 messages that nobody could take, the newest"
     )
 
 
