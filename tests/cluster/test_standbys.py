@@ -10,10 +10,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from tests.cluster.living_hub import LEASE_SECONDS, LivingHub
 from tests.cluster.rounds import FEW, MANY, living_hub, often, rounds
 from tests.support.postgres import fresh_schema, running_postgres, running_standby
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+
+# The driver leaves those that break while they are made.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed connection:ResourceWarning")
 
 _SAFE: Final = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
