@@ -24,9 +24,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from tenuto.model.texts import storable_text
-from tenuto.orchestration.futures import SessionTask
+from tenuto.orchestration.futures import SessionFuture
 from tenuto.orchestration.questions import Question
-from tenuto.orchestration.tasks import CallTask, DurableTask, EventTask
+from tenuto.orchestration.tasks import CallTask, EventTask
 
 _MOST_TEXT: Final = 200
 _MOST_ITEMS: Final = 20
@@ -192,7 +192,7 @@ def _entries(value: object) -> Mapping[Any, object] | Iterable[object] | str:
         return f"{type_name(value)}.{name}" if type(name) is str else f"<{type_name(value)}>"
     if BaseException in order:
         return _ARGUMENTS.__get__(value)  # type: ignore[no-any-return]  # a tuple
-    if SessionTask in order or DurableTask in order:
+    if SessionFuture in order:
         return _task(value)
     return f"<{type_name(value)}>"
 
@@ -229,8 +229,8 @@ def _field(value: object, name: str) -> object:
 
 
 def _task(value: object) -> str:
-    """A task of an orchestrator: what it is for, and how it stands."""
-    assert isinstance(value, SessionTask | DurableTask), "as its base classes say"
+    """A task or future of an orchestrator: what it is for, and how it stands."""
+    assert isinstance(value, SessionFuture), "as its base classes say"
     match value:
         case CallTask():
             what: object = value.function
