@@ -9,12 +9,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from msgspec import structs
 
 from tenuto import App, Context, RetryPolicy
 from tenuto.engine.ports import LoadedInstance
 from tenuto.insight import travel
-from tenuto.insight.past import Moment
+from tenuto.insight.past import Moment, Past
 from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import InstanceId
 from tenuto.testing import TestHost
 from tests.support.deployments import deployments
@@ -302,7 +304,7 @@ async def test_what_is_kept_is_bounded_and_goes_with_its_time(
             assert moment.places is not None
             assert len(looks._kept) == 1
         kept = next(iter(looks._kept.values()))
-        await until(lambda: not looks._kept and kept.past._session is None)
+        await until(lambda: not looks._kept and not is_open(kept.past))
         looks.close()
 
 
@@ -377,23 +379,49 @@ async def test_where_the_code_does_not_fit_any_more_it_is_shown_up_to_there() ->
     assert [(one["name"], one["schema"]) for one in forms] == [("sent", None)]
 
 
-async def test_code_that_is_gone_and_code_that_has_hurt_its_host_are_not_tried(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_code_that_is_gone_is_not_tried() -> None:
     async with deployments(two_activities("ship")) as one:
         await one.test.start("pay", instance_id="one")
         await one.test.idle()
         await one.deploy(App())
         async with http_to(one.test, App()) as http:
             gone = await asked(http, "turns/1")
-        engine = one.test.host.engine
-        looks = travel.Travel(engine, 1_000_000)
-        monkeypatch.setattr(type(looks), "_forbidden", lambda *_: "it has hurt its host")
-        hurt = await looks.moment(InstanceId("one"))
-        looks.close()
     assert (gone["frames"], gone["why"]) == (None, "this host has no orchestrator 'pay'")
-    assert isinstance(hurt, Moment)
-    assert (hurt.places, hurt.why) == (None, "it has hurt its host")
+
+
+async def test_code_that_has_hurt_its_host_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with on_tour() as (test, _):
+        engine, row = test.host.engine, (await stored(test)).record
+        looks = travel.Travel(engine, 1_000_000)
+        crashed = structs.replace(row, hold=Hold(HoldReason.CRASHED, "it died", 0))
+        assert looks._forbidden(crashed).endswith("it died")
+        assert not looks._forbidden(row)
+        monkeypatch.setattr(engine, "careful", object())
+        moment = await looks.moment(InstanceId("one"))
+        monkeypatch.undo()
+        looks.close()
+    assert isinstance(moment, Moment)
+    assert (moment.places, moment.awaited) == (None, {})
+    assert "hosts have died" in moment.why
+
+
+async def test_what_is_still_looked_at_is_let_go_of_afterwards() -> None:
+    async with on_tour() as (test, _):
+        looks = travel.Travel(test.host.engine, 1_000_000)
+        async with looks._past(InstanceId("one")) as past:
+            assert past.go(1, 1.0)
+            looks.close()
+            await asyncio.sleep(0)
+            assert is_open(past), "it is still looked at"
+        await asyncio.sleep(0)
+        assert not is_open(past)
+        assert not looks._kept
+        assert past.go(2, 1.0), "whoever is late begins anew"
+        past.close()
+
+
+def is_open(past: Past) -> bool:
+    return past._session is not None
 
 
 # --- forms ----------------------------------------------------------------------------------------

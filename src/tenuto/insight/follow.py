@@ -22,6 +22,7 @@ from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _CHUNK: Final = 50
 _SLICE_SECONDS: Final = 0.005
+_MANY_TURNS: Final = 500
 
 
 class Followed(Struct):
@@ -166,7 +167,9 @@ async def _told(loaded: LoadedInstance) -> Run:
         if time.monotonic() > end:
             await asyncio.sleep(0)
             end = time.monotonic() + _SLICE_SECONDS
-    return story.told(loaded.record)
+    if len(loaded.turns) <= _MANY_TURNS:
+        return story.told(loaded.record)
+    return await asyncio.to_thread(story.told, loaded.record)
 
 
 def _untaken(loaded: LoadedInstance) -> int:

@@ -119,14 +119,22 @@ class Past:
                 break
         return self._at == turn
 
-    def moment(self) -> Moment:
-        """What was so after the turn at which this stands. Not to be called inside a task."""
+    def run(self) -> Run:
+        """The steps as they were after the turn at which this stands."""
+        return self._story.told(self._row())
+
+    def moment(self, run: Run) -> Moment:
+        """What was so after the turn at which this stands. Not to be called inside a task.
+
+        Args:
+            run: The steps of then.
+        """
         assert self._words is not None, "it has gone to a turn"
         shows = self._session is not None and not self._why
         return Moment(
             words=self._words,
             generation=self.record.generation,
-            run=self._story.told(self._row()),
+            run=run,
             custom_status=self._status(),
             places=self._session.places() if self._session and shows else None,
             why=self._why,

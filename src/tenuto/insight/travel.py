@@ -28,6 +28,7 @@ from tenuto.model.status import InstanceRecord
 SLICE_SECONDS: Final = 0.003
 LONGEST_SECONDS: Final = 20.0
 _AT_ONCE: Final = 2
+_MANY_TURNS: Final = 500
 _MOST_KEPT: Final = 6
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _KEPT_SECONDS: Final = 30.0
@@ -109,7 +110,9 @@ class Travel:
                 if time.monotonic() > end:
                     return NotThere(turns=past.turns, reached=past.at)
                 await asyncio.sleep(SLICE_SECONDS)  # others have their share, too
-            return await outside_of_tasks(past.moment)
+            # Nobody goes on with it meanwhile; a long one would hold up the loop.
+            run = await asyncio.to_thread(past.run) if wanted > _MANY_TURNS else past.run()
+            return await outside_of_tasks(partial(past.moment, run))
 
     async def turns(self, instance_id: InstanceId, after: int, limit: int) -> TurnsInWords:
         """Turns of the current execution, in words.

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from tenuto.client.wire import ADMIN
 from tenuto.engine.engine import Engine
 from tenuto.http.admin.run_bodies import FormBody, MomentBody, RunBody, TurnBody, TurnsBody
+from tenuto.http.bodies import beside
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
@@ -24,7 +25,7 @@ from tenuto.insight.forms import sendable
 from tenuto.insight.here import explained_here
 from tenuto.insight.past import Moment
 from tenuto.insight.reading import BoundedReader
-from tenuto.insight.steps import as_its_host_says
+from tenuto.insight.steps import Run, as_its_host_says
 from tenuto.insight.travel import NotThere, Travel
 from tenuto.model.ids import InstanceId
 
@@ -32,6 +33,7 @@ _LEVELS: Final = 1
 _MOST_LEVELS: Final = 20
 _INSTANCES: Final = 100
 _MOST_INSTANCES: Final = 1_000
+_STEP_BYTES: Final = 200
 
 
 class RunsApi:
@@ -63,7 +65,7 @@ class RunsApi:
         run = await Follower(reader, instance_id, most=most, levels=levels).read()
         if not run.record.status.is_finished:
             run = as_its_host_says(run, await explained_here(self._engine, run))
-        return json_answer(RunBody.of(run))
+        return await beside(_size(run), lambda: json_answer(RunBody.of(run)))
 
     async def turns(self, call: Call) -> Response:
         after = whole_number(call, "after", 0)
@@ -75,7 +77,7 @@ class RunsApi:
         instance_id, turn = call.instance_id, _turn(call)
         found = await self._travel.moment(instance_id, turn)
         if isinstance(found, Moment):
-            return json_answer(MomentBody.of(found))
+            return await beside(_size(found.run), lambda: json_answer(MomentBody.of(found)))
         raise _not_there(instance_id, turn, found)
 
     async def forms(self, call: Call) -> Response:
@@ -87,6 +89,12 @@ class RunsApi:
         if found.turns:
             raise _not_there(instance_id, found.turns, found)
         return json_answer([])  # it has not begun
+
+
+def _size(run: Run) -> int:
+    """About how many bytes its steps are."""
+    below = sum(_size(one.run) for one in run.steps if one.run is not None)
+    return below + _STEP_BYTES * len(run.steps)
 
 
 def _turn(call: Call) -> int:
