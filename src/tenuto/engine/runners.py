@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from tenuto.engine.looking_back import LooksBack, PastSession
 from tenuto.engine.ports import (
     ActivityWork,
     Runner,
@@ -104,6 +105,15 @@ class RunnerSet:
             UnknownFunctionError: none of them has an orchestrator of that name.
         """
         return self._at_home(info).replay_session(info, turns)
+
+    def open_past(self, info: ExecutionInfo) -> PastSession | None:
+        """A session to be looked into, where the runner of its name has such sessions.
+
+        Raises:
+            UnknownFunctionError: none of them has an orchestrator of that name.
+        """
+        runner = self._at_home(info)
+        return runner.open_past(info) if isinstance(runner, LooksBack) else None
 
     def _at_home(self, info: ExecutionInfo) -> Runner:
         runner = self._of_orchestrator(info.facts.name)

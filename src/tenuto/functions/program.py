@@ -7,9 +7,7 @@ their input may be. Runs nothing itself; it makes the runner that does.
 import typing
 from collections.abc import Collection, Sequence
 from inspect import Parameter
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from tenuto.engine.ports import Runner
 from tenuto.engine.program import (
@@ -25,6 +23,7 @@ from tenuto.engine.program import (
 )
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import NativeRunner, RunnerOptions
+from tenuto.functions.schemas import schema_of
 from tenuto.model.signature import Signature
 
 NATIVE: Final = "native"
@@ -154,17 +153,7 @@ def _parameters(signature: Signature) -> list[ParameterDescription]:
         ParameterDescription(
             name=one.name,
             required=one.default is Parameter.empty,
-            schema=_schema(types.get(one.name)),
+            schema=schema_of(types.get(one.name)),
         )
         for one in signature.parameters
     ]
-
-
-def _schema(kind: object) -> dict[str, Any] | None:
-    """The JSON schema of a type; none when it has none, as classes of other libraries."""
-    if kind is None:
-        return None
-    try:
-        return msgspec.json.schema(kind)
-    except (TypeError, NameError, AttributeError, RecursionError):
-        return None

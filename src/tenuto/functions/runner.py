@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from tenuto.engine.looking_back import PastSession
 from tenuto.engine.ports import ActivityWork, Clock, Session, WorkStage
 from tenuto.functions.activities import MAX_ASYNC, ActivityExecutor
 from tenuto.functions.built_in import AllActivities
@@ -160,6 +161,19 @@ class NativeRunner:
                 info, orchestrator, self._registry, trace=trace, watch=self._watch
             ),
         )
+
+    def open_past(self, info: ExecutionInfo) -> PastSession:
+        """A session to be led along a history and looked into, apart from all live ones.
+
+        Raises:
+            UnknownFunctionError: no orchestrator of that name.
+        """
+        from tenuto.functions.looking_back import NativePast  # noqa: PLC0415 - as above
+        from tenuto.orchestration.session import Session as NativeSession  # noqa: PLC0415
+
+        orchestrator = self._registry.get_orchestrator(info.facts.name)
+        session = NativeSession(info, orchestrator, self._registry, trace=True, watch=self._watch)
+        return NativePast(session)
 
     def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
         """Say where attempts go that have ended; called on the host's loop, many at a time."""

@@ -4,6 +4,7 @@ Reads many instances at once and only those that may have changed. Never writes.
 """
 
 import asyncio
+import time
 from collections.abc import Collection, Iterable
 from typing import Final
 
@@ -12,7 +13,7 @@ from msgspec import Struct, structs
 from tenuto.engine.arrivals import unread_of
 from tenuto.engine.ports import LoadedInstance
 from tenuto.insight.reading import RunReader
-from tenuto.insight.steps import Run, Step, StepKind, nested, run_of
+from tenuto.insight.steps import Run, Step, StepKind, Story, nested
 from tenuto.model.codec import decode_message, decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import InstanceId
@@ -20,6 +21,8 @@ from tenuto.model.messages import AnswerQuestion, Start, Steering
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _CHUNK: Final = 50
+_SLICE_SECONDS: Final = 0.005
+_MANY_TURNS: Final = 500
 
 
 class Followed(Struct):
@@ -30,12 +33,14 @@ class Followed(Struct):
         record: Its row; None while it is not there yet.
         turns: How many turns its current execution had.
         run: Its steps.
+        level: How many calls it is below the root.
     """
 
     instance_id: InstanceId
     record: InstanceRecord | None = None
     turns: int = 0
     run: Run | None = None
+    level: int = 0
 
     @property
     def stands(self) -> tuple[str, int]:
@@ -55,12 +60,16 @@ class Follower:
         reader: Where it is read.
         root_id: The instance.
         most: How many instances are read; the steps of further children are not shown.
+        levels: How many calls down; None for all.
     """
 
-    def __init__(self, reader: RunReader, root_id: InstanceId, *, most: int) -> None:
+    def __init__(
+        self, reader: RunReader, root_id: InstanceId, *, most: int, levels: int | None = None
+    ) -> None:
         self.root_id = root_id
         self._reader = reader
         self._most = most
+        self._levels = levels
         self._reading = asyncio.Lock()
         self._known: dict[InstanceId, Followed] = {root_id: Followed(root_id)}
 
@@ -101,29 +110,31 @@ class Follower:
             chunk = wanted[start : start + _CHUNK]
             read = await self._reader.load(chunk)
             for loaded in read:
-                found += self._take(loaded)
+                found += await self._take(loaded)
             if self.root_id in chunk and all(
                 loaded.record.instance_id != self.root_id for loaded in read
             ):
                 self._known[self.root_id].run = None  # purged, or never there
         return found
 
-    def _take(self, loaded: LoadedInstance) -> list[InstanceId]:
+    async def _take(self, loaded: LoadedInstance) -> list[InstanceId]:
         record = loaded.record
+        run = await _told(loaded)
         one = self._known[record.instance_id]
         one.record = record
         one.turns = len(loaded.turns)
-        turns = [decode_turn(turn) for turn in loaded.turns]
-        one.run = run_of(record, turns, unread_of(loaded).events)
+        one.run = run
         one.run.untaken = _untaken(loaded)
         messages = (decode_message(row.message) for row in loaded.inbox)
         one.run.answers = [said for said in messages if isinstance(said, AnswerQuestion)]
         children = {
             step.instance_id: None for step in one.run.steps if _is_child(step) and step.instance_id
         }
+        if one.level == self._levels:
+            return []
         fresh = [child for child in children if child not in self._known]
         fresh = fresh[: max(self._most - len(self._known), 0)]
-        self._known.update((child, Followed(child)) for child in fresh)
+        self._known.update((child, Followed(child, level=one.level + 1)) for child in fresh)
         return fresh
 
     def _assembled(self, run: Run, above: Collection[InstanceId]) -> Run:
@@ -145,6 +156,20 @@ class Follower:
             else:
                 steps.append(step)
         return structs.replace(run, steps=steps)
+
+
+async def _told(loaded: LoadedInstance) -> Run:
+    """Its run. A history may be long, and the loop has other things to do."""
+    story = Story(loaded.record.created_at, unread_of(loaded).events)
+    end = time.monotonic() + _SLICE_SECONDS
+    for row in loaded.turns:
+        story.read(decode_turn(row))
+        if time.monotonic() > end:
+            await asyncio.sleep(0)
+            end = time.monotonic() + _SLICE_SECONDS
+    if len(loaded.turns) <= _MANY_TURNS:
+        return story.told(loaded.record)
+    return await asyncio.to_thread(story.told, loaded.record)
 
 
 def _untaken(loaded: LoadedInstance) -> int:

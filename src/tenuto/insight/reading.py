@@ -57,6 +57,39 @@ class StoreReader:
         return {hub.name: hub.problem for hub in hubs if hub.problem is not None}
 
 
+class BoundedReader(StoreReader):
+    """The same as long as there is room for it: what does not fit any more is left out.
+
+    Args:
+        storage: The store.
+        room: So many bytes of history are read, of all instances together.
+    """
+
+    def __init__(self, storage: Storage, room: int) -> None:
+        super().__init__(storage)
+        self._room = room
+        self._is_first = True
+
+    async def load(self, instance_ids: Sequence[InstanceId]) -> list[LoadedInstance]:
+        """See ``RunReader``.
+
+        Raises:
+            LimitError: not even the very first one fits.
+        """
+        found: list[LoadedInstance] = []
+        for one in instance_ids:
+            try:
+                turns = await self._storage.history(one, self._room)
+            except LimitError:
+                if self._is_first:
+                    raise
+                continue
+            self._is_first = False
+            self._room -= sum(map(len, turns))
+            found += await super().load([one])
+        return found
+
+
 class GatewayReader:
     """Reads through a gateway, one instance after the other, some at a time."""
 

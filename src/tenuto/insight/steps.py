@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from tenuto.insight.built_in import call_text, request_text
 from tenuto.model.events import (
@@ -84,6 +84,22 @@ class StepState(StrEnum):
 _OPEN: Final = frozenset({StepState.RUNNING, StepState.WAITING, StepState.RETRYING})
 
 
+class Attempt(Struct, kw_only=True):
+    """One attempt of a call. Times are microseconds since 1970 UTC.
+
+    Attributes:
+        attempt: Which one, from 1.
+        begun_at: The time of the turn that decided it.
+        ended_at: The time of the turn that learned of its end.
+        failure: Why it failed.
+    """
+
+    attempt: int
+    begun_at: Microseconds
+    ended_at: Microseconds | None = None
+    failure: FailureDetails | None = None
+
+
 class Step(Struct, kw_only=True):
     """One thing that an orchestrator did or waits for. Times are microseconds since 1970 UTC.
 
@@ -95,6 +111,9 @@ class Step(Struct, kw_only=True):
         changed_at: The time of the turn that brought it to its state and attempt.
         ended_at: The time of the turn that learned of its end.
         attempt: Which attempt is or was the last, from 1.
+        attempts: Of a call, each attempt in its order.
+        turn: Which turn decided it, from 1; 0 for events that earlier generations have left.
+        ended_turn: Which turn learned of its end.
         due_at: When a timer fires, the next attempt begins, or a wait for an event is given up.
         purpose: Of a timer.
         is_expired: A wait for an event that ended because its time was over.
@@ -116,6 +135,9 @@ class Step(Struct, kw_only=True):
     changed_at: Microseconds
     ended_at: Microseconds | None = None
     attempt: int = 1
+    attempts: list[Attempt] = field(default_factory=list)
+    turn: int = 0
+    ended_turn: int | None = None
     due_at: Microseconds | None = None
     purpose: TimerPurpose = "timer"
     is_expired: bool = False
@@ -127,6 +149,13 @@ class Step(Struct, kw_only=True):
     place: str = ""
     key: str = ""
     run: "Run | None" = None
+
+    def end(self, at: Microseconds, turn: int) -> None:
+        """It is over, whichever way, and so is an attempt that went on."""
+        self.changed_at = self.ended_at = at
+        self.ended_turn = turn
+        if self.attempts and self.attempts[-1].ended_at is None:
+            self.attempts[-1].ended_at = at
 
     @property
     def call(self) -> str:
@@ -171,22 +200,54 @@ def run_of(
         turns: The history of its current execution.
         unread: Events that earlier generations have left.
     """
-    reader = _Reader()
-    reader.now = record.created_at
-    for event in unread:
-        reader.on_raised(event)
+    story = Story(record.created_at, unread)
     for turn in turns:
-        reader.read(turn)
-    reader.mark_unread()
-    run = Run(
-        record=record,
-        steps=reader.steps,
-        pause_reason=reader.pause_reason,
-        is_telling=reader.is_telling,
-    )
-    if record.status.is_finished:
-        _give_up(run)
-    return run
+        story.read(turn)
+    return story.told(record)
+
+
+class Story:
+    """A run that is read turn by turn, and may be told after each of them.
+
+    Args:
+        created_at: When the instance was created.
+        unread: Events that earlier generations have left.
+    """
+
+    def __init__(self, created_at: Microseconds, unread: Iterable[EventRaised] = ()) -> None:
+        self._reader = _Reader()
+        self._reader.now = created_at
+        for event in unread:
+            self._reader.on_raised(event)
+
+    def read(self, turn: Sequence[HistoryEvent]) -> None:
+        """Take in the next turn."""
+        self._reader.read(turn)
+
+    def told(self, record: InstanceRecord) -> Run:
+        """The run so far; what is read afterwards does not change it.
+
+        Args:
+            record: The row as it was after the last turn that was read.
+        """
+        reader = self._reader
+        unread = reader.unread
+        steps = [_copied(step, is_unread=step.number in unread) for step in reader.steps]
+        run = Run(
+            record=record,
+            steps=steps,
+            pause_reason=reader.pause_reason,
+            is_telling=reader.is_telling,
+        )
+        if record.status.is_finished:
+            _give_up(run, reader.turn)
+        return run
+
+
+def _copied(step: Step, *, is_unread: bool) -> Step:
+    state = StepState.UNREAD if is_unread else step.state
+    attempts = [structs.replace(one) for one in step.attempts]
+    return structs.replace(step, state=state, attempts=attempts)
 
 
 def nested(step: Step, child: Run) -> Step:
@@ -220,12 +281,12 @@ def as_its_host_says(run: Run, why: Explanation) -> Run:
     return structs.replace(run, steps=steps)
 
 
-def _give_up(run: Run) -> None:
+def _give_up(run: Run, last_turn: int) -> None:
     """When an orchestrator has ended, nobody waits for its open work any more (DESIGN 2)."""
     for step in run.open_steps():
         step.state = StepState.CANCELED
         if run.record.completed_at is not None:
-            step.changed_at = step.ended_at = run.record.completed_at
+            step.end(run.record.completed_at, last_turn)
 
 
 class _Reader:
@@ -233,6 +294,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.now = 0
+        self.turn = 0
         self.is_telling = False
         self._is_native = False
         self.pause_reason = ""
@@ -249,16 +311,18 @@ class _Reader:
 
     def read(self, turn: Sequence[HistoryEvent]) -> None:
         """Take in the next turn."""
+        self.turn += 1
         for event in turn:
             handler = _HANDLERS.get(type(event))
             if handler is not None:
                 handler(self, event)
 
-    def mark_unread(self) -> None:
-        """What no open wait has taken; other programs do not tell what they take."""
-        if self._is_native:
-            for number in (one for numbers in self._unclaimed.values() for one in numbers):
-                self._steps[number].state = StepState.UNREAD
+    @property
+    def unread(self) -> set[int]:
+        """Events that no open wait has taken; other programs do not tell what they take."""
+        if not self._is_native:
+            return set()
+        return {number for numbers in self._unclaimed.values() for number in numbers}
 
     # --- events: one method for each kind that says something of steps --------------------------
 
@@ -289,12 +353,14 @@ class _Reader:
         """The first attempt makes the step of the call, the others go on with it."""
         step = None if event.call_id is None else self._steps.get(event.call_id)
         if step is None:
-            return self._add(event.event_id, kind, event.name)
-        self._of[event.event_id] = step.number
-        step.state = StepState.RUNNING
-        step.attempt = event.attempt
-        step.changed_at = self.now
-        step.ended_at = step.due_at = None
+            step = self._add(event.event_id, kind, event.name)
+        else:
+            self._of[event.event_id] = step.number
+            step.state = StepState.RUNNING
+            step.attempt = event.attempt
+            step.changed_at = self.now
+            step.ended_at = step.ended_turn = step.due_at = None
+        step.attempts.append(Attempt(attempt=event.attempt, begun_at=self.now))
         return step
 
     def on_timer(self, event: TimerCreated) -> None:
@@ -303,7 +369,8 @@ class _Reader:
             self._of[event.event_id] = whose.number
             whose.due_at = event.fire_at
             if event.purpose == "retry":
-                whose.state, whose.ended_at = StepState.RETRYING, None
+                whose.state = StepState.RETRYING
+                whose.ended_at = whose.ended_turn = None
             return
         step = self._add(event.event_id, StepKind.TIMER, "", StepState.WAITING)
         step.due_at = event.fire_at
@@ -323,6 +390,8 @@ class _Reader:
         step = self._end(event.task_scheduled_id, StepState.FAILED)
         if step is not None:
             step.failure = event.failure_details
+            if step.attempts:
+                step.attempts[-1].failure = event.failure_details
 
     def on_canceled(self, event: TaskCanceled) -> None:
         self._end(event.task_id, StepState.CANCELED)
@@ -350,7 +419,7 @@ class _Reader:
             self._brought[event.name] = -self._events
             return  # its wait shows it, or it does not fit
         step = self._add(-self._events, StepKind.EVENT, event.name, StepState.COMPLETED)
-        step.ended_at = self.now
+        step.end(self.now, self.turn)
         self._unclaimed.setdefault(event.name.casefold(), deque()).append(step.number)
 
     def on_refused(self, event: EventRefused) -> None:
@@ -366,7 +435,8 @@ class _Reader:
         if number is None or wait is None:
             return None
         step = self._add(number, StepKind.EVENT, wait.name)
-        step.place, step.key, step.ended_at = wait.place, wait.key, self.now
+        step.place, step.key = wait.place, wait.key
+        step.end(self.now, self.turn)
         return step
 
     def _claim(self, name: str) -> Step | None:
@@ -377,17 +447,17 @@ class _Reader:
     def on_sent(self, event: EventSent) -> None:
         step = self._add(event.event_id, StepKind.MESSAGE, event.name, StepState.COMPLETED)
         step.instance_id = event.instance_id
-        step.ended_at = self.now
+        step.end(self.now, self.turn)
 
     def on_published(self, event: EventPublished) -> None:
         step = self._add(event.event_id, StepKind.MESSAGE, event.topic, StepState.COMPLETED)
         step.place, step.key = "topic", event.key or ""
-        step.ended_at = self.now
+        step.end(self.now, self.turn)
 
     def on_queued(self, event: MessageQueued) -> None:
         step = self._add(event.event_id, StepKind.MESSAGE, event.queue, StepState.COMPLETED)
         step.place = "queue"
-        step.ended_at = self.now
+        step.end(self.now, self.turn)
 
     def on_topic_awaited(self, event: TopicAwaited) -> None:
         if event.event_id in self._steps:
@@ -399,7 +469,15 @@ class _Reader:
         self, number: int, kind: StepKind, name: str, state: StepState = StepState.RUNNING
     ) -> Step:
         now = self.now
-        step = Step(number=number, kind=kind, name=name, state=state, begun_at=now, changed_at=now)
+        step = Step(
+            number=number,
+            kind=kind,
+            name=name,
+            state=state,
+            begun_at=now,
+            changed_at=now,
+            turn=self.turn,
+        )
         self._steps[number] = step
         return step
 
@@ -407,7 +485,7 @@ class _Reader:
         step = self._steps.get(self._of.get(task_id, task_id))
         if step is not None:
             step.state = state
-            step.changed_at = step.ended_at = self.now
+            step.end(self.now, self.turn)
         return step
 
 

@@ -340,7 +340,7 @@ class Context:
         session = self._session
         fire_at = None if timeout is None else self._due(timeout, "wait_for_external_event")
         decode = _plain if event_type is None else _typed(event_type, f"event {name!r}")
-        task: EventTask[Any] = EventTask(session, name, decode)
+        task: EventTask[Any] = EventTask(session, name, decode, event_type)
         task.made = _made_by_caller()
         session.wait_for_event(task)
         if fire_at is not None and not task.done():

@@ -37,7 +37,13 @@ def place_of(made: tuple[CodeType, int]) -> str:
 
 def waiting_position(coroutine: object) -> str | None:
     """Where a suspended coroutine waits; None when it is not in user code."""
-    found: FrameType | None = None
+    frames = user_frames(coroutine)
+    return _position(frames[-1]) if frames else None
+
+
+def user_frames(coroutine: object) -> list[FrameType]:
+    """The frames of user code in which a suspended coroutine waits, the innermost one last."""
+    found: list[FrameType] = []
     current: Any = coroutine
     while isinstance(current, CoroutineType | GeneratorType):
         if isinstance(current, CoroutineType):
@@ -47,9 +53,9 @@ def waiting_position(coroutine: object) -> str | None:
         else:
             frame, inner = current.gi_frame, current.gi_yieldfrom
         if frame is not None and not _is_ours(frame):
-            found = frame
+            found.append(frame)
         current = inner
-    return None if found is None else _position(found)
+    return found
 
 
 def ending_position(function: Callable[..., object], error: BaseException | None) -> str:

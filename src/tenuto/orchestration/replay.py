@@ -6,11 +6,11 @@ time: a code change that only alters an input must not strand running instances.
 """
 
 from collections.abc import Callable, Sequence
-from typing import get_args
+from typing import TypeVar, get_args
 
 import msgspec
 
-from tenuto.model.actions import Action
+from tenuto.model.actions import Action, TurnActions
 from tenuto.model.built_in import plain_name
 from tenuto.model.errors import NonDeterminismError
 from tenuto.model.events import (
@@ -32,9 +32,12 @@ from tenuto.model.events import (
     TaskScheduled,
     TopicAwaited,
 )
+from tenuto.model.execution import ExecutionInfo
 from tenuto.model.timing import Microseconds
 from tenuto.orchestration.runtime import RUNTIME
 from tenuto.orchestration.session import Session
+
+T = TypeVar("T")
 
 _ACTIONS = frozenset(get_args(Decision) + get_args(Ending))
 
@@ -92,16 +95,49 @@ def _replay_turn(
     recorded = split_turn(turns[number])
     produced = run_again(session, recorded)
     if differs(recorded.actions, produced):
-        violation = session.loop.violation
-        if violation is None:
-            raise _explain(turns, number, produced, open_session)
+        _raise_violation(session, recorded, produced)
+        raise _explain(turns, number, produced, open_session)
+
+
+def _raise_violation(session: Session, recorded: RecordedTurn, produced: Sequence[Action]) -> None:
+    """What the guard refused is the reason why the two differ, if it refused something."""
+    violation = session.loop.violation
+    if violation is not None:
         old = _at(recorded.actions, _first_difference(recorded.actions, produced))
         violation.recorded, violation.produced = describe(old), str(violation)
         raise violation
 
 
+def retrace(session: Session, turn: Sequence[HistoryEvent], number: int) -> TurnActions:
+    """Lead a session through its next recorded turn, and give what the code decided in it.
+
+    Args:
+        session: It has taken all turns before, and traces source lines.
+        turn: The turn.
+        number: Which one of the history it is, from 0.
+
+    Raises:
+        NonDeterminismError: the code decides otherwise than history recorded.
+        GuardError: it does so because it now does something that cannot be replayed.
+    """
+    recorded = split_turn(turn)
+    answer = answer_again(session, recorded)
+    produced = answer.actions
+    if differs(recorded.actions, produced):
+        _raise_violation(session, recorded, produced)
+        index = _first_difference(recorded.actions, produced)
+        where = _decided_at(session, index, produced)
+        raise _parted(session.info, (number, index), recorded, produced, where)
+    return answer
+
+
 def run_again(session: Session, recorded: RecordedTurn) -> list[Action]:
-    """What the code decides in a recorded turn.
+    """What the code decides in a recorded turn."""
+    return answer_again(session, recorded).actions
+
+
+def answer_again(session: Session, recorded: RecordedTurn) -> TurnActions:
+    """All that the code answers in a recorded turn.
 
     Which events were refused is a fact and no decision: code that asks for other data by now must
     not take what has become a dead letter since.
@@ -112,7 +148,7 @@ def run_again(session: Session, recorded: RecordedTurn) -> list[Action]:
         if isinstance(one, EventRefused) and one.which
     }
     try:
-        return session.run_turn(recorded.timestamp, recorded.incoming, replaying=True).actions
+        return session.run_turn(recorded.timestamp, recorded.incoming, replaying=True)
     finally:
         session.refusals = {}
 
@@ -168,28 +204,42 @@ def _explain(
     """Run again with source lines traced, to say where the two part."""
     session = open_session(True)
     again: Sequence[Action] = ()
+    recorded = split_turn(turns[number])
+    index = _first_difference(recorded.actions, produced)
     try:
         for turn in turns[: number + 1]:
             again = run_again(session, split_turn(turn))
-        trace = session.trace or []
-        waiting = session.positions()
+        where = _decided_at(session, index, produced)
     finally:
         session.close()
-    recorded = split_turn(turns[number])
-    index = _first_difference(recorded.actions, produced)
-    old, new = _at(recorded.actions, index), _at(produced, index)
     if differs(produced, again):
         where = "a place that changes: it did something else when it was run once more"
-    elif new is not None:
-        where = trace[index]
-    else:
-        where = "; ".join(waiting) or "an unknown place"
-    info = session.info
-    recorded_words, produced_words = describe(old), describe(new)
+    error = _parted(session.info, (number, index), recorded, produced, where)
+    return NonDeterminismError(f"{error} {_advice(turns)}", error.recorded, error.produced)
+
+
+def _decided_at(session: Session, index: int, produced: Sequence[Action]) -> str:
+    """The line that decided an action; where the code waits, when there is none."""
+    if _at(produced, index) is not None:
+        return _at(session.trace or (), index) or "an unknown place"
+    return "; ".join(session.positions()) or "an unknown place"
+
+
+def _parted(
+    info: ExecutionInfo,
+    place: tuple[int, int],
+    recorded: RecordedTurn,
+    produced: Sequence[Action],
+    where: str,
+) -> NonDeterminismError:
+    """History and code do not agree, at a place: turn and action, each from 0."""
+    turn, index = place
+    recorded_words = describe(_at(recorded.actions, index))
+    produced_words = describe(_at(produced, index))
     message = (
         f"replay of instance {info.instance_id!r} ({info.facts.name!r}) went another way "
-        f"in turn {number + 1}, action {index + 1}: history recorded {recorded_words}, the "
-        f"code produced {produced_words} at {where}. {_advice(turns)}"
+        f"in turn {turn + 1}, action {index + 1}: history recorded {recorded_words}, the "
+        f"code produced {produced_words} at {where}."
     )
     return NonDeterminismError(message, recorded_words, f"{produced_words} at {where}")
 
@@ -201,8 +251,8 @@ def _first_difference(recorded: Sequence[Action], produced: Sequence[Action]) ->
     return min(len(recorded), len(produced))
 
 
-def _at(actions: Sequence[Action], index: int) -> Action | None:
-    return actions[index] if index < len(actions) else None
+def _at(found: Sequence[T], index: int) -> T | None:
+    return found[index] if index < len(found) else None
 
 
 def _advice(turns: Sequence[Sequence[HistoryEvent]]) -> str:

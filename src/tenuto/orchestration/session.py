@@ -490,6 +490,13 @@ class Session:
         found = [waiting_position(task.coroutine) for task in self.loop.tasks.values()]
         return [position for position in found if position is not None]
 
+    def awaited_types(self) -> dict[int, object]:
+        """As what the data of each event are asked for that it waits for, by the wait's event id;
+        None for anything.
+        """
+        waits = ((one.event_id, one.data_type) for one in self._mailbox.waiters)
+        return {number: kind for number, kind in waits if number is not None}
+
     # --- events ---------------------------------------------------------------------------------
 
     def _on_started(self, event: ExecutionStarted) -> None:

@@ -424,15 +424,21 @@ class EventTask(DurableTask[T]):
 
     Attributes:
         name: The event's name, as the orchestrator spelled it.
+        data_type: What its data are asked for as; None for anything.
     """
 
-    __slots__ = ("_decode", "_timer_id", "name")
+    __slots__ = ("_decode", "_timer_id", "data_type", "name")
 
     def __init__(
-        self, scheduler: Scheduler, name: str, decode: Callable[[str | None], Any]
+        self,
+        scheduler: Scheduler,
+        name: str,
+        decode: Callable[[str | None], Any],
+        data_type: object = None,
     ) -> None:
         super().__init__(scheduler)
         self.name: str = name
+        self.data_type: object = data_type
         self._decode = decode
         self._timer_id: int | None = None
 
@@ -440,6 +446,11 @@ class EventTask(DurableTask[T]):
     def what(self) -> str:
         """Which event."""
         return f"wait for event {self.name!r}"
+
+    @property
+    def event_id(self) -> int | None:
+        """The number under which history knows the wait, while it is open."""
+        return self._open_id
 
     def opened(self) -> None:
         """Nothing that has come answers the wait: history is told of it."""

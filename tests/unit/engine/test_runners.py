@@ -241,3 +241,21 @@ async def test_before_an_engine_is_there_outcomes_go_nowhere(left: ForeignRunner
     alone = RunnerSet([left])
     alone.start_activities([work("nobody's")])
     await asyncio.sleep(0)
+
+
+def test_who_looks_back_is_asked_by_the_name_of_the_orchestrator(
+    left: ForeignRunner, right: ForeignRunner
+) -> None:
+    asked: list[str] = []
+
+    class Looking(ForeignRunner):
+        def open_past(self, info: ExecutionInfo) -> None:
+            asked.append(info.facts.name)
+
+    looking = Looking({"look": None}, {}, "looks 1")
+    both = RunnerSet([left, looking])
+    assert both.open_past(info("order")) is None
+    assert both.open_past(info("look")) is None
+    assert asked == ["look"]
+    with pytest.raises(UnknownFunctionError):
+        both.open_past(info("nobody"))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tenuto.engine.looking_back import LooksBack
 from tenuto.engine.ports import Runner
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import NativeRunner
@@ -52,6 +53,15 @@ def test_it_says_what_it_runs(runner: NativeRunner) -> None:
     port: Runner = runner
     assert port.orchestrators == ["double"]
     assert port.activity_limits == {"fill": 2, "wait": None}
+
+
+def test_it_opens_sessions_that_look_back(runner: NativeRunner) -> None:
+    assert isinstance(runner, LooksBack)
+    past = runner.open_past(info("double"))
+    assert not past.is_over
+    past.close()
+    with pytest.raises(UnknownFunctionError):
+        runner.open_past(info("treble"))
 
 
 def test_it_opens_sessions(runner: NativeRunner) -> None:

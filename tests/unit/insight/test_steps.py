@@ -4,7 +4,7 @@ import pytest
 
 from tenuto.cli.picture.items import step_detail
 from tenuto.insight.labels import step_label
-from tenuto.insight.steps import Run, Step, StepKind, StepState, nested, run_of
+from tenuto.insight.steps import Attempt, Run, Step, StepKind, StepState, Story, nested, run_of
 from tenuto.model.events import (
     EventAwaited,
     EventPublished,
@@ -331,3 +331,45 @@ def test_a_child_that_nobody_waits_for_has_the_state_of_its_own_row(
     given_up = only(completed(opening(child_call(1, "pay-1"))))
     going = nested(given_up, run_of(record(), []))
     assert (going.state, going.ended_at) == (StepState.RUNNING, None)
+
+
+# --- attempts and turns, each by itself ----------------------------------------------------------
+
+
+def test_each_attempt_keeps_when_it_began_and_ended_and_why_it_failed() -> None:
+    step = only(running(FIRST, PAUSE, SECOND, turn(5, TaskCompleted(3))))
+    assert step.attempts == [
+        Attempt(attempt=1, begun_at=at(0), ended_at=at(1), failure=SOLD_OUT),
+        Attempt(attempt=2, begun_at=at(3), ended_at=at(5)),
+    ]
+    assert (step.turn, step.ended_turn) == (1, 4)
+
+
+def test_in_the_pause_between_two_attempts_none_goes_on_and_the_step_has_no_end() -> None:
+    step = only(running(FIRST, PAUSE))
+    assert [one.ended_at for one in step.attempts] == [at(1)]
+    assert (step.state, step.ended_at, step.ended_turn) == (StepState.RETRYING, None, None)
+
+
+def test_an_attempt_that_is_given_up_ends_with_the_orchestration() -> None:
+    step = only(completed(opening(TaskScheduled(1, "book"))))
+    assert step.attempts == [Attempt(attempt=1, begun_at=at(0), ended_at=at(4))]
+    assert (step.state, step.ended_turn) == (StepState.CANCELED, 1)
+
+
+def test_what_was_left_by_an_earlier_generation_is_of_no_turn() -> None:
+    (step,) = run_of(record(), [opening()], [EventRaised("paid")]).steps
+    assert (step.turn, step.ended_turn) == (0, 0)
+
+
+def test_a_run_that_was_told_does_not_change_when_the_story_goes_on() -> None:
+    story = Story(record().created_at)
+    story.read(FIRST)
+    before = story.told(record())
+    story.read(PAUSE)
+    story.read(turn(2, EventRaised("paid")))
+    after = story.told(record())
+    assert before.steps == running(FIRST).steps
+    assert [step.state for step in after.steps] == [StepState.RETRYING, StepState.COMPLETED]
+    story.read(turn(4, EventAwaited(5, "other")))
+    assert story.told(record()).steps[0].attempts is not after.steps[0].attempts

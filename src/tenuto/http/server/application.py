@@ -22,6 +22,7 @@ from tenuto.http.admin.observation import Metrics, ObservationApi
 from tenuto.http.admin.queues import QueuesApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.admin.running import RunningApi, TimerRunner
+from tenuto.http.admin.runs import RunsApi
 from tenuto.http.admin.topics import TopicsApi
 from tenuto.http.answer_heads import check_headers
 from tenuto.http.durable_functions.routes import ManagementApi
@@ -185,6 +186,7 @@ class Application:
             gateway, limits, served.program, links, self._waiting, settings, explaining
         )
         admin = AdminApi(gateway, limits, served.program, self._waiting, settings, explaining)
+        self._runs = RunsApi(served.engine, settings.history_bytes)
         messages = MessagesApi(gateway, limits)
         self._worker_calls = WorkerCalls(management, served.rpc_token)
         self._masking = Masking(served.secret, hidden=self._access.system_key)
@@ -200,6 +202,7 @@ class Application:
             [
                 *management.routes(),
                 *admin.routes(),
+                *self._runs.routes(),
                 *messages.routes(),
                 *QueuesApi(gateway).routes(),
                 *TopicsApi(gateway).routes(),
@@ -245,6 +248,7 @@ class Application:
         """End what does not end by itself: live streams, and those who wait for an end."""
         self._waiting.close()
         self._live.close()
+        self._runs.close()
         if self._linked is not None:
             self._linked.close()
 
