@@ -105,7 +105,6 @@ def start(
     accept_loss: bool,
     is_shown: bool,
     reload: bool,
-    verbose: bool,
     functions: str | None,
     debug_port: int | None,
     **given: Any,
@@ -117,7 +116,7 @@ def start(
     Instances that a host left unfinished in the store go on. The exit code is 0 when it was
     stopped, 1 when it lost its store or another host owns it, 2 when app or settings are wrong.
     """
-    if verbose:
+    if given.pop("verbose"):
         given["log_level"] = "debug"
     settings = load_settings(**given, given_as="option --{option}")
     target = _target(target)
