@@ -63,7 +63,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         function_origins: Those whose scripts may call functions behind HTTP and the instances whose
             links these hand out, and nothing else.
         body_bytes: Longest body of a request.
-        webhook_bytes: Longest body of a request to a webhook, which needs no key.
+        webhook_bytes: Longest body of a request to a webhook, or to sign in, which needs no key.
         anonymous_bytes: Of bodies that are held at a time for functions of programs that ask for
             no key.
         header_bytes: Longest head of a request.
