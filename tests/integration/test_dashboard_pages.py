@@ -4,7 +4,7 @@ import gzip
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 import pytest
@@ -194,7 +194,7 @@ async def test_below_a_prefix_the_page_knows_it() -> None:
     ],
 )
 async def test_a_proxy_may_put_a_prefix_before_it(
-    settings: dict[str, object], said: dict[str, str], prefix: str
+    settings: dict[str, Any], said: dict[str, str], prefix: str
 ) -> None:
     async with serving(App(), keys=KEYS, **settings) as serve:
         page = (await serve.http.get("/dashboard", headers=said)).text

@@ -35,13 +35,13 @@ def begun(sessions: Sessions, key: AccessKey = ADMIN) -> str:
     return text
 
 
-def test_a_session_has_the_role_of_its_key_until_its_end(times: Times) -> None:
+@pytest.mark.parametrize("key", [READER, ADMIN])
+def test_a_session_has_the_role_of_its_key_until_its_end(times: Times, key: AccessKey) -> None:
     known = of(times)
-    for key in (READER, ADMIN):
-        text = begun(known, key)
-        session = known.read(text)
-        assert session is not None
-        assert (session.role, session.expires_at_seconds) == (key.role, 1_060)
+    text = begun(known, key)
+    session = known.read(text)
+    assert session is not None
+    assert (session.role, session.expires_at_seconds) == (key.role, 1_060)
     times.seconds = 1_059
     assert session.is_open()
     assert known.read(text) is not None
