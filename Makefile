@@ -239,8 +239,9 @@ docs: $(DEV) ## run every example of the docs and check that they are complete
 	$(BIN)/pytest tests/docs
 
 .PHONY: demo
-demo: $(RUNTIME) ## book a trip, with the host killed in the middle
-	$(PYTHON) examples/trip_booking/demo.py
+demo: $(RUNTIME) ## book a trip, with the host killed in the middle; says how to look at it
+	@rm -rf build/demo && mkdir -p build/demo
+	$(PYTHON) examples/trip_booking/demo.py build/demo
 
 # ------------------------------------------------------------------------------------- cleaning
 

@@ -4,11 +4,13 @@
 
 What runs is ``travel.py``, in a process of its own. This script only starts it, kills it, and
 watches: it reads the store as any other process may, beside the host and while there is none.
-Leaves no files behind, unless a folder for them is named: ``demo.py FOLDER``.
+Leaves no files behind, unless a folder for them is named: ``demo.py FOLDER``. Then its last words
+are how to look at them in a browser.
 """
 
 import asyncio
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -145,6 +147,23 @@ def judge(console: Console, tree: dict[str, Instance], folder: Path) -> bool:
     return passed
 
 
+def invite(console: Console, folder: Path) -> None:
+    """Print how to see the trips in a browser: a server on the same store, until Ctrl-C."""
+    words = [str(Path(sys.executable).with_name("tenuto")), "start", str(TRAVEL), "--open"]
+    words += ["--storage", f"sqlite:///{folder / 'tenuto.db'}"]
+    console.print(
+        f"\nServe them: {shlex.join(map(_short, words))}\nlook at it: http://127.0.0.1:7071/",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _short(word: str) -> str:
+    """A path as it is typed here: relative, where it lies below this folder."""
+    return word.removeprefix(f"{Path.cwd()}{os.sep}")
+
+
 def main(arguments: list[str]) -> int:
     """Perform in the named folder, or in one that goes away."""
     console = Console()
@@ -160,7 +179,10 @@ def main(arguments: list[str]) -> int:
         except KeyboardInterrupt:
             return 130
         console.print(Panel(report.rstrip(), title="expense report", expand=False))
-        return 0 if judge(console, demo.tree, folder) else 1
+        passed = judge(console, demo.tree, folder)
+        if arguments:
+            invite(console, folder)
+        return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from tenuto.http.payloads import MOUNT
 from tests.support import hostile
 from tests.support.answering_server import Reply, answering_server
 from tests.support.hostile import CANARY, OPERATIONS
-from tests.support.http_server import KEYS, OPERATE_KEY, READ_KEY, Serving, serving
+from tests.support.http_server import ADMIN_KEY, KEYS, OPERATE_KEY, READ_KEY, Serving, serving
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.faults
@@ -173,6 +173,38 @@ async def test_no_link_can_be_tampered_with() -> None:
         answered = await all_of(serve, heads)
         assert [one for one in answered if one[1] in ANSWERED] == []
         await serve.server.host.client.purge("other", force=True)
+
+
+async def test_no_session_can_be_forged_or_used_by_another_page() -> None:
+    chance = random.Random(3)
+    async with besieged() as serve:
+        answer = await serve.http.post("/session", json={"key": ADMIN_KEY})
+        serve.http.cookies.clear()
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        own = {"Sec-Fetch-Site": "same-origin", "x-tenuto-session": "1"}
+        assert await status_of(serve, written("GET", INSTANCES, {"Cookie": cookie, **own})) == 200
+        heads = [
+            written(method, path, {"Cookie": f"tenuto-session={one}", **own})
+            for one in hostile.tampered_sessions(cookie.partition("=")[2], chance)
+            for method, path in (("GET", INSTANCES), ("DELETE", f"{INSTANCES}/{CANARY}"))
+        ]
+        heads += [
+            written(method, path, {"Cookie": cookie, "x-tenuto-session": "1", **said})
+            for method, path in OPERATIONS
+            for said in hostile.NOT_THE_PAGE
+        ]
+        # Without the header that no form can send, nothing is changed; and no function is opened.
+        heads += [
+            written(method, path, {"Cookie": cookie, "Sec-Fetch-Site": "same-origin"})
+            for method, path in OPERATIONS
+            if method != "GET"
+        ]
+        heads += [
+            written("POST", path, {"Cookie": cookie, **own})
+            for path in ("/api/guarded", "/api/admin-only")
+        ]
+        assert len(heads) >= 700
+        assert [one for one in await all_of(serve, heads) if one[1] in ANSWERED] == []
 
 
 async def test_no_webhook_can_be_forged_and_forty_who_use_one_are_one() -> None:

@@ -82,6 +82,50 @@ def test_the_command_that_it_shows_has_the_key_that_the_server_asks_for(folder: 
         assert "0123456789abcdef" not in command.out + command.err
 
 
+@pytest.fixture
+def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the browser of this machine notes what it is to open."""
+    opened = folder / "opened"
+    browser = folder / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >> {opened}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(browser))
+    return opened
+
+
+def test_it_says_where_to_look_and_opens_it_in_the_browser_that_is_set(
+    folder: Path, opened: Path
+) -> None:
+    with serving(folder, "--open") as (command, url):
+        command.until("look at it: ")
+        assert f"look at it: {url}/\n" in command.out
+        while not opened.exists() or not opened.read_text().endswith("\n"):
+            time.sleep(0.01)
+        assert opened.read_text() == f"{url}/\n"
+        with urllib.request.urlopen(f"{url}/") as page:
+            assert b"<title>Tenuto</title>" in page.read()
+        command.send(signal.SIGTERM)
+        assert command.end() == 0
+
+
+def test_a_machine_without_a_browser_starts_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(folder, "--open") as (command, url):
+        command.until("found no browser")
+        assert f"open {url}/ in one" in command.err
+        assert ask("GET", f"{url}/healthz")[0] == 200
+
+
+def test_a_server_without_a_dashboard_names_no_place_to_look_at(folder: Path) -> None:
+    (folder / "tenuto.toml").write_text("[http]\ndashboard = false\n")
+    with serving(folder, "--open") as (command, _):
+        command.until("no dashboard to be opened")
+        assert "look at it" not in command.out
+
+
 def test_a_request_to_stop_that_comes_twice_at_once_is_one_request(folder: Path) -> None:
     """As ``timeout`` and others send it: to the process, and to its group."""
     with serving(folder) as (command, _):
@@ -97,6 +141,7 @@ def test_machines_are_told_what_is_served_and_where(folder: Path) -> None:
         lines = [json.loads(line) for line in command.err.splitlines()]
         (told,) = [line["extra"] for line in lines if line["message"].startswith("listening on")]
         assert told["orchestrators"] == ["greeting"]
+        assert told["dashboard"] == f"{told['url']}/"
         assert ask("GET", f"{told['url']}/healthz")[0] == 200
         assert command.out == ""
 
@@ -123,10 +168,13 @@ def save(file: Path, text: str) -> None:
     whole.replace(file)
 
 
-def test_reload_starts_anew_with_the_new_code_and_loses_no_instance(folder: Path) -> None:
+def test_reload_starts_anew_with_the_new_code_and_loses_no_instance(
+    folder: Path, opened: Path
+) -> None:
+    options = ("--reload", "--open")
     with (
         held_port() as port,
-        Command(folder, "start", "travel.py", "--port", str(port), "--reload") as command,
+        Command(folder, "start", "travel.py", "--port", str(port), *options) as command,
     ):
         url = url_of(command)
         ask("POST", f"{url}{MOUNT}/orchestrators/greeting/g-1", "Ada")
@@ -150,6 +198,7 @@ def test_reload_starts_anew_with_the_new_code_and_loses_no_instance(folder: Path
         command.send(signal.SIGINT)
         assert command.end() == 0
         assert command.err.count("starting anew") == 3
+        assert opened.read_text() == f"{url}/\n", "a browser that is open goes on by itself"
 
 
 @pytest.mark.parametrize("options", [[], ["--reload"]])

@@ -41,6 +41,8 @@ def test_the_demo_finishes_after_a_kill_with_each_booking_made_once(
     assert "kill -9" in done.stdout
     assert "Asked for again after the crash" in done.stdout
     assert "Verdict: everything finished, nothing was booked twice." in done.stdout
+    assert f"sqlite:///{tmp_path / 'tenuto.db'}" in done.stdout
+    assert done.stdout.endswith("look at it: http://127.0.0.1:7071/\n")
     assert "\x1b" not in done.stdout  # no terminal, no colours
 
     # The verdict can fail: a booking more, a booking less, a booking twice.

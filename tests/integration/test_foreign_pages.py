@@ -3,6 +3,7 @@ keys (S6): not from another port of this machine, not from another name, not by 
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from tenuto.http.options import HttpSettings
 from tenuto.http.payloads import MOUNT
 from tenuto.http.server.socket import HttpServer, listen
 from tests.support.browser import chromium
-from tests.support.http_server import Serving, serving
+from tests.support.http_server import ADMIN_KEY, KEYS, Serving, serving
 from tests.support.waiting import until
 
 NAMES: Final = ("localhost", "127.0.0.1", "evil.test", "sub.localhost")
@@ -99,7 +100,7 @@ class Evil:
         """Pages, redirects, and a picture that tells that a page's elements were asked for."""
         path, query = scope["path"], parse_qs(scope["query_string"].decode())
         status, headers, body = 200, [(b"content-type", b"text/html")], b""
-        if path.lstrip("/").isdigit():
+        if path.lstrip("/").isdigit() and "to" in query:
             status, headers = int(path[1:]), [(b"location", query["to"][0].encode())]
         elif path in self.bodies:
             self.seen += 1
@@ -271,6 +272,146 @@ async def test_a_name_that_is_made_to_point_here_opens_nothing(
         )
         assert status == 403
     assert begun == []
+
+
+# --- with keys: somebody has signed in ------------------------------------------------------------
+
+TOLD: Final = """
+<script>
+const told = [];
+const tell = (text) => told.push(text);
+const targets = TARGETS;
+for (const target of targets) {
+  for (const mode of ["cors", "no-cors"])
+    for (const credentials of ["include", "same-origin"])
+      fetch(target, {mode, credentials}).then((one) => one.text()).then(tell, () => tell(""));
+  const asked = new XMLHttpRequest();
+  asked.withCredentials = true;
+  asked.onloadend = () => tell(asked.responseText);
+  asked.open("GET", target);
+  asked.send();
+  const source = new EventSource(target, {withCredentials: true});
+  source.onmessage = (event) => tell(event.data);
+  const frame = document.createElement("iframe");
+  frame.src = target;
+  frame.onload = () => {
+    try { tell(frame.contentDocument.documentElement.textContent); } catch { tell(""); }
+  };
+  document.documentElement.append(frame);
+}
+</script>
+"""
+"""A page that tries to read; TARGETS are addresses."""
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[Serving]:
+    app = App()
+
+    @app.orchestrator
+    async def work(ctx: Context) -> None:
+        await ctx.wait_for_external_event("go")
+
+    async with serving(app, keys=KEYS) as running:
+        await running.server.host.client.start(work, instance_id="the-secret")
+        yield running
+
+
+async def _called(page: Page, method: str, path: str, body: str | None = None) -> tuple[int, str]:
+    """How the server answers its own page."""
+    status, text = await page.evaluate(
+        """async ([method, path, body]) => {
+            const headers = {"x-tenuto-session": "1"};
+            const answer = await fetch(path, {method, body, headers});
+            return [answer.status, await answer.text()];
+        }""",
+        [method, path, body],
+    )
+    return status, text
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_foreign_page_reads_and_does_nothing_with_a_session(
+    guarded: Serving, name: str
+) -> None:
+    """S6, for who has signed in: another port of this machine is the same site, and is sent the
+    cookie.
+    """
+    base = f"http://localhost:{guarded.port}"
+    instance = f"{base}{MOUNT}/instances/the-secret"
+    targets = [
+        f"{base}{MOUNT}/orchestrators/work",
+        *(f"{instance}/{word}" for word in ("terminate", "suspend", "raiseEvent/go")),
+        f"{base}/admin/instances/the-secret/terminate",
+        f"{base}/session",
+    ]
+    read = [f"{base}{path}" for path in ("/admin/instances", "/admin/events", "/session", "/")]
+    async with evil() as site, chromium(RESOLVED) as browser:
+        for number, body in enumerate(BY_POST.values()):
+            for at, target in enumerate(targets):
+                site.bodies[f"/{number}/{at}"] = body.replace("TARGET", target)
+        for number, body in enumerate(BY_GET.values(), len(BY_POST)):
+            site.bodies[f"/{number}/0"] = body.replace("TARGET", read[0])
+        inside = list(site.bodies)
+        site.bodies["/all"] = _frames(inside)
+        site.bodies["/read"] = TOLD.replace("TARGETS", json.dumps(read))
+        person = await browser.new_context()
+        own = await person.new_page()
+        await own.goto(f"{base}/dashboard")
+        signed_in = await _called(own, "POST", "/session", json.dumps({"key": ADMIN_KEY}))
+        assert signed_in == (204, "")
+        assert await own.evaluate("document.cookie") == "", "no script reads it"
+
+        page = await person.new_page()
+        await _look_at(page, f"http://{name}:{site.port}/all")
+        await until(lambda: site.seen >= len(inside) + 1)
+        await _rest(page)
+        await page.goto(f"http://{name}:{site.port}/read", wait_until="commit")
+        await page.wait_for_function(f"told.length >= {len(read) * 5}")
+        told = await page.evaluate("told")
+        assert [one for one in told if one] == [], "nothing could be read"
+        popped = await person.new_page()
+        await popped.goto(f"http://{name}:{site.port}/{len(BY_POST)}/0")
+        await popped.evaluate(f"location = {json.dumps(read[0])}")
+        await popped.wait_for_url(read[0])
+        assert "the-secret" not in await popped.content()
+
+        # Whoever is signed in still is, and has noticed nothing.
+        status, text = await _called(own, "GET", "/session")
+        assert (status, json.loads(text)["role"]) == (200, "admin")
+        status, text = await _called(own, "GET", f"{MOUNT}/instances")
+        (only,) = json.loads(text)
+        assert (only["instanceId"], only["runtimeStatus"]) == ("the-secret", "Running")
+        assert (await _called(own, "POST", f"{MOUNT}/instances/the-secret/terminate"))[0] == 202
+        counted = guarded.server._served.traffic.requests
+        refused = {status for _, path, status in counted if path == "/admin/instances"}
+        # The cookie came along from where it does; from elsewhere there was none.
+        assert refused == ({401, 403} if name == "localhost" else {401})
+
+
+async def test_no_foreign_page_signs_anybody_in(guarded: Serving) -> None:
+    target = f"http://localhost:{guarded.port}/session"
+    body = json.dumps({"key": ADMIN_KEY})
+    fetched = (
+        f"<script>fetch('{target}', {{method: 'POST', mode: 'no-cors', credentials: 'include', "
+        f"body: '{body}'}})</script>"
+    )
+    sent = (
+        f'<form id="g" method="post" enctype="text/plain" action="{target}">'
+        f"""<input name='{{"key": "{ADMIN_KEY}", "x' value='":1}}'></form>"""
+        "<script>g.submit()</script>"
+    )
+    async with evil() as site, chromium(RESOLVED) as browser:
+        for number, attempt in enumerate((fetched, sent)):
+            site.bodies[f"/{number}"] = attempt
+            for name in NAMES:
+                person = await browser.new_context()
+                page = await person.new_page()
+                await _look_at(page, f"http://{name}:{site.port}/{number}")
+                assert await person.cookies() == []
+                await person.close()
+    counted = guarded.server._served.traffic.requests
+    assert {key[2] for key in counted if key[1] == "/session"} == {403}
 
 
 async def test_the_servers_own_pages_call_it(serve: Serving, begun: list[str]) -> None:

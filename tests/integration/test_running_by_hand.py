@@ -131,7 +131,7 @@ async def test_there_is_a_page_at_the_root_where_nothing_else_is() -> None:
         page = await serve.http.get("/")
         assert page.status_code == 200
         assert page.headers["content-type"].startswith("text/html")
-        assert "up and running" in page.text
+        assert "<title>Tenuto</title>" in page.text
         assert (await serve.http.head("/")).status_code == 200
         assert (await serve.http.post("/")).status_code == 404
         assert (await serve.http.get("/other")).status_code == 404

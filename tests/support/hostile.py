@@ -72,6 +72,8 @@ def path_shapes(path: str) -> Iterator[str]:
     yield f"{plain}?{query}&_method=GET&access_token=admin"
 
 
+_CHANGING: Final = {"x-tenuto-session": "1"}
+
 HEADER_SHAPES: Final[tuple[dict[str, str], ...]] = (
     {"X-HTTP-Method-Override": "GET"},
     {"X-Original-URL": "/healthz", "X-Rewrite-URL": "/healthz"},
@@ -85,14 +87,49 @@ HEADER_SHAPES: Final[tuple[dict[str, str], ...]] = (
     {"x-functions-key": "undefined"},
     {"x-functions-key": "true", "X-Admin": "1", "Cookie": "role=admin; code=admin"},
     {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
+    *(
+        {"Cookie": f"tenuto-session={text}", "Sec-Fetch-Site": "same-origin", **_CHANGING}
+        for text in ("", "admin", "d1.a.ffffffffff.a", "d1...", 'd1.%00.-1."', "d1." * 80)
+    ),
 )
-"""With the shapes of paths, 36 for each operation."""
+"""With the shapes of paths, 42 for each operation."""
 
 METHODS: Final = (
     *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND"),
     *("LOCK", "MKCOL", "MOVE", "COPY", "SEARCH", "REPORT", "PURGE", "LINK", "get", "POSTS", "G"),
     "M-SEARCH",
 )
+
+
+NOT_THE_PAGE: Final[tuple[dict[str, str], ...]] = (
+    {},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "none"},
+    {"Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "iframe"},
+    {"Sec-Fetch-Site": "Same-Origin"},
+    {"Sec-Fetch-Site": "same-origin, cross-site"},
+    {"Sec-Fetch-Site": "", "Origin": "http://localhost"},
+    {"Origin": "null"},
+    {"Origin": "http://evil.example"},
+    {"Origin": "http://localhost:1"},
+    {"Origin": "http://localhost.evil.example"},
+    {"Origin": "http://evil.example", "X-Forwarded-Host": "evil.example"},
+    {"Origin": "", "Referer": "http://evil.example/http://localhost/"},
+    {"Referer": "http://localhost@evil.example/"},
+    {"Referer": "http://localhost\\@evil.example/"},
+)
+"""What browsers, and who copies them, say of requests that the server's own page has not sent."""
+
+
+def tampered_sessions(session: str, chance: random.Random) -> Iterator[str]:
+    """A session with something else in each place."""
+    for place, own in enumerate(session):
+        letter = chance.choice([one for one in "Aa0-_.Zz9" if one != own])
+        yield session[:place] + letter + session[place + 1 :]
+    for cut in range(1, 31):
+        yield session[:-cut]
+    yield from (f"{session}=", f"{session}.", f'"{session}"', session.upper(), f"l1{session[2:]}")
 
 
 def tampered(link: str, other: str, chance: random.Random) -> Iterator[str]:

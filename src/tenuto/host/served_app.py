@@ -2,11 +2,14 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
 import msgspec
 
+from tenuto.dashboard.built import built
+from tenuto.dashboard.pages import DashboardPages
 from tenuto.engine.ports import Clock, Observer
 from tenuto.host.app import App
 from tenuto.host.host import Host
@@ -80,7 +83,8 @@ class ServedApp:
             StorageError: the store cannot be used, with the reason.
         """
         check_keys(self._settings.http)
-        checked_functions(self.host.program, self.front.http_triggers)
+        http = self._settings.http
+        checked_functions(self.host.program, self.front.http_triggers, http)
         self._rpc_token = secrets.token_urlsafe(_TOKEN_BYTES)
         await self.host.start()
         try:
@@ -90,7 +94,7 @@ class ServedApp:
                     client=self.host.client,
                     program=self.host.program,
                     engine=self.host.engine,
-                    settings=self._settings.http,
+                    settings=http,
                     secret=self.host.hub.secret,
                     version=_VERSION,
                     triggers=self.front.http_triggers,
@@ -105,6 +109,7 @@ class ServedApp:
                     run_timer=self.host.run_timer,
                     linked=self.host.links,
                     hosts=self.host.hosts,
+                    dashboard=partial(DashboardPages, built()) if http.dashboard else None,
                 )
             )
             await application.start()

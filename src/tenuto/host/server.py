@@ -74,6 +74,17 @@ class Server:
         name = f"[{http.host}]" if ":" in http.host else http.host
         return f"http://{name}:{port}"
 
+    @property
+    def dashboard_url(self) -> str | None:
+        """Where people look at what goes on; None while nothing listens, and where the dashboard is
+        switched off.
+        """
+        application, http = self._served.application, self.settings.http
+        path = None if application is None else application.dashboard_path
+        if path is None:
+            return None
+        return (http.base_url or self._served.own_address).rstrip("/") + path
+
     async def start(self) -> None:
         """Start the host, then listen.
 

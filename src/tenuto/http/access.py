@@ -1,4 +1,4 @@
-"""Keys and links: who may do what.
+"""Keys, links and sessions: who may do what.
 
 Compares in constant time and never says which part of a key was wrong.
 """
@@ -10,11 +10,16 @@ from typing import Final
 
 from tenuto.http.errors import ForbiddenError, UnauthorizedError
 from tenuto.http.options import HttpSettings, Role
+from tenuto.http.page_calls import PageCalls
 from tenuto.http.routing import Call
+from tenuto.http.session_cookie import sent_sessions
+from tenuto.http.sessions import Sessions
 from tenuto.http.tokens import Opens, Token, Tokens
 from tenuto.model.ids import InstanceId
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
+_NO_KEY: Final = "this needs a key: header x-functions-key, or Authorization: Bearer, or query code"
+_ENDED: Final = "the session has ended: sign in again, or send a key"
 _ROLES: Final = {Opens.READ: Role.READ, Opens.OPERATE: Role.OPERATE, Opens.PURGE: Role.ADMIN}
 
 
@@ -30,7 +35,8 @@ class Access:
     def __init__(
         self, settings: HttpSettings, now: Callable[[], Microseconds], secret: str
     ) -> None:
-        self._is_open = not settings.keys
+        self.is_open: bool = not settings.keys
+        """Whether everybody who is let in may do everything."""
         # Keys for single functions open nothing else; see triggers.
         self._keys = [
             (_digest(key.key), key.role) for key in settings.keys.values() if not key.functions
@@ -38,6 +44,10 @@ class Access:
         self._tokens = Tokens(settings.keys.values(), secret)
         self._link_seconds = settings.link_seconds
         self._now = now
+        # Without the page there is nobody who could have signed in.
+        signing_in = settings.keys.values() if settings.dashboard else ()
+        self.sessions: Sessions = Sessions(signing_in, secret, settings.session_seconds, now)
+        self.page_calls: PageCalls = PageCalls(settings)
 
     def check(
         self,
@@ -61,15 +71,13 @@ class Access:
             UnauthorizedError: there are keys, and the caller sent none of them.
             ForbiddenError: the key's role does not allow this.
         """
-        if self._is_open:
+        if self.is_open:
             return Role.ADMIN
         if needed is None:
             return Role.READ
         sent = sent_key(call)
         if sent is None:
-            raise UnauthorizedError(
-                "this needs a key: header x-functions-key, or Authorization: Bearer, or query code"
-            )
+            return _enough(self._role_by_session(call), needed)
         role = self._role_of(sent)
         if role is None and opened_by_link:
             role = self._role_by_link(call, needed, sent)
@@ -82,9 +90,22 @@ class Access:
                 "the key is not one of this server's; if it came with a link, the link has "
                 "expired or opens something else"
             )
-        if role.rank < needed.rank:
-            raise ForbiddenError(f"this needs a key with the role {needed.value}")
-        return role
+        return _enough(role, needed)
+
+    def _role_by_session(self, call: Call) -> Role:
+        """What the caller's session allows; none counts for a function of a user.
+
+        Raises:
+            UnauthorizedError: there is none, or it has ended.
+            ForbiddenError: another page than the server's own has sent it.
+        """
+        sent = [] if call.is_for_function else sent_sessions(call.scope["headers"])
+        session = next(filter(None, map(self.sessions.read, sent)), None)
+        if session is None:
+            raise UnauthorizedError(_ENDED if sent else _NO_KEY)
+        self.page_calls.check(call)
+        call.session = session
+        return session.role
 
     def _role_of(self, sent: str) -> Role | None:
         found = None
@@ -97,12 +118,12 @@ class Access:
     @property
     def system_key(self) -> str:
         """Opens all instances, and nothing but them, to operate; empty when there are no keys."""
-        return "" if self._is_open else self._tokens.system_key
+        return "" if self.is_open else self._tokens.system_key
 
     @property
     def event_grid_key(self) -> str:
         """Opens the webhook of Event Grid, and nothing else; empty when there are no keys."""
-        return "" if self._is_open else self._tokens.event_grid_key
+        return "" if self.is_open else self._tokens.event_grid_key
 
     def _role_by_link(self, call: Call, needed: Role, sent: str) -> Role | None:
         token = self._tokens.read(sent, InstanceId(call.parameters["instanceId"]), self._now())
@@ -119,10 +140,10 @@ class Access:
         """What opens the links to an instance in an answer, and what opens its purge.
 
         Nobody gets more than they came with: links handed to the holder of a link end when that
-        one does, and only admins hand out the purge. Both are empty when there are no keys, the
-        second also when the caller may not purge.
+        one does, those handed to a session no later than that, and only admins hand out the purge.
+        Both are empty when there are no keys, the second also when the caller may not purge.
         """
-        if self._is_open:
+        if self.is_open:
             return "", ""
         opens = Opens.READ if call.role is Role.READ else Opens.OPERATE
         token: Token | None = call.token
@@ -131,6 +152,8 @@ class Access:
             if token is None
             else token.expires_at_seconds
         )
+        if call.session is not None:
+            expires_at_seconds = min(expires_at_seconds, call.session.expires_at_seconds)
         code = self._tokens.make(instance_id, opens, expires_at_seconds)
         if token is not None or call.role is not Role.ADMIN:
             return code, ""
@@ -161,10 +184,16 @@ class Access:
         return self._code(instance_id, Opens.OPERATE)
 
     def _code(self, instance_id: InstanceId, opens: Opens) -> str:
-        if self._is_open:
+        if self.is_open:
             return ""
         expires_at_seconds = self._now() // MICROSECONDS + self._link_seconds
         return self._tokens.make(instance_id, opens, expires_at_seconds)
+
+
+def _enough(role: Role, needed: Role) -> Role:
+    if role.rank < needed.rank:
+        raise ForbiddenError(f"this needs a key with the role {needed.value}")
+    return role
 
 
 def _is(key: str, sent: str) -> bool:

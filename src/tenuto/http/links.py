@@ -47,18 +47,38 @@ class Links:
         """
         if self._settings.base_url is not None:
             return self._settings.base_url.rstrip("/") + self._prefix
-        scheme: str = call.scope["scheme"]
-        prefix = ""
-        host = call.header("host") or self._own_host(call)
-        if self._proxies and self._is_trusted(_peer(call)):
-            said = self._forwarded(call)
-            host, scheme = said.get("host", host), said.get("proto", scheme).lower()
-            prefix = said.get("prefix", "").rstrip("/")
+        said = self._said_by_proxy(call)
+        scheme = _scheme(call, said)
+        host = said.get("host", call.header("host") or self._own_host(call))
         if not is_host(host) or scheme not in {"http", "https"}:
             raise HttpError("the Host of this request is no host name")
-        if not _PREFIX.fullmatch(prefix):
-            raise HttpError("the X-Forwarded-Prefix of this request is no path")
-        return f"{scheme}://{host}{prefix}{self._prefix}"
+        return f"{scheme}://{host}{_checked_prefix(said)}{self._prefix}"
+
+    def prefix(self, call: Call) -> str:
+        """What stands before the paths of this server where the caller is; without a slash at the
+        end.
+
+        A path in the server's own address counts for who has asked at that: one may also come
+        without the proxy that takes it away.
+
+        Raises:
+            HttpError: what the request says of it is no path.
+        """
+        said = self._said_by_proxy(call)
+        own = "" if self._settings.base_url is None else self._settings.base_url
+        host, slash, path = own.partition("://")[2].partition("/")
+        if "prefix" in said or (call.header("host") or "").lower() != host.lower():
+            return f"{_checked_prefix(said)}{self._prefix}"
+        return f"{(slash + path).rstrip('/')}{self._prefix}"
+
+    def is_secure(self, call: Call) -> bool:
+        """Whether the caller's way here begins with https, as the server, a trusted proxy or the
+        caller's own browser says.
+        """
+        said = self._said_by_proxy(call)
+        if _scheme(call, said) == "https":
+            return True
+        return (call.header("origin") or "").lower().startswith("https://")
 
     def of(self, call: Call) -> "CallersLinks":
         """Those of one caller.
@@ -67,6 +87,11 @@ class Links:
             HttpError: what the request says of the server's address is no address.
         """
         return CallersLinks(self.base(call), partial(self._access.codes, call))
+
+    def _said_by_proxy(self, call: Call) -> dict[str, str]:
+        if not self._proxies or not self._is_trusted(_peer(call)):
+            return {}
+        return self._forwarded(call)
 
     def _own_host(self, call: Call) -> str:
         server = call.scope.get("server") or (self._settings.host, self._settings.port)
@@ -121,6 +146,18 @@ class CallersLinks(Struct, frozen=True):
         """All links of an instance."""
         code, purge_code = self.codes(instance_id)
         return management_links(self.base, instance_id, _code(code), _code(purge_code))
+
+
+def _scheme(call: Call, said: dict[str, str]) -> str:
+    own: str = call.scope["scheme"]
+    return said.get("proto", own).lower()
+
+
+def _checked_prefix(said: dict[str, str]) -> str:
+    prefix = said.get("prefix", "").rstrip("/")
+    if not _PREFIX.fullmatch(prefix):
+        raise HttpError("the X-Forwarded-Prefix of this request is no path")
+    return prefix
 
 
 def _code(token: str) -> str:

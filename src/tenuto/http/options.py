@@ -63,7 +63,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         function_origins: Those whose scripts may call functions behind HTTP and the instances whose
             links these hand out, and nothing else.
         body_bytes: Longest body of a request.
-        webhook_bytes: Longest body of a request to a webhook, which needs no key.
+        webhook_bytes: Longest body of a request to a webhook, or to sign in, which needs no key.
         anonymous_bytes: Of bodies that are held at a time for functions of programs that ask for
             no key.
         header_bytes: Longest head of a request.
@@ -75,6 +75,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         access_log: Whether each request is logged, as logger ``tenuto.http.access``.
         link_seconds: How long the links in answers open what they point to.
         watchers: Most live streams at a time.
+        dashboard: Whether there is a page on which people look at what goes on.
+        session_seconds: How long who has signed in there is known.
 
     Raises:
         SettingsError: for an address, a network or an origin that is none.
@@ -98,6 +100,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     access_log: bool = False
     link_seconds: Annotated[int, Meta(ge=1)] = 7 * 24 * 3600
     watchers: Annotated[int, Meta(ge=0)] = 2_000
+    dashboard: bool = True
+    session_seconds: Annotated[int, Meta(ge=1)] = 8 * 3600
 
     @property
     def address(self) -> str:

@@ -27,6 +27,7 @@ from tenuto.http.errors import (
 from tenuto.http.options import Role, is_host
 from tenuto.http.request_pieces import RequestPieces
 from tenuto.http.router import Router, path_parts
+from tenuto.http.sessions import Session
 from tenuto.http.templates import PathTemplate
 from tenuto.http.tokens import Token
 from tenuto.model.ids import InstanceId, check_instance_id
@@ -54,6 +55,7 @@ class Call:
         parameters: What the path's parameters stand for.
         role: What the caller may do.
         token: What the caller came with when that was a link.
+        session: What the caller came with when that was the cookie of the dashboard.
         is_for_function: Whether a function of a user answers it, and not the server itself.
     """
 
@@ -68,6 +70,7 @@ class Call:
         "parameters",
         "role",
         "scope",
+        "session",
         "token",
     )
 
@@ -76,6 +79,7 @@ class Call:
         self.parameters: Mapping[str, str] = {}
         self.role: Role = Role.READ
         self.token: Token | None = None
+        self.session: Session | None = None
         self.is_for_function = False
         self._receive = receive
         self._body_bytes = body_bytes

@@ -38,6 +38,7 @@ def introduce(
         urls = [f"{server.url}{one.path}" for one in server.triggers]
         facts = {
             "url": server.url,
+            "dashboard": server.dashboard_url,
             "target": target,
             "orchestrators": list(program.orchestrators),
             "activities": list(program.activities),
@@ -62,6 +63,8 @@ def introduce(
     lines.append(
         f"listening      {server.url} (ready after {seconds * 1000:.0f} ms; {stop_key()} stops it)"
     )
+    if server.dashboard_url is not None:
+        lines.append(f"look at it: {server.dashboard_url}")
     for line in lines:
         terminal.say(line)
     sys.stdout.flush()

@@ -131,6 +131,8 @@ class _Process:
         """Stop it and start it."""
         self.end()
         self._end_is_said = False
+        # A browser that is open goes on by itself.
+        self._command = [word for word in self._command if word != "--open"]
         self._process = self._begin()
 
 

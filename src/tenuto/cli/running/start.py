@@ -13,6 +13,7 @@ from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
 from tenuto.cli.nearby import drop_old_notes, noted
 from tenuto.cli.running.introducing import introduce
+from tenuto.cli.running.opening import open_dashboard
 from tenuto.cli.running.reloading import (
     Watched,
     files_of_azure_app,
@@ -82,6 +83,7 @@ _LOGGER: Final = logging.getLogger("tenuto.host")
     is_flag=True,
     help="Go on with a copy although its original's host had not stopped.",
 )
+@click.option("--open", "is_shown", is_flag=True, help="Open the dashboard in a browser.")
 @click.option("--reload", is_flag=True, help="Start anew when a file of the app changes.")
 @click.option("--verbose", is_flag=True, help="Show everything: the same as --log-level debug.")
 @click.option(
@@ -101,8 +103,8 @@ def start(
     names: tuple[str, ...],
     *,
     accept_loss: bool,
+    is_shown: bool,
     reload: bool,
-    verbose: bool,
     functions: str | None,
     debug_port: int | None,
     **given: Any,
@@ -114,7 +116,7 @@ def start(
     Instances that a host left unfinished in the store go on. The exit code is 0 when it was
     stopped, 1 when it lost its store or another host owns it, 2 when app or settings are wrong.
     """
-    if verbose:
+    if given.pop("verbose"):
         given["log_level"] = "debug"
     settings = load_settings(**given, given_as="option --{option}")
     target = _target(target)
@@ -133,7 +135,9 @@ def start(
     home = hosted.app.root if isinstance(hosted, AzureProgram) else Path()
     drop_old_notes(home)
     try:
-        began_as = _Beginning(target=target, home=home, began=began, is_again=is_again)
+        began_as = _Beginning(
+            target=target, home=home, began=began, is_again=is_again, is_shown=is_shown
+        )
         return run_on_fast_loop(_serve(hosted, settings, began_as))
     finally:
         if isinstance(hosted, AzureProgram):
@@ -186,12 +190,15 @@ def _chosen(functions: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class _Beginning(Struct, frozen=True, kw_only=True):
-    """What is served, from which folder, since when, and whether it was there a moment ago."""
+    """What is served, from which folder, since when, whether it was there a moment ago, and whether
+    a browser is to show it.
+    """
 
     target: str
     home: Path
     began: float
     is_again: bool
+    is_shown: bool
 
 
 async def _serve(hosted: Hosted, settings: LoadedSettings, start: _Beginning) -> int:
@@ -202,6 +209,8 @@ async def _serve(hosted: Hosted, settings: LoadedSettings, start: _Beginning) ->
             with noted(settings, server.url, start.home):
                 seconds = time.perf_counter() - start.began
                 introduce(server, start.target, settings, seconds, is_again=start.is_again)
+                if start.is_shown:
+                    open_dashboard(server.dashboard_url)
                 await _until_over(server.host, settings, stop)
         finally:
             await server.stop()

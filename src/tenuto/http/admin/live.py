@@ -119,16 +119,19 @@ class LiveApi:
             subscription.close()
             raise
         self._open.add(subscription)
-        return EventStream(self, subscription, is_masked=call.role is Role.READ)
+        return EventStream(self, subscription, call)
 
     async def run(
-        self, subscription: Subscription, receive: Receive, send: Send, *, is_masked: bool
+        self, subscription: Subscription, receive: Receive, send: Send, call: Call
     ) -> None:
-        """Send what comes until the end of the instance, of the caller or of the server."""
+        """Send what comes until the end of the instance, of the caller, of the caller's session or
+        of the server.
+        """
+        is_masked = call.role is Role.READ
         gone = asyncio.ensure_future(_disconnected(receive))
         following: asyncio.Future[Update | None] | None = None
         try:
-            while not gone.done():
+            while not gone.done() and (call.session is None or call.session.is_open()):
                 if following is None:
                     following = asyncio.ensure_future(_next(subscription))
                 watched: list[asyncio.Future[Any]] = [gone, following]
@@ -211,12 +214,12 @@ _ENDPOINTS: Final = (
 class EventStream(Response):
     """An answer whose body is what comes of a subscription."""
 
-    def __init__(self, live: LiveApi, subscription: Subscription, *, is_masked: bool) -> None:
+    def __init__(self, live: LiveApi, subscription: Subscription, call: Call) -> None:
         super().__init__(headers=_HEADERS, media_type="text/event-stream")
         del self.headers["content-length"]
         self._live = live
         self._subscription = subscription
-        self._is_masked = is_masked
+        self._call = call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head, then what comes."""
@@ -230,7 +233,7 @@ class EventStream(Response):
         if scope["method"] == "HEAD":
             await self._live.end(self._subscription, send)
         else:
-            await self._live.run(self._subscription, receive, send, is_masked=self._is_masked)
+            await self._live.run(self._subscription, receive, send, self._call)
 
 
 async def _next(subscription: Subscription) -> Update | None:

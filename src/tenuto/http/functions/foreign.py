@@ -34,6 +34,7 @@ from tenuto.http.functions.route_templates import RouteTemplate
 from tenuto.http.functions.triggers import METHODS, HttpTrigger, HttpTriggers
 from tenuto.http.links import Links
 from tenuto.http.options import Role
+from tenuto.http.own_paths import OF_THE_DASHBOARD
 from tenuto.http.router import Router, path_parts
 from tenuto.http.routing import Call, Route
 from tenuto.model.errors import InputError, RegistrationError
@@ -46,6 +47,7 @@ _OF_THE_CONNECTION: Final = frozenset(
 )
 """Headers that say how an answer is sent, which is the server's business."""
 
+_FREED: Final = ", or switch the dashboard off (setting http.dashboard)"
 _NARROWED: Final = re.compile(r"\{[^}:]*(?::([^}]*))?\}")
 _NAMES: Final = {"uuid": "guid", "path": "*"}
 """What ASP.NET calls the converters of ``@app.http`` that have another name there."""
@@ -387,7 +389,8 @@ def _read(function: HttpFunction, own: Collection[str]) -> ForeignFunction:
     if template.first_text in own:
         raise _refused(
             function,
-            f"its path {template.path} is the server's own; choose another one",
+            f"its path {template.path} is the server's own; choose another one"
+            + (_FREED if template.first_text in OF_THE_DASHBOARD else ""),
         )
     return ForeignFunction(function, template, methods)
 

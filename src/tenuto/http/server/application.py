@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec import Struct, field
 from starlette.responses import Response
@@ -23,6 +23,7 @@ from tenuto.http.admin.queues import QueuesApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.admin.running import RunningApi, TimerRunner
 from tenuto.http.admin.runs import RunsApi
+from tenuto.http.admin.session import SessionApi
 from tenuto.http.admin.topics import TopicsApi
 from tenuto.http.answer_heads import check_headers
 from tenuto.http.durable_functions.routes import ManagementApi
@@ -44,14 +45,16 @@ from tenuto.http.functions.triggers import PREFIX, HttpTriggers, TriggerApi, is_
 from tenuto.http.links import Links
 from tenuto.http.masking import Masking
 from tenuto.http.options import HttpSettings, Role
+from tenuto.http.own_paths import DASHBOARD, own_segments
 from tenuto.http.payloads import MOUNT
 from tenuto.http.router import path_parts
 from tenuto.http.routing import Call, Route, Routes
 from tenuto.http.server.callers import is_on_this_machine
-from tenuto.http.server.mounting import RESERVED, MountedApps, Mounts
+from tenuto.http.server.mounting import MountedApps, Mounts
 from tenuto.http.server.openapi import OpenApi
 from tenuto.http.server.origins import Origins
 from tenuto.http.server.visits import Visit, Visits
+from tenuto.http.session_cookie import without_session
 from tenuto.http.shown_paths import without_token
 from tenuto.http.waiting import Waiting
 from tenuto.link.links import Links as LinkedHubs
@@ -60,11 +63,19 @@ from tenuto.model.webhook import TOKEN_LENGTH
 from tenuto.telemetry.traffic import Traffic
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
-_OWN: Final = RESERVED - {PREFIX[1:]}
-"""First segments of paths at which no function of a program is."""
-
 _MOUNTED: Final = "mounted"
 """Route, in metrics, of all that mounted apps answer."""
+
+
+class Pages(Protocol):
+    """The pages of the dashboard."""
+
+    @property
+    def front(self) -> Route:
+        """The one at the root, where nothing else is."""
+
+    def routes(self) -> list[Route]:
+        """All others."""
 
 
 def _no_timer(_name: str) -> bool:
@@ -93,6 +104,7 @@ class Served(Struct, frozen=True, kw_only=True):
         run_timer: Runs a timer of the program once, now.
         linked: The links to other hubs; None where there are none.
         hosts: Tells which hosts serve the hub; None where nobody knows.
+        dashboard: Makes the pages of the dashboard; None where it is switched off.
     """
 
     client: Client
@@ -113,19 +125,28 @@ class Served(Struct, frozen=True, kw_only=True):
     run_timer: TimerRunner = _no_timer
     linked: LinkedHubs | None = None
     hosts: HostsReader | None = None
+    dashboard: Callable[[Links], Pages] | None = None
 
 
-def checked_functions(program: Program, triggers: HttpTriggers) -> ForeignFunctions:
+def checked_functions(
+    program: Program, triggers: HttpTriggers, settings: HttpSettings
+) -> ForeignFunctions:
     """The functions of a program that answer requests.
 
     Args:
         program: Whose.
         triggers: Those of the app beside it.
+        settings: Of the server, which has paths of its own.
 
     Raises:
         RegistrationError: one of them cannot be served; names it.
     """
-    return ForeignFunctions(program.http_functions, _OWN, triggers)
+    return ForeignFunctions(program.http_functions, _own(settings), triggers)
+
+
+def _own(settings: HttpSettings) -> frozenset[str]:
+    """First segments of paths at which no function of a program is."""
+    return own_segments(settings) - {PREFIX[1:]}
 
 
 def _facts(served: Served, foreign: ForeignFunctions) -> FactsApi:
@@ -157,6 +178,7 @@ class Application:
 
     def __init__(self, served: Served) -> None:
         self._settings = served.settings
+        self._own = _own(served.settings)
         self._visits = Visits(served.traffic, is_logged=served.settings.access_log)
         self._access = Access(served.settings, served.engine.clock.now, served.secret)
         links = Links(served.settings, self._access, served.prefix)
@@ -177,7 +199,7 @@ class Application:
         self._triggers = TriggerApi(
             served.triggers, served.client, keys, settings.body_bytes, durable
         )
-        foreign = checked_functions(served.program, served.triggers)
+        foreign = checked_functions(served.program, served.triggers, settings)
         bodies = HeldBodies(settings.anonymous_bytes)
         self._foreign = ForeignApi(foreign, keys, links, NarrowedLinks(self._access), bodies)
         check_key_names(settings, [*(one.name for one in served.triggers), *foreign.names])
@@ -195,7 +217,9 @@ class Application:
         )
         self._origins = Origins(served.settings)
         running = RunningApi(served.program, served.run_timer, served.engine.clock, served.version)
-        self._front = running.front
+        pages = None if served.dashboard is None else served.dashboard(links)
+        self._front = running.front if pages is None else pages.front
+        session = SessionApi(self._access, links, settings)
         self._linked = None if served.linked is None else LinksApi(served.linked)
         open_api = OpenApi(links, served.version, has_keys=bool(served.settings.keys))
         self.routes: Routes = Routes(
@@ -210,6 +234,7 @@ class Application:
                 *EventGridApi(gateway, limits, served.program, self._access).routes(),
                 *_facts(served, foreign).routes(),
                 *running.routes(),
+                *([] if pages is None else [*session.routes(), *pages.routes()]),
                 *([] if self._linked is None else self._linked.routes()),
                 *([] if served.hosts is None else HostsApi(served.hosts).routes()),
                 *self._live.routes(),
@@ -225,6 +250,17 @@ class Application:
             for route in described(trigger, partial(self._triggers.serve, trigger))
         ]
         open_api.describe([*self.routes.all, *functions, *self._foreign.described()])
+
+    @property
+    def dashboard_path(self) -> str | None:
+        """Where the dashboard stands: at the root unless that is a function's; None without."""
+        if not self._settings.dashboard:
+            return None
+        try:
+            self._foreign.find("GET", b"/")
+        except (RouteNotFoundError, MethodNotAllowedError):
+            return "/"
+        return f"/{DASHBOARD}"
 
     @property
     def system_key(self) -> str:
@@ -323,14 +359,16 @@ class Application:
                 opened_by_system_key=route.opened_by_system_key,
                 opened_by_event_grid_key=route.opened_by_event_grid_key,
             )
-        if of_worker is None and not call.is_for_function:
+        if call.is_for_function:
+            scope["headers"] = without_session(scope["headers"])
+        elif of_worker is None:
             call.check_query(route)
         return await route.handler(call)
 
     def _found(self, call: Call, method: str, path: bytes) -> tuple[Route, dict[str, str]]:
         """What answers: where the server's own paths begin the server, else functions first."""
         is_trigger_path = is_trigger(path)
-        if not is_trigger_path and path_parts(path)[0].lower() in _OWN:
+        if not is_trigger_path and path_parts(path)[0].lower() in self._own:
             return self.routes.find(method, path)
         own = self._triggers if is_trigger_path else self.routes
         try:

@@ -1,6 +1,7 @@
 """Other ASGI apps under a path of this server, with their own start-up and shutdown.
 
-A mounted app answers for itself: keys of this server are not asked for, and its errors are its own.
+A mounted app answers for itself: keys of this server are not asked for, sessions of its dashboard
+are not shown, and errors are the app's own.
 """
 
 import asyncio
@@ -12,17 +13,11 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tenuto.functions.whereabouts import task_place
+from tenuto.http.own_paths import RESERVED
+from tenuto.http.session_cookie import without_session
 from tenuto.model.errors import AppLoadError, InputError
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
-
-RESERVED: Final = frozenset(
-    {
-        *("admin", "api", "callbacks", "durabletask", "healthz", "metrics", "openapi.json"),
-        *("results", "runtime"),
-    }
-)
-"""First segments of paths that are the server's own."""
 
 _PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _SHUTDOWN_SECONDS: Final = 5.0
@@ -104,9 +99,12 @@ class MountedApps:
                 return True
             if path.startswith(f"{prefix}/"):
                 root = f"{scope.get('root_path', '')}{prefix}"
-                await app(
-                    {**scope, "root_path": root, "state": lifespan.state.copy()}, receive, send
-                )
+                seen = {
+                    "headers": without_session(scope["headers"]),
+                    "root_path": root,
+                    "state": lifespan.state.copy(),
+                }
+                await app({**scope, **seen}, receive, send)
                 return True
         return False
 

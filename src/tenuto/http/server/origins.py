@@ -21,11 +21,11 @@ from starlette.types import Message, Send
 from tenuto.http.errors import ForbiddenError, HttpError
 from tenuto.http.functions.triggers import PREFIX
 from tenuto.http.options import HttpSettings
+from tenuto.http.own_paths import own_segments
 from tenuto.http.payloads import MOUNT
 from tenuto.http.router import path_parts
 from tenuto.http.routing import Call
 from tenuto.http.server.callers import why_not_local
-from tenuto.http.server.mounting import RESERVED
 
 _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -58,6 +58,7 @@ class Origins:
         self._everywhere = _lowered(settings.cors_origins)
         self._at_functions = self._everywhere | _lowered(settings.function_origins)
         self._has_keys = bool(settings.keys)
+        self._own = own_segments(settings)
 
     def preflight(self, call: Call) -> Response | None:
         """The answer to a browser that asks first, None for any other request.
@@ -125,9 +126,21 @@ class Origins:
 
     def _allowed_at(self, call: Call) -> frozenset[str]:
         """Those that may call what stands at the path of a request."""
-        if self._at_functions == self._everywhere or not _is_for_functions(call.scope["raw_path"]):
+        if self._at_functions == self._everywhere or not self._is_for_functions(
+            call.scope["raw_path"]
+        ):
             return self._everywhere
         return self._at_functions
+
+    def _is_for_functions(self, raw_path: bytes) -> bool:
+        """Whether functions are at a path, or an instance whose links they may have handed out."""
+        try:
+            parts = [part.lower() for part in path_parts(raw_path)]
+        except HttpError:
+            return False
+        if parts[0] == _FUNCTIONS or parts[0] not in self._own:
+            return True
+        return parts[: len(_INSTANCES)] == _INSTANCES and len(parts) > len(_INSTANCES)
 
 
 def _lowered(origins: Iterable[str]) -> frozenset[str]:
@@ -136,17 +149,6 @@ def _lowered(origins: Iterable[str]) -> frozenset[str]:
 
 def _is_in(allowed: Collection[str], origin: str | None) -> bool:
     return origin is not None and ("*" in allowed or origin.lower() in allowed)
-
-
-def _is_for_functions(raw_path: bytes) -> bool:
-    """Whether functions are at a path, or an instance whose links they may have handed out."""
-    try:
-        parts = [part.lower() for part in path_parts(raw_path)]
-    except HttpError:
-        return False
-    if parts[0] == _FUNCTIONS or parts[0] not in RESERVED:
-        return True
-    return parts[: len(_INSTANCES)] == _INSTANCES and len(parts) > len(_INSTANCES)
 
 
 def not_local(why: str) -> ForbiddenError:
