@@ -118,7 +118,7 @@ export type StepState = "running" | "waiting" | "retrying" | "completed" | "fail
 
 export interface Attempt {
   readonly attempt: number;
-  readonly begunAt?: Microseconds | null;
+  readonly begunAt: Microseconds;
   readonly endedAt?: Microseconds | null;
   readonly failure?: FailureDetails | null;
 }
@@ -128,8 +128,8 @@ export interface Step {
   readonly kind: StepKind;
   readonly name: string;
   readonly state: StepState;
-  readonly begunAt?: Microseconds | null;
-  readonly changedAt?: Microseconds | null;
+  readonly begunAt: Microseconds;
+  readonly changedAt: Microseconds;
   readonly endedAt?: Microseconds | null;
   readonly attempt?: number;
   readonly attempts?: readonly Attempt[];
@@ -257,11 +257,14 @@ export interface JsonSchema {
   readonly required?: readonly string[];
   readonly items?: JsonSchema;
   readonly anyOf?: readonly JsonSchema[];
+  readonly allOf?: readonly JsonSchema[];
   readonly oneOf?: readonly JsonSchema[];
   readonly $ref?: string;
   readonly $defs?: Readonly<Record<string, JsonSchema>>;
   readonly minimum?: number;
   readonly maximum?: number;
+  readonly minLength?: number;
+  readonly maxLength?: number;
 }
 
 export interface DeadLetter {

@@ -9,7 +9,7 @@ export interface DifferenceLine {
 }
 
 const CONTEXT = 3;
-const MOST_CHANGES = 1_000;
+const MOST_CHANGES = 500;
 
 /** The lines of both texts; long stretches that are the same become a gap that says how long they are. */
 export function differenceOf(left: string, right: string): DifferenceLine[] {

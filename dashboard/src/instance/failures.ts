@@ -1,5 +1,5 @@
 /** Failures as people read them: the chain of causes, the first one last. */
-import type { Failure } from "./shapes";
+import type { FailureDetails } from "./shapes";
 
 export interface Cause {
   title: string;
@@ -7,14 +7,14 @@ export interface Cause {
   trace: string | null;
   /** What stands between this one and the one above it. */
   joint: string;
-  notes: string[];
+  readonly notes: readonly string[];
 }
 
 /** A failure and what led to it. */
-export function causesOf(failure: Failure): Cause[] {
+export function causesOf(failure: FailureDetails): Cause[] {
   const causes: Cause[] = [];
   let joint = "";
-  for (let link: Failure | null | undefined = failure; link; link = link.innerFailure) {
+  for (let link: FailureDetails | null | undefined = failure; link; link = link.innerFailure) {
     causes.push({
       title: link.errorType,
       message: link.errorMessage,
@@ -29,6 +29,6 @@ export function causesOf(failure: Failure): Cause[] {
 }
 
 /** A failure in one line: what went wrong in the first place. */
-export function headline(failure: Failure): string {
+export function headline(failure: FailureDetails): string {
   return `${failure.errorType}: ${failure.errorMessage}`;
 }

@@ -1,5 +1,5 @@
 /** What is drawn for one step: bars for what runs and waits, marks for moments. Pure. */
-import type { Failure, Microseconds, Step, StepState } from "../shapes";
+import type { FailureDetails, Microseconds, Step, StepState } from "../shapes";
 
 export type SegmentKind = "work" | "pause" | "wait";
 export type Outcome = "running" | "completed" | "failed" | "canceled";
@@ -11,7 +11,7 @@ export interface Segment {
   readonly from: Microseconds;
   readonly to: Microseconds | null;
   readonly attempt: number;
-  readonly failure?: Failure | null;
+  readonly failure?: FailureDetails | null;
 }
 
 /** A moment. */
@@ -50,7 +50,7 @@ function bar(
   from: Microseconds,
   to: Microseconds | null | undefined,
   attempt: number,
-  failure?: Failure | null,
+  failure?: FailureDetails | null,
 ): Segment {
   return { kind, outcome, from, to: to ?? null, attempt, failure: failure ?? null };
 }
