@@ -26,6 +26,10 @@ export type Parameters = Readonly<Record<string, string | number | boolean | rea
 export interface Options {
   readonly query?: Parameters;
   readonly body?: unknown;
+  /** The body as JSON text already, to be sent to the letter. */
+  readonly text?: string;
+  /** A body that is JSON already. */
+  readonly text?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -58,14 +62,15 @@ export function remove<T = void>(path: string, query?: Parameters): Promise<Resu
 }
 
 export async function request<T>(method: string, path: string, options: Options = {}): Promise<Result<T>> {
+  const body = options.text ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
   let answer: Response;
   try {
     answer = await fetch(pathOf(path, options.query), {
       method,
       credentials: "same-origin",
       cache: "no-store",
-      headers: headersOf(options),
-      ...(options.body !== undefined && { body: JSON.stringify(options.body) }),
+      headers: headersOf(body !== undefined),
+      ...(body !== undefined && { body }),
       ...(options.signal && { signal: options.signal }),
     });
   } catch (error) {
@@ -79,9 +84,9 @@ export async function request<T>(method: string, path: string, options: Options 
   return read<T>(answer);
 }
 
-function headersOf(options: Options): Record<string, string> {
+function headersOf(hasBody: boolean): Record<string, string> {
   const headers: Record<string, string> = { accept: "application/json", "x-tenuto-session": "1" };
-  if (options.body !== undefined) headers["content-type"] = "application/json";
+  if (hasBody) headers["content-type"] = "application/json";
   return headers;
 }
 
