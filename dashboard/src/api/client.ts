@@ -28,8 +28,6 @@ export interface Options {
   readonly body?: unknown;
   /** The body as JSON text already, to be sent to the letter. */
   readonly text?: string;
-  /** A body that is JSON already. */
-  readonly text?: string;
   readonly signal?: AbortSignal;
 }
 
