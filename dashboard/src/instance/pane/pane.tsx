@@ -1,0 +1,180 @@
+/** The side pane of a step: how it went, what went in and came out, what failed and why. */
+
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { useSignal } from "@preact/signals";
+import { spanText } from "../../formatting";
+import { Button } from "../../parts/button";
+import { ErrorNote } from "../../parts/error_note";
+import { StatusBadge } from "../../parts/status_badge";
+import { Time } from "../../parts/time";
+import { instanceAddress } from "../../router";
+import { FailureView } from "../failure_view";
+import { eventsOfStep, payloadOf, typeWords } from "../history/events";
+import { useHistory } from "../history/store";
+import type { Live } from "../live";
+import { PayloadText } from "../payload_text";
+import type { Attempt, Microseconds, Step } from "../shapes";
+import { KindSign } from "../timeline/kind_sign";
+import { kindText, stateText, titleOf } from "../timeline/wording";
+import type { Found } from "./found";
+
+export interface StepPaneProps {
+  readonly found: Found;
+  readonly live: Live;
+  readonly now: Microseconds;
+  readonly onClose: () => void;
+}
+
+export function StepPane({ found, live, now, onClose }: StepPaneProps): JSX.Element {
+  const { step, owner } = found;
+  const heading = useRef<HTMLHeadingElement>(null);
+  const before = useRef<Element | null>(null);
+  useEffect(() => {
+    before.current = document.activeElement;
+    heading.current?.focus({ preventScroll: true });
+    return () => {
+      if (before.current instanceof HTMLElement || before.current instanceof SVGElement) before.current.focus({ preventScroll: true });
+    };
+  }, []);
+  return (
+    <aside class="pane" aria-label="Step" onKeyDown={(event) => event.key === "Escape" && onClose()}>
+      <header class="pane-head">
+        <KindSign kind={step.kind} />
+        <h2 ref={heading} tabIndex={-1} class="broken-anywhere">
+          {titleOf(step) || kindText(step)}
+        </h2>
+        <Button kind="quiet" size="small" label="Close the pane" title="Close (Escape)" onClick={onClose}>
+          ✕
+        </Button>
+      </header>
+      <div class="row">
+        <StatusBadge status={step.state}>{stateText(step)}</StatusBadge>
+        <span class="quiet-text">{kindText(step)}</span>
+      </div>
+      <StepFacts step={step} owner={owner} now={now} />
+      {step.state === "failed" && step.failure && <FailureView failure={step.failure} />}
+      <Attempts attempts={step.attempts ?? []} now={now} />
+      <StepPayloads found={found} live={live} />
+    </aside>
+  );
+}
+
+function StepFacts({ step, owner, now }: { readonly step: Step; readonly owner: string; readonly now: Microseconds }): JSX.Element {
+  const isMoment = step.kind === "message" || step.number < 0;
+  return (
+    <dl class="facts">
+      <dt>{isMoment ? "At" : "Begun"}</dt>
+      <dd>
+        <Time at={step.begunAt} look="exact" />
+        {step.turn ? (
+          <>
+            {" in "}
+            <a href={instanceAddress(owner, { tab: "travel", turn: String(step.turn) })}>turn {step.turn}</a>
+          </>
+        ) : null}
+      </dd>
+      {!isMoment && step.endedAt != null && (
+        <>
+          <dt>Ended</dt>
+          <dd>
+            <Time at={step.endedAt} look="exact" />
+            {step.endedTurn != null && (
+              <>
+                {" in "}
+                <a href={instanceAddress(owner, { tab: "travel", turn: String(step.endedTurn) })}>turn {step.endedTurn}</a>
+              </>
+            )}
+          </dd>
+        </>
+      )}
+      {!isMoment && (
+        <>
+          <dt>{step.endedAt == null ? "For" : "Took"}</dt>
+          <dd>{spanText(Math.max((step.endedAt ?? now) - step.begunAt, 0) / 1e6)}</dd>
+        </>
+      )}
+      {step.dueAt != null && step.endedAt == null && (
+        <>
+          <dt>{step.kind === "timer" ? "Due" : step.state === "retrying" ? "Next attempt" : "Given up"}</dt>
+          <dd>
+            <Time at={step.dueAt} look="exact" /> (<Time at={step.dueAt} />)
+          </dd>
+        </>
+      )}
+      {step.instanceId && (
+        <>
+          <dt>{step.kind === "message" ? "To" : "Instance"}</dt>
+          <dd>
+            <a href={instanceAddress(step.instanceId)}>{step.instanceId}</a>
+          </dd>
+        </>
+      )}
+      {step.url && (
+        <>
+          <dt>Answered at</dt>
+          <dd class="broken-anywhere">{step.url}</dd>
+        </>
+      )}
+      {step.request && (
+        <>
+          <dt>Asks for</dt>
+          <dd class="broken-anywhere">{step.request}</dd>
+        </>
+      )}
+    </dl>
+  );
+}
+
+function Attempts({ attempts, now }: { readonly attempts: readonly Attempt[]; readonly now: Microseconds }): JSX.Element | null {
+  if (attempts.length < 2) return null;
+  return (
+    <section class="stack tight">
+      <h3>{`${attempts.length} attempts`}</h3>
+      <ol class="attempts">
+        {attempts.map((attempt) => (
+          <li key={attempt.attempt}>
+            <p class="row">
+              <StatusBadge status={attempt.failure ? "failed" : attempt.endedAt == null ? "running" : "completed"}>{`attempt ${attempt.attempt}`}</StatusBadge>
+              <Time at={attempt.begunAt} look="short" />
+              <span class="time quiet-text">{spanText(Math.max((attempt.endedAt ?? now) - attempt.begunAt, 0) / 1e6)}</span>
+            </p>
+            {attempt.failure && <FailureView failure={attempt.failure} />}
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+/** Input and output are in the history; they are read when the pane is opened. */
+function StepPayloads({ found, live }: { readonly found: Found; readonly live: Live }): JSX.Element {
+  const { step, owner } = found;
+  const history = useHistory(owner, live.changes, found.execution);
+  const shown = useSignal(3);
+  history.version.value;
+  const error = history.error.value;
+  const events = eventsOfStep(history.rows, step.number).flatMap(({ event }) => {
+    const payload = payloadOf(event);
+    return payload && payload.label !== "failure" ? [{ event, payload }] : [];
+  });
+  if (error) return <ErrorNote error={error} retry={() => void history.read()} />;
+  if (events.length === 0 && history.isReading.value) return <p class="quiet-text" aria-busy="true">Reading its history …</p>;
+  if (events.length === 0 && !history.isComplete.value) return <p class="quiet-text">What went in and out lies further on in the history.</p>;
+  return (
+    <>
+      {events.slice(0, shown.value).map(({ event, payload }, index) => (
+        <section key={index} class="stack tight">
+          <h3>
+            {payload.label === "input" ? "Input" : payload.label === "result" ? "Output" : payload.label}{" "}
+            <span class="quiet-text small-text">{typeWords(event.type)}</span>
+          </h3>
+          <PayloadText text={payload.text} label={payload.label} />
+        </section>
+      ))}
+      {events.length > shown.value && (
+        <Button size="small" onClick={() => (shown.value = events.length)}>{`${events.length - shown.value} more payloads`}</Button>
+      )}
+    </>
+  );
+}

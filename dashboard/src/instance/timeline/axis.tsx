@@ -1,0 +1,71 @@
+/** Lines and labels of time behind the rows, what is skipped, and where "now" is. */
+import type { JSX } from "preact";
+import type { Microseconds } from "../shapes";
+import { offsetText, pixel, ticksOf, type Tick } from "./scale";
+import type { Frame } from "./bars";
+
+export interface AxisProps {
+  readonly frame: Frame;
+  readonly origin: Microseconds;
+  /** A line at this time: of a run that goes on, or the turn that one travels to. */
+  readonly line: Microseconds | null;
+}
+
+export function AxisLabels({ frame, origin, line }: AxisProps): JSX.Element {
+  const ticks = ticksOf(frame.scale, frame.view, frame.width, origin);
+  return (
+    <svg class="tl-axis" width={frame.width} height="26" aria-hidden="true">
+      {ticks.map((tick) => (
+        <text key={tick.offset} x={labelX(tick, frame.width)} y="17" class="tl-label" text-anchor={anchorOf(tick, frame.width)}>
+          {offsetText(tick.offset)}
+        </text>
+      ))}
+      {skipsOf(frame).map((skip) => (
+        <text key={skip.x} x={skip.x + skip.width / 2} y="17" class="tl-label tl-skip-label" text-anchor="middle">
+          {skip.width > 54 ? offsetText(skip.length) : "⋯"}
+        </text>
+      ))}
+      {line !== null && <path d={`M${pixel(frame.scale, frame.view, frame.width, line)} 26l-4-6h8z`} class="tl-now-head" />}
+    </svg>
+  );
+}
+
+function labelX(tick: Tick, width: number): number {
+  return Math.min(Math.max(tick.x, 2), width - 2);
+}
+
+function anchorOf(tick: Tick, width: number): "start" | "middle" | "end" {
+  if (tick.x < 24) return "start";
+  return tick.x > width - 24 ? "end" : "middle";
+}
+
+export function AxisLines({ frame, origin, line, height }: AxisProps & { readonly height: number }): JSX.Element {
+  const now = line === null ? null : pixel(frame.scale, frame.view, frame.width, line);
+  return (
+    <svg class="tl-lines" width={frame.width} height={height} aria-hidden="true">
+      {skipsOf(frame).map((skip) => (
+        <rect key={skip.x} x={skip.x} y="0" width={skip.width} height={height} class="tl-skip" />
+      ))}
+      {ticksOf(frame.scale, frame.view, frame.width, origin).map((tick) => (
+        <line key={tick.offset} x1={tick.x} x2={tick.x} y1="0" y2={height} class="tl-line" />
+      ))}
+      {now !== null && now >= 0 && now <= frame.width && <line x1={now} x2={now} y1="0" y2={height} class="tl-now" />}
+    </svg>
+  );
+}
+
+interface Skip {
+  readonly x: number;
+  readonly width: number;
+  readonly length: Microseconds;
+}
+
+function skipsOf({ scale, view, width }: Frame): Skip[] {
+  return scale.stretches
+    .filter((one) => one.isSkipped && one.end > view.start && one.start < view.end)
+    .map((one) => {
+      const x = ((one.start - view.start) / (view.end - view.start)) * width;
+      const end = ((one.end - view.start) / (view.end - view.start)) * width;
+      return { x, width: end - x, length: Math.round((one.to - one.from) / 1e6) * 1e6 };
+    });
+}
