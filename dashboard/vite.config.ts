@@ -2,15 +2,19 @@
 
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
-import { cleared } from "./build/cleared";
-import { compressed } from "./build/compressed";
+import { cleared } from "./build/cleared.ts";
+import { compressed } from "./build/compressed.ts";
 
 const HOST = process.env.TENUTO_URL ?? "http://127.0.0.1:7071";
 const PROXIED = ["/admin", "/session", "/runtime", "/healthz", "/openapi.json"];
 
 export default defineConfig({
-  /** The server puts its prefix before these addresses. */
+  /** The server puts its prefix before these addresses in index.html. */
   base: "/dashboard/",
+  experimental: {
+    /** Files name each other relative to themselves, so that they know no prefix. */
+    renderBuiltUrl: (_name, { hostType }) => (hostType === "html" ? undefined : { relative: true }),
+  },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   plugins: [cleared(), compressed()],
   build: {

@@ -19,14 +19,22 @@ export function readInstance(id: string, signal?: AbortSignal): Promise<Result<I
 
 export interface Start {
   readonly name: string;
-  readonly input?: unknown;
+  /** JSON as text: it goes out to the letter, so that long numbers stay what they are. */
+  readonly inputText?: string;
   readonly instanceId?: string;
   readonly version?: string;
   readonly tags?: Readonly<Record<string, string>>;
 }
 
-export function startInstance(start: Start): Promise<Result<{ readonly instanceId: string }>> {
-  return post("/admin/instances", start);
+export function startInstance({ inputText, ...start }: Start): Promise<Result<{ readonly instanceId: string }>> {
+  return request("POST", "/admin/instances", { text: withJson(start, "input", inputText) });
+}
+
+/** A JSON object as text with one more member, whose JSON is given. */
+function withJson(value: object, name: string, text: string | undefined): string {
+  const head = JSON.stringify(value);
+  if (text === undefined) return head;
+  return `${head.slice(0, -1)}${head === "{}" ? "" : ","}${JSON.stringify(name)}:${text}}`;
 }
 
 export type Control = "suspend" | "resume" | "terminate" | "fail";
@@ -52,10 +60,12 @@ export function purgeInstance(id: string, force = false): Promise<Result<void>> 
   return remove(pathOfInstance(id), force ? { force: true } : undefined);
 }
 
-export function raiseEvent(id: string, name: string, input: unknown): Promise<Result<void>> {
-  return post(`${pathOfInstance(id)}/raise-event`, { name, input });
+/** Raises an external event; its data is JSON as text. */
+export function raiseEvent(id: string, name: string, text: string): Promise<Result<void>> {
+  return request("POST", `${pathOfInstance(id)}/raise-event`, { text: withJson({ name }, "input", text) });
 }
 
-export function answerQuestion(id: string, answer: unknown, question?: number | string, by?: string): Promise<Result<void>> {
-  return post(`${pathOfInstance(id)}/answer`, { answer, question, by });
+/** Answers a question of `ctx.ask`; the answer is JSON as text. */
+export function answerQuestion(id: string, text: string, question?: number | string, by?: string): Promise<Result<void>> {
+  return request("POST", `${pathOfInstance(id)}/answer`, { text: withJson({ question, by }, "answer", text) });
 }

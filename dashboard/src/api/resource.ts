@@ -33,12 +33,9 @@ export function useResource<T>(
   const value = useSignal<T | null>(null);
   const error = useSignal<ApiError | null>(null);
   const isLoading = useSignal(false);
-  const latest = useRef(load);
-  latest.current = load;
-  const reader = useMemo(
-    () => new Reader<T>((signal) => latest.current(signal), { value, error, isLoading }, options.every),
-    [key],
-  );
+  const latest = useRef({ load, every: options.every });
+  latest.current = { load, every: options.every };
+  const reader = useMemo(() => new Reader<T>(latest, { value, error, isLoading }), [key]);
   useEffect(() => {
     if (key === null) return undefined;
     value.value = null;
@@ -47,6 +44,11 @@ export function useResource<T>(
     return () => reader.stop();
   }, [reader]);
   return { value, error, isLoading, reload: reader.reload };
+}
+
+interface Wanted<T> {
+  readonly load: (signal: AbortSignal) => Promise<Result<T>>;
+  readonly every: number | undefined;
 }
 
 interface Places<T> {
@@ -63,9 +65,8 @@ class Reader<T> {
   private unsubscribe: () => void = () => undefined;
 
   constructor(
-    private readonly load: (signal: AbortSignal) => Promise<Result<T>>,
+    private readonly wanted: { readonly current: Wanted<T> },
     private readonly places: Places<T>,
-    private readonly every: number | undefined,
   ) {}
 
   start(): void {
@@ -92,7 +93,7 @@ class Reader<T> {
   };
 
   private readonly seen = (): void => {
-    if (!document.hidden && this.every !== undefined) this.reload();
+    if (!document.hidden && this.wanted.current.every !== undefined) this.reload();
   };
 
   private async read(): Promise<void> {
@@ -101,13 +102,14 @@ class Reader<T> {
     clearTimeout(this.timer);
     while (this.isWanted) {
       this.isWanted = false;
-      const answer = await this.load(this.stopping.signal);
+      const answer = await this.wanted.current.load(this.stopping.signal);
       if (this.stopping.signal.aborted) return;
       if (answer.ok) this.places.value.value = answer.value;
       this.places.error.value = answer.ok ? null : answer.error;
     }
     this.isReading = false;
     this.places.isLoading.value = false;
-    if (this.every !== undefined && !document.hidden) this.timer = setTimeout(this.reload, this.every);
+    const { every } = this.wanted.current;
+    if (every !== undefined && !document.hidden) this.timer = setTimeout(this.reload, every);
   }
 }

@@ -569,3 +569,17 @@ export interface Update {
   readonly failure?: FailureDetails | null;
   readonly hold?: Hold | null;
 }
+
+/** A link to another hub, as `/runtime/links` tells it. */
+export interface HubLink {
+  readonly name: string;
+  readonly dials: boolean;
+  readonly url: string | null;
+  readonly received: number;
+  readonly delivered: number;
+  readonly waiting: number;
+  readonly waitingBytes: number;
+  readonly heldBytes: number;
+  readonly heardAt: Microseconds | null;
+  readonly problem: string | null;
+}

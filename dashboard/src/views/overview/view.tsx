@@ -1,0 +1,69 @@
+/** The overview: what is wrong first, then how much is going on, then who does it. */
+
+import type { JSX } from "preact";
+import { useSignal } from "@preact/signals";
+import { get } from "../../api/client";
+import { useResource, type Resource } from "../../api/resource";
+import type { FailedDelivery, HubHosts, Overview, QueueStanding, Subscription } from "../../api/types";
+import { refusal } from "../../api/session";
+import { Button } from "../../parts/button";
+import { ErrorNote } from "../../parts/error_note";
+import { ViewHead } from "../../parts/view_head";
+import { StartDialog } from "../start/start_dialog";
+import { Failures } from "./failures";
+import { Figures } from "./figures";
+import { FirstRun } from "./first_run";
+import { HostsCard } from "./hosts_card";
+import { Latest, useLatest } from "./latest";
+import { MessagesCard } from "./messages_card";
+import { MOST_DELIVERIES, problemsOf } from "./problems";
+import { Problems } from "./problem_list";
+import { Throughput } from "./throughput";
+import { Workers } from "./workers";
+
+const SELDOM = 5000;
+
+export function OverviewView({ overview }: { readonly overview: Resource<Overview> }): JSX.Element {
+  const isStarting = useSignal(false);
+  const hosts = useResource("hosts", () => get<HubHosts>("/admin/hosts"), { every: SELDOM });
+  const queues = useResource("queues", () => get<readonly QueueStanding[]>("/admin/queues"), { every: SELDOM });
+  const subscriptions = useResource("subscriptions", () => get<readonly Subscription[]>("/admin/subscriptions"), { every: SELDOM });
+  const deliveries = useResource("deliveries", () => get<readonly FailedDelivery[]>("/admin/failed-deliveries", { limit: MOST_DELIVERIES }), {
+    every: 2 * SELDOM,
+  });
+  const latest = useLatest();
+  const shown = overview.value.value;
+  if (latest.value?.length === 0 && shown !== null && !hasInstances(shown)) return <FirstRun />;
+  const problems = problemsOf({
+    overview: shown,
+    hosts: hosts.value.value,
+    queues: queues.value.value,
+    subscriptions: subscriptions.value.value,
+    failedDeliveries: deliveries.value.value,
+  });
+  return (
+    <>
+      <ViewHead title="Overview">
+        <Button kind="primary" refusal={refusal("operate")} onClick={() => (isStarting.value = true)}>
+          Start an orchestration
+        </Button>
+      </ViewHead>
+      {overview.error.value && overview.error.value.status !== 0 && <ErrorNote error={overview.error.value} retry={overview.reload} />}
+      <Problems problems={problems} isKnown={shown !== null && hosts.value.value !== null} />
+      <Figures overview={shown} />
+      <div class="overview-grid">
+        <Throughput series={shown?.series ?? null} />
+        <Latest records={latest.value} />
+        <Failures overview={shown} />
+        <HostsCard hosts={hosts.value.value} />
+        <MessagesCard queues={queues.value.value} subscriptions={subscriptions.value.value} />
+        <Workers overview={shown} />
+      </div>
+      {isStarting.value && <StartDialog onClose={() => (isStarting.value = false)} />}
+    </>
+  );
+}
+
+function hasInstances({ instances }: Overview): boolean {
+  return instances.pending + instances.running + instances.suspended > 0;
+}
