@@ -11,7 +11,7 @@ import type { Instance } from "./shapes";
 
 const SHORT_STATUS = 140;
 
-export function Head({ row }: { readonly row: Instance }): JSX.Element {
+export function Head({ row, actions }: { readonly row: Instance; readonly actions: ComponentChildren }): JSX.Element {
   return (
     <header class="instance-head">
       <nav aria-label="Above" class="small-text instance-above">
@@ -25,15 +25,18 @@ export function Head({ row }: { readonly row: Instance }): JSX.Element {
           </>
         )}
       </nav>
-      <div class="row instance-title">
-        <h1 class="broken-anywhere">{row.name}</h1>
-        <StatusBadge status={statusOf(row)} />
-        {row.hold && <StatusBadge status="held" />}
+      <div class="instance-top">
+        <div class="row instance-title">
+          <h1 class="broken-anywhere">{row.name}</h1>
+          <StatusBadge status={statusOf(row)} />
+          {row.hold && <StatusBadge status="held" />}
+          <span class="instance-id">
+            <code class="broken-anywhere">{row.instanceId}</code>
+            <CopyButton text={row.instanceId} label="Copy id" />
+          </span>
+        </div>
+        {actions}
       </div>
-      <p class="instance-id">
-        <code class="broken-anywhere">{row.instanceId}</code>
-        <CopyButton text={row.instanceId} label="Copy id" />
-      </p>
       <dl class="instance-facts">
         <Fact name="Started">
           <Time at={row.createdAt} />

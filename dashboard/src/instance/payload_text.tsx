@@ -9,6 +9,8 @@ import { CopyButton } from "../parts/copy_button";
 import { isJson, pretty } from "./payload";
 
 const SHOWN = 8_000;
+/** So short a text stands beside the button. */
+const SHORT = 30;
 /** Longer ones are not made pretty: that would hold the page up. */
 const MOST_PRETTY = 1_000_000;
 
@@ -17,7 +19,7 @@ export function PayloadText({ text, label }: { readonly text: string; readonly l
   const shown = useMemo(() => (text.length <= MOST_PRETTY ? pretty(text) : text), [text]);
   const isCut = !isWhole.value && shown.length > SHOWN;
   return (
-    <div class="payload">
+    <div class={`payload ${shown.length < SHORT && !shown.includes("\n") ? "short" : ""}`}>
       <div class="payload-tools">
         <CopyButton text={text} label={isJson(text) ? "Copy as JSON" : "Copy"} />
       </div>

@@ -3,7 +3,6 @@
 import type { JSX } from "preact";
 import { exactText } from "../formatting";
 import { zone } from "../preferences";
-import { FailureView } from "./failure_view";
 import { PayloadText } from "./payload_text";
 import type { Instance } from "./shapes";
 
@@ -11,14 +10,7 @@ export function Payloads({ row }: { readonly row: Instance }): JSX.Element {
   return (
     <div class="payloads">
       <Part title="Input" text={row.input} />
-      {row.failure ? (
-        <section class="stack tight">
-          <h2>Failure</h2>
-          <FailureView failure={row.failure} />
-        </section>
-      ) : (
-        <Part title="Output" text={row.output} />
-      )}
+      <Part title="Output" text={row.output} />
       <Part title="Custom status" text={row.customStatus} />
       <section class="stack tight">
         <h2>Facts</h2>

@@ -1,6 +1,7 @@
 /** The page of one instance: who it is, why it waits, what can be done, and seven ways to look at it. */
 
 import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
 import { EmptyState } from "../parts/empty_state";
 import { ErrorNote } from "../parts/error_note";
 import { Tabs, type Tab } from "../parts/tabs";
@@ -42,6 +43,9 @@ function InstancePage({ id }: { readonly id: string }): JSX.Element {
   const live = useLive(id);
   const row = live.instance.value.value;
   const error = live.instance.error.value;
+  useEffect(() => {
+    document.title = `${row ? `${row.name} ` : ""}${id} · Tenuto`;
+  }, [id, row?.name]);
   if (live.isPurged.value || error?.status === 404) return <Gone id={id} isPurged={live.isPurged.value} />;
   return (
     <article class="instance">
@@ -66,8 +70,7 @@ function Loaded({ live, row }: { readonly live: Live; readonly row: Instance }):
   const tab = tabOf(query);
   return (
     <>
-      <Head row={row} />
-      <ActionBar live={live} row={row} />
+      <Head row={row} actions={<ActionBar live={live} row={row} />} />
       <Why live={live} row={row} />
       <Tabs label="Views of the instance" tabs={tabsOf(live, row)} chosen={tab} panel={PANEL} />
       <section id={PANEL} role="tabpanel" aria-labelledby={`tab-${tab}`} class="instance-panel">

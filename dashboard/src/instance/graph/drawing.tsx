@@ -23,7 +23,7 @@ interface Place {
 
 const LARGEST = 2.5;
 const SMALLEST = 0.08;
-const LEAST_FIT = 0.55;
+const LEAST_FIT = 0.62;
 
 export function Drawing({ layout, label, onStep }: DrawingProps): JSX.Element {
   const frame = useRef<HTMLDivElement>(null);
@@ -124,8 +124,8 @@ function useMoving(
   }, []);
 }
 
-const TEXT_LENGTH = 24;
-const ABOUT_LENGTH = 30;
+const TEXT_LENGTH = 19;
+const ABOUT_LENGTH = 25;
 
 function NodeView({ placed, onStep }: { readonly placed: PlacedNode; readonly onStep: (number: number) => void }): JSX.Element {
   const { node, x, y } = placed;

@@ -21,13 +21,13 @@ export interface Layout {
   readonly edges: readonly PlacedEdge[];
 }
 
-export const NODE_WIDTH = 200;
+export const NODE_WIDTH = 172;
 export const NODE_HEIGHT = 52;
 const MARGIN = 16;
 
 export function laidOut(graph: Graph, dagre: Pick<typeof Dagre, "graphlib" | "layout">): Layout {
   const drawn = new dagre.graphlib.Graph();
-  drawn.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 56, marginx: MARGIN, marginy: MARGIN });
+  drawn.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 40, marginx: MARGIN, marginy: MARGIN });
   drawn.setDefaultEdgeLabel(() => ({}));
   for (const node of graph.nodes) drawn.setNode(node.id, { width: NODE_WIDTH, height: NODE_HEIGHT });
   const known = new Set(graph.nodes.map((node) => node.id));

@@ -10,11 +10,11 @@ import { StatusBadge } from "../../parts/status_badge";
 import { Time } from "../../parts/time";
 import { instanceAddress } from "../../router";
 import { FailureView } from "../failure_view";
-import { eventsOfStep, payloadOf, typeWords } from "../history/events";
+import { eventsOfStep, payloadOf, typeWords, type HistoryRows, type Payload } from "../history/events";
 import { useHistory } from "../history/store";
 import type { Live } from "../live";
 import { PayloadText } from "../payload_text";
-import type { Attempt, Microseconds, Step } from "../shapes";
+import type { Attempt, HistoryEvent, Microseconds, Step } from "../shapes";
 import { KindSign } from "../timeline/kind_sign";
 import { kindText, stateText, titleOf } from "../timeline/wording";
 import type { Found } from "./found";
@@ -147,6 +147,17 @@ function Attempts({ attempts, now }: { readonly attempts: readonly Attempt[]; re
   );
 }
 
+/** The payloads of a step; attempts have the same input, which is told once. */
+function payloadsOf(history: HistoryRows, number: number): { readonly event: HistoryEvent; readonly payload: Payload }[] {
+  const said = new Set<string>();
+  return eventsOfStep(history, number).flatMap(({ event }) => {
+    const payload = payloadOf(event);
+    if (!payload || payload.label === "failure" || said.has(`${payload.label} ${payload.text}`)) return [];
+    said.add(`${payload.label} ${payload.text}`);
+    return [{ event, payload }];
+  });
+}
+
 /** Input and output are in the history; they are read when the pane is opened. */
 function StepPayloads({ found, live }: { readonly found: Found; readonly live: Live }): JSX.Element {
   const { step, owner } = found;
@@ -154,10 +165,7 @@ function StepPayloads({ found, live }: { readonly found: Found; readonly live: L
   const shown = useSignal(3);
   history.version.value;
   const error = history.error.value;
-  const events = eventsOfStep(history.rows, step.number).flatMap(({ event }) => {
-    const payload = payloadOf(event);
-    return payload && payload.label !== "failure" ? [{ event, payload }] : [];
-  });
+  const events = payloadsOf(history.rows, step.number);
   if (error) return <ErrorNote error={error} retry={() => void history.read()} />;
   if (events.length === 0 && history.isReading.value) return <p class="quiet-text" aria-busy="true">Reading its history …</p>;
   if (events.length === 0 && !history.isComplete.value) return <p class="quiet-text">What went in and out lies further on in the history.</p>;

@@ -12,7 +12,8 @@ export interface AxisProps {
 }
 
 export function AxisLabels({ frame, origin, line }: AxisProps): JSX.Element {
-  const ticks = ticksOf(frame.scale, frame.view, frame.width, origin);
+  const skips = skipsOf(frame);
+  const ticks = ticksOf(frame.scale, frame.view, frame.width, origin).filter((tick) => isFree(tick, skips));
   return (
     <svg class="tl-axis" width={frame.width} height="26" aria-hidden="true">
       {ticks.map((tick) => (
@@ -20,14 +21,29 @@ export function AxisLabels({ frame, origin, line }: AxisProps): JSX.Element {
           {offsetText(tick.offset)}
         </text>
       ))}
-      {skipsOf(frame).map((skip) => (
+      {skips.map((skip) => (
         <text key={skip.x} x={skip.x + skip.width / 2} y="17" class="tl-label tl-skip-label" text-anchor="middle">
-          {skip.width > 54 ? offsetText(skip.length) : "⋯"}
+          {skipText(skip)}
         </text>
       ))}
       {line !== null && <path d={`M${pixel(frame.scale, frame.view, frame.width, line)} 26l-4-6h8z`} class="tl-now-head" />}
     </svg>
   );
+}
+
+const CHARACTER = 6.2;
+const BETWEEN = 10;
+
+/** Whether a tick's label has room beside those of what is skipped. */
+function isFree(tick: Tick, skips: readonly Skip[]): boolean {
+  return skips.every((skip) => {
+    const length = offsetText(tick.offset).length + skipText(skip).length;
+    return Math.abs(tick.x - skip.x - skip.width / 2) > (length * CHARACTER) / 2 + BETWEEN;
+  });
+}
+
+function skipText(skip: Skip): string {
+  return skip.width > 54 ? offsetText(skip.length) : "⋯";
 }
 
 function labelX(tick: Tick, width: number): number {
@@ -52,6 +68,29 @@ export function AxisLines({ frame, origin, line, height }: AxisProps & { readonl
       {now !== null && now >= 0 && now <= frame.width && <line x1={now} x2={now} y1="0" y2={height} class="tl-now" />}
     </svg>
   );
+}
+
+/** Lies over the bars: they are cut where time is skipped. */
+export function Skips({ frame, height }: { readonly frame: Frame; readonly height: number }): JSX.Element | null {
+  const skips = skipsOf(frame);
+  if (skips.length === 0) return null;
+  return (
+    <svg class="tl-lines tl-over" width={frame.width} height={height} aria-hidden="true">
+      {skips.map((skip) => (
+        <path key={skip.x} d={zigzag(skip.x + skip.width / 2, height)} class="tl-cut" />
+      ))}
+      {skips.map((skip) => (
+        <path key={skip.x} d={zigzag(skip.x + skip.width / 2, height)} class="tl-cut-line" />
+      ))}
+    </svg>
+  );
+}
+
+const TOOTH = 5;
+
+function zigzag(x: number, height: number): string {
+  const teeth = Math.ceil(height / (2 * TOOTH));
+  return `M${x - 2} 0${`l4 ${TOOTH}l-4 ${TOOTH}`.repeat(teeth)}`;
 }
 
 interface Skip {

@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import type { Microseconds, Step } from "../shapes";
 import { tallyOf } from "./rows";
-import { pixel, type Scale, type View } from "./scale";
+import { isBeyond, pixel, type Scale, type View } from "./scale";
 import { drawingOf, type Mark, type Segment } from "./segments";
 
 /** What all rows of a timeline are drawn by. */
@@ -61,7 +61,7 @@ function Bar({ segment, frame, top }: { segment: Segment; frame: Frame; top: num
   const look = segment.kind === "wait" ? `wait ${segment.outcome}` : segment.outcome;
   return (
     <>
-      <rect x={x} y={top - height / 2} width={width} height={height} rx={height > THIN ? 3 : 2} class={`tl-bar ${look}`} />
+      <rect x={x} y={top - height / 2} width={width} height={height} rx={width < 8 ? 1 : height > THIN ? 3 : 2} class={`tl-bar ${look}`} />
       {segment.outcome === "failed" && width >= 14 && (
         <path d={cross(x + width - 7, top)} class="tl-cross" />
       )}
@@ -82,6 +82,7 @@ function Elsewhere({ frame, at, top }: { frame: Frame; at: Microseconds; top: nu
 
 function MarkSign({ mark, frame, top }: { mark: Mark; frame: Frame; top: number }): JSX.Element | null {
   const x = pixel(frame.scale, frame.view, frame.width, mark.at);
+  if (isBeyond(frame.scale, mark.at)) return <path d={`M${frame.width - 9} ${top - 4}l4 4l-4 4m4-8l4 4l-4 4`} class="tl-elsewhere" />;
   if (x < -1 || x > frame.width + 1) return null;
   switch (mark.kind) {
     case "due":

@@ -34,9 +34,14 @@ export interface Tick {
 
 export const WHOLE: View = { start: 0, end: 1 };
 
-const SHORT_SHARE = 0.06;
+/** How much of the width all that is skipped takes, and one stretch at most. */
+const SKIPPED_SHARE = 0.3;
+const MOST_OF_ONE = 0.1;
+const MARGIN_SHARE = 0.06;
 const LONG_SHARE = 0.3;
 const MOST_SKIPPED = 8;
+/** Skipping is worth it when what is left is so many times shorter. */
+const WORTH = 5;
 const SMALLEST_VIEW = 1e-7;
 
 /** A scale on which equal times are equally long. */
@@ -51,16 +56,18 @@ export function evenScale(from: Microseconds, to: Microseconds): Scale {
  */
 export function skippingScale(from: Microseconds, to: Microseconds, marks: Iterable<Microseconds>): Scale {
   const skipped = longGaps(from, to, marks);
-  if (skipped.length === 0) return evenScale(from, to);
   const bounds = [from, ...skipped.flatMap((gap) => [gap.from, gap.to]), Math.max(to, from + 1)];
-  const busy = bounds.at(-1)! - from - skipped.reduce((sum, gap) => sum + gap.to - gap.from, 0);
-  const share = 1 - SHORT_SHARE * skipped.length;
+  const whole = bounds.at(-1)! - from;
+  const busy = whole - skipped.reduce((sum, gap) => sum + gap.to - gap.from, 0);
+  if (busy * WORTH > whole) return evenScale(from, to);
+  const short = Math.min(SKIPPED_SHARE / skipped.length, MOST_OF_ONE);
+  const share = 1 - short * skipped.length;
   const stretches: Stretch[] = [];
   let start = 0;
   for (let index = 0; index + 1 < bounds.length; index++) {
     const [begin, finish] = [bounds[index]!, bounds[index + 1]!];
     const isSkipped = index % 2 === 1;
-    const length = isSkipped ? SHORT_SHARE : (share * (finish - begin)) / Math.max(busy, 1);
+    const length = isSkipped ? short : (share * (finish - begin)) / Math.max(busy, 1);
     if (finish > begin) stretches.push({ from: begin, to: finish, start, end: start + length, isSkipped });
     start += length;
   }
@@ -83,12 +90,17 @@ function longGaps(from: Microseconds, to: Microseconds, marks: Iterable<Microsec
     const length = gap.to - gap.from;
     if (chosen.length === MOST_SKIPPED || length < left * LONG_SHARE || left - length <= 0) break;
     // A little of the gap stays on both sides: what ends there is not glued to what begins.
-    const margin = (left - length) * SHORT_SHARE;
+    const margin = (left - length) * MARGIN_SHARE;
     if (length <= 4 * margin) break;
     chosen.push({ from: gap.from + margin, to: gap.to - margin });
     left -= length;
   }
   return chosen.sort((a, b) => a.from - b.from);
+}
+
+/** Whether a time lies beyond the end of the scale. */
+export function isBeyond(scale: Scale, time: Microseconds): boolean {
+  return time > scale.stretches.at(-1)!.to;
 }
 
 /** From 0 to 1; times outside of the scale stand at its ends. */

@@ -4,10 +4,10 @@
  * Which rows are open and what is in view are its own; the selected step belongs to the address.
  */
 import { useSignal } from "@preact/signals";
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Microseconds, Run, Step } from "../shapes";
-import { AxisLabels, AxisLines } from "./axis";
+import { AxisLabels, AxisLines, Skips } from "./axis";
 import type { Frame } from "./bars";
 import { Legend } from "./legend";
 import { Patterns } from "./patterns";
@@ -31,12 +31,15 @@ export interface TimelineProps {
   /** A child was opened whose steps were not read. */
   readonly onDeeper?: (() => void) | undefined;
   readonly label: string;
+  /** More buttons beside those for zoom. */
+  readonly tools?: ComponentChildren;
 }
 
 const WIDE_ROW = 30;
 const NARROW_ROW = 44;
-const NARROW = 620;
-const NAMES = 290;
+/** Below these widths names have less room, or stand above their bars; the style sheet has them too. */
+const MIDDLE = 800;
+const NARROW = 540;
 
 export function Timeline(props: TimelineProps): JSX.Element {
   const { run, now } = props;
@@ -50,7 +53,8 @@ export function Timeline(props: TimelineProps): JSX.Element {
   const total = useWidth(outer);
   const isNarrow = total < NARROW;
   const height = isNarrow ? NARROW_ROW : WIDE_ROW;
-  const width = Math.max((isNarrow ? total : total - NAMES) - 16, 40);
+  const names = isNarrow ? 0 : total < MIDDLE ? 220 : 290;
+  const width = Math.max(total - names - 16, 40);
   const rows = useMemo(() => rowsOf(run, toggled.value), [run, toggled.value]);
   const scale = useScale(run, now, props.end, isSkipping.value);
   const frame: Frame = { scale: scale.current, view: view.value, width, now: props.line ?? now };
@@ -58,7 +62,7 @@ export function Timeline(props: TimelineProps): JSX.Element {
   const origin = run.record.createdAt;
   const line = props.line ?? (run.record.completedAt == null ? now : null);
   const setView = (next: View): void => void (view.value = next);
-  useCtrlWheel(outer, isNarrow ? 0 : NAMES, width, view, setView);
+  useCtrlWheel(outer, names, width, view, setView);
   const toggle = (row: Row): void => {
     const next = new Set(toggled.value);
     if (!next.delete(row.path)) next.add(row.path);
@@ -74,11 +78,12 @@ export function Timeline(props: TimelineProps): JSX.Element {
     return rows.find((row) => row.path === element?.dataset["path"]);
   };
   return (
-    <div class={`timeline ${isNarrow ? "narrow" : ""}`} ref={outer}>
+    <div class={`timeline ${isNarrow ? "narrow" : total < MIDDLE ? "middle" : ""}`} ref={outer}>
       <Patterns />
       <div class="tl-tools">
         <ZoomTools view={view.value} onView={setView} isSkipping={isSkipping.value} canSkip={scale.canSkip} onSkipping={(next) => (isSkipping.value = next)} />
         <Legend />
+        {props.tools}
       </div>
       <div class="tl-head">
         <AxisLabels frame={frame} origin={origin} line={line} />
@@ -98,7 +103,8 @@ export function Timeline(props: TimelineProps): JSX.Element {
         }}
         onPointerMove={(event) => {
           const row = rowOf(event);
-          const isShown = row?.type === "step" && event.pointerType === "mouse";
+          const isOverBars = (event.target as Element).closest(".tl-bars") !== null;
+          const isShown = row?.type === "step" && isOverBars && event.pointerType === "mouse";
           hovered.value = isShown ? { step: row.step, x: event.clientX, y: event.clientY } : null;
         }}
         onPointerLeave={() => (hovered.value = null)}
@@ -127,6 +133,7 @@ export function Timeline(props: TimelineProps): JSX.Element {
               isEntry={row.path === (entry.value ?? rows[0]?.path)}
             />
           ))}
+          <Skips frame={frame} height={rows.length * height} />
         </div>
       </div>
       {hovered.value && <Tooltip hovered={hovered.value} origin={origin} now={now} />}
@@ -140,16 +147,25 @@ interface KnownScale {
   readonly canSkip: boolean;
 }
 
+const ROOM = 0.02;
+
 function useScale(run: Run, now: Microseconds, end: Microseconds | undefined, isSkipping: boolean): KnownScale {
   const marks = useMemo(() => [...allSteps(run)].flatMap(marksOf), [run]);
   const origin = run.record.createdAt;
-  const isOver = run.record.completedAt != null && ![...run.steps ?? []].some(isOpen);
-  const last = end ?? (isOver ? Math.max(run.record.completedAt ?? 0, ...lastOf(marks)) : roomyEnd(origin, now));
+  const isOver = run.record.completedAt != null && !(run.steps ?? []).some(isOpen);
+  const last = end ?? (isOver ? Math.max(run.record.completedAt ?? 0, ...lastOf(marks)) : now);
   return useMemo(() => {
-    const skipping = skippingScale(origin, last, isOver ? marks : [...marks, Math.min(now, last)]);
+    const skipping = skippingScale(origin, last, marks);
     const canSkip = skipping.stretches.length > 1;
-    return { current: isSkipping && canSkip ? skipping : evenScale(origin, last), canSkip };
-  }, [marks, origin, last, isSkipping, Math.floor(now / 5e6)]);
+    if (isSkipping && canSkip) return { current: withRoom(skipping, isOver ? 0 : ROOM), canSkip };
+    return { current: evenScale(origin, isOver || end !== undefined ? last : roomyEnd(origin, now)), canSkip };
+  }, [marks, origin, last, isSkipping]);
+}
+
+/** A scale that leaves some room at its end. */
+function withRoom(scale: Scale, room: number): Scale {
+  const shrunk = (position: number): number => position * (1 - room);
+  return { stretches: scale.stretches.map((one) => ({ ...one, start: shrunk(one.start), end: shrunk(one.end) })) };
 }
 
 function lastOf(marks: readonly Microseconds[]): Microseconds[] {

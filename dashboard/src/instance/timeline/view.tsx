@@ -32,23 +32,27 @@ export function TimelineTab({ live, row, selected }: TimelineTabProps): JSX.Elem
   if ((run.steps ?? []).length === 0) return <NoSteps run={run} />;
   const now = Math.max(present, run.record.updatedAt ?? 0);
   const close = (): void => setQuery({ step: undefined }, { replace: true });
+  const choice = (
+    <Button size="small" onClick={() => (isTable.value = !isTable.value)}>
+      {isTable.value ? "As bars" : "As a table"}
+    </Button>
+  );
   const step = selected === null ? null : found(run, selected);
   return (
     <div class={`with-pane ${step ? "open" : ""}`}>
       <div class="stack tight">
         {error && <ErrorNote error={error} retry={live.run.reload} />}
-        <div class="row view-choice">
-          <Button kind="quiet" size="small" pressed={isTable.value} onClick={() => (isTable.value = !isTable.value)}>
-            As a table
-          </Button>
-        </div>
         {isTable.value ? (
-          <StepTable run={run} now={now} />
+          <>
+            <div class="row view-choice">{choice}</div>
+            <StepTable run={run} now={now} />
+          </>
         ) : (
           <Timeline
             run={run}
             now={now}
             selected={selected}
+            tools={choice}
             label={`Steps of ${row.name} ${row.instanceId}`}
             onSelect={(path) => setQuery({ step: path }, { replace: true })}
             onDeeper={() => (live.levels.value = Math.min(live.levels.value + 1, DEEPEST))}

@@ -36,8 +36,8 @@ export function ZoomTools({ view, onView, isSkipping, canSkip, onSkipping }: Zoo
         </>
       )}
       {canSkip && (
-        <Button size="small" pressed={isSkipping} title="Draw long waits short" onClick={() => onSkipping(!isSkipping)}>
-          Shorten waits
+        <Button size="small" pressed={isSkipping} title="Draw long stretches short in which nothing begins or ends" onClick={() => onSkipping(!isSkipping)}>
+          Skip long stretches
         </Button>
       )}
     </div>

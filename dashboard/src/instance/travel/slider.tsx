@@ -42,7 +42,7 @@ export function Slider({ turns, at, origin, onTurn }: SliderProps): JSX.Element 
     <div class="travel-slider">
       <div class="row">
         <Button size="small" label="First turn" refusal={at === 1 ? "This is the first turn." : null} onClick={() => go(1)}>
-          ⏮
+          «
         </Button>
         <Button size="small" label="Turn before" refusal={at === 1 ? "This is the first turn." : null} onClick={() => go(at - 1)}>
           ‹
@@ -54,7 +54,7 @@ export function Slider({ turns, at, origin, onTurn }: SliderProps): JSX.Element 
           ›
         </Button>
         <Button size="small" label="Last turn" refusal={at === last ? "This is the last turn." : null} onClick={() => go(last)}>
-          ⏭
+          »
         </Button>
         <p class="travel-where">
           <b>

@@ -24,19 +24,27 @@ export function Why({ live, row }: { readonly live: Live; readonly row: Instance
       <p class="why-sentence broken-anywhere">
         <b>{isStuck ? "Stuck: " : ""}</b>
         {row.name} {links.length === 1 && links[0]!.below.length === 0 ? links[0]!.text : inZone(shortSentence(sentence, links), zone.value)}
-        {"."}
+        {hasMore && links.length > 1 ? ":" : "."}
       </p>
-      {hasMore && <Chain links={links} />}
+      {hasMore && <Chain links={withoutWaits(links)} />}
       {advice && <Advice text={advice} />}
     </section>
   );
 }
 
+const WAITS = "waits for ";
+
 /** With several facts the list below says the details. */
 function shortSentence(sentence: string, links: readonly Link[]): string {
   if (links.length <= 1) return sentence;
-  const waits = links.filter((link) => link.text.startsWith("waits for"));
-  return waits.length === links.length ? `waits for one of ${links.length} things` : sentence;
+  const waits = links.filter((link) => link.text.startsWith(WAITS));
+  return waits.length === links.length ? `waits for ${links.length} things` : sentence;
+}
+
+/** What the sentence above them says already. */
+function withoutWaits(links: readonly Link[]): readonly Link[] {
+  const isSaid = links.length > 1 && links.every((link) => link.text.startsWith(WAITS));
+  return isSaid ? links.map((link) => ({ ...link, text: link.text.slice(WAITS.length) })) : links;
 }
 
 function Chain({ links }: { readonly links: readonly Link[] }): JSX.Element {
