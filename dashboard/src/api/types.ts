@@ -201,6 +201,8 @@ export interface Frame {
   readonly file: string;
   readonly line: number;
   readonly source?: readonly SourceLine[];
+  /** Why there are no lines. */
+  readonly noSource?: string | null;
   readonly variables?: readonly Variable[];
 }
 
@@ -213,7 +215,11 @@ export interface Turn {
   readonly decided?: readonly string[];
   readonly steps?: readonly Step[];
   readonly frames?: readonly Frame[] | null;
-  readonly why?: string;
+  readonly why?: string | null;
+  /** The last turn that the code fits, when it does not fit this one. */
+  readonly fitsThrough?: number | null;
+  /** Other tasks that the code had started, and where they waited. */
+  readonly tasks?: readonly { readonly name: string; readonly frames?: readonly Frame[] }[];
   readonly waits?: readonly { readonly kind: string; readonly name?: string | null; readonly number?: number | null }[];
 }
 
@@ -239,6 +245,8 @@ export interface SendForm {
   readonly name?: string | null;
   readonly number?: number | null;
   readonly title?: string | null;
+  /** What is said below a question. */
+  readonly text?: string | null;
   readonly schema?: JsonSchema | null;
   readonly choices?: readonly unknown[] | null;
   readonly url?: string | null;

@@ -77,7 +77,7 @@ describe("what is filled in", () => {
 });
 
 it("choices carry their values as JSON", () => {
-  const form = formOfChoices([{ label: "Ship it", value: '{"way":"air"}' }, "wait", true]);
+  const form = formOfChoices([{ label: "Ship it", value: { way: "air" } }, "wait", true]);
   expect(form.fields[0]?.choices).toEqual([
     { label: "Ship it", value: '{"way":"air"}' },
     { label: "wait", value: '"wait"' },

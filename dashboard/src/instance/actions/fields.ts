@@ -133,10 +133,10 @@ function choicesOf(schema: JsonSchema, kind: FieldKind): readonly Choice[] {
   return kind === "choice" ? YES_OR_NO : [];
 }
 
-/** A choice is a value, or `{label, value}` with the value as JSON text. */
+/** A choice is a value, or `{label, value}`. */
 function choiceOf(one: unknown): Choice {
   if (typeof one === "object" && one !== null && "label" in one && "value" in one) {
-    return { label: String(one.label), value: String(one.value) };
+    return { label: String(one.label), value: JSON.stringify(one.value) };
   }
   const label = typeof one === "boolean" ? (one ? "Yes" : "No") : typeof one === "string" ? one : JSON.stringify(one);
   return { label, value: JSON.stringify(one) };

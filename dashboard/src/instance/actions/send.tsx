@@ -116,6 +116,15 @@ function sent(row: Instance, wanted: SendForm["kind"], chosen: SendForm | undefi
   return answerQuestion(row.instanceId, text, chosen?.number ?? chosen?.title ?? undefined);
 }
 
+function QuestionText({ form }: { readonly form: SendForm }): JSX.Element {
+  return (
+    <div class="stack tight">
+      <p class="question-title">{form.title ?? form.name}</p>
+      {form.text && <p class="question-text broken-anywhere">{form.text}</p>}
+    </div>
+  );
+}
+
 interface WhichProps {
   readonly forms: readonly SendForm[];
   readonly at: number;
@@ -125,7 +134,7 @@ interface WhichProps {
 
 function Which({ forms, at, wanted, onChoose }: WhichProps): JSX.Element {
   const id = useId();
-  if (wanted === "question" && forms.length === 1) return <p class="question-title">{forms[0]?.title ?? forms[0]?.name}</p>;
+  if (wanted === "question" && forms.length === 1) return <QuestionText form={forms[0]!} />;
   return (
     <div class="field">
       <label for={id}>{wanted === "question" ? "Question" : "Event"}</label>
@@ -138,6 +147,7 @@ function Which({ forms, at, wanted, onChoose }: WhichProps): JSX.Element {
         ))}
         {wanted === "event" && <option value="-1">Another event…</option>}
       </select>
+      {wanted === "question" && forms[at]?.text && <p class="question-text broken-anywhere">{forms[at]?.text}</p>}
     </div>
   );
 }

@@ -70,19 +70,20 @@ export function AxisLines({ frame, origin, line, height }: AxisProps & { readonl
   );
 }
 
-/** Lies over the bars: they are cut where time is skipped. */
-export function Skips({ frame, height }: { readonly frame: Frame; readonly height: number }): JSX.Element | null {
-  const skips = skipsOf(frame);
-  if (skips.length === 0) return null;
+/** Lies over the bars of a row: they are cut where time is skipped. */
+export function Cuts({ frame, height }: { readonly frame: Frame; readonly height: number }): JSX.Element {
   return (
-    <svg class="tl-lines tl-over" width={frame.width} height={height} aria-hidden="true">
-      {skips.map((skip) => (
-        <path key={skip.x} d={zigzag(skip.x + skip.width / 2, height)} class="tl-cut" />
-      ))}
-      {skips.map((skip) => (
-        <path key={skip.x} d={zigzag(skip.x + skip.width / 2, height)} class="tl-cut-line" />
-      ))}
-    </svg>
+    <>
+      {skipsOf(frame).map((skip) => {
+        const path = zigzag(skip.x + skip.width / 2, height);
+        return (
+          <g key={skip.x}>
+            <path d={path} class="tl-cut" />
+            <path d={path} class="tl-cut-line" />
+          </g>
+        );
+      })}
+    </>
   );
 }
 

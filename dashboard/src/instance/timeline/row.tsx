@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { spanText } from "../../formatting";
 import { StatusSign } from "../../parts/status_badge";
 import type { Step } from "../shapes";
+import { Cuts } from "./axis";
 import { GroupBars, StepBars, type Frame } from "./bars";
 import { KindSign } from "./kind_sign";
 import { endOf, tallyOf, type GroupRow, type Row } from "./rows";
@@ -46,6 +47,7 @@ export function RowView(props: RowProps): JSX.Element {
           ) : (
             <StepBars step={row.step} frame={frame} top={barTop} />
           )}
+          <Cuts frame={frame} height={height} />
         </svg>
       </div>
     </div>

@@ -7,7 +7,7 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Microseconds, Run, Step } from "../shapes";
-import { AxisLabels, AxisLines, Skips } from "./axis";
+import { AxisLabels, AxisLines } from "./axis";
 import type { Frame } from "./bars";
 import { Legend } from "./legend";
 import { Patterns } from "./patterns";
@@ -24,6 +24,8 @@ export interface TimelineProps {
   readonly now: Microseconds;
   /** Times up to here are drawn, when that is known better than by the run: for time travel. */
   readonly end?: Microseconds | undefined;
+  /** What the scale is made for, when that is more than what is drawn. */
+  readonly whole?: Run | undefined;
   /** A line at this time, instead of "now". */
   readonly line?: Microseconds | undefined;
   readonly selected: string | null;
@@ -56,7 +58,7 @@ export function Timeline(props: TimelineProps): JSX.Element {
   const names = isNarrow ? 0 : total < MIDDLE ? 220 : 290;
   const width = Math.max(total - names - 16, 40);
   const rows = useMemo(() => rowsOf(run, toggled.value), [run, toggled.value]);
-  const scale = useScale(run, now, props.end, isSkipping.value);
+  const scale = useScale(props.whole ?? run, now, props.end, isSkipping.value);
   const frame: Frame = { scale: scale.current, view: view.value, width, now: props.line ?? now };
   const { first, last } = useWindow(body, rows.length, height);
   const origin = run.record.createdAt;
@@ -133,7 +135,6 @@ export function Timeline(props: TimelineProps): JSX.Element {
               isEntry={row.path === (entry.value ?? rows[0]?.path)}
             />
           ))}
-          <Skips frame={frame} height={rows.length * height} />
         </div>
       </div>
       {hovered.value && <Tooltip hovered={hovered.value} origin={origin} now={now} />}

@@ -3,34 +3,68 @@
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { EmptyState } from "../../parts/empty_state";
+import { setQuery } from "../../router";
 import type { Frame, Turn } from "../shapes";
 import { changedVariables } from "./changes";
 import { piecesOf } from "./python";
 
 export function Code({ view, before }: { readonly view: Turn; readonly before: Turn | null }): JSX.Element {
   const frames = view.frames ?? null;
-  if (!frames || frames.length === 0) {
-    return (
-      <EmptyState title="There is no code to show for this turn">
-        <p>{view.why ?? "This host does not say why."}</p>
-      </EmptyState>
-    );
-  }
-  const changed = changedVariables(frames, before?.frames ?? []);
-  const isFirst = before === null;
+  if (!frames || frames.length === 0) return <NoCode view={view} />;
+  const tasks = (view.tasks ?? []).filter((task) => (task.frames ?? []).length > 0);
   return (
     <div class="frames">
-      {frames.map((frame, index) => (
-        <details key={`${index} ${frame.function}`} class="frame-of" open={index === frames.length - 1 || frames.length <= 2}>
-          <summary>
-            <code>{frame.function}</code>
-            <span class="quiet-text small-text broken-anywhere">{` ${shortFile(frame.file)}:${frame.line}`}</span>
-          </summary>
-          <Source frame={frame} />
-          <Variables frame={frame} changed={isFirst ? new Set() : changed[index]!} />
-        </details>
+      <Frames frames={frames} before={before?.frames ?? null} isOpen={(index) => index === frames.length - 1 || frames.length <= 2} />
+      {tasks.length > 0 && <h3>{tasks.length === 1 ? "Another task of it" : `${tasks.length} other tasks of it`}</h3>}
+      {tasks.map((task, index) => (
+        <Frames
+          key={`${task.name} ${index}`}
+          frames={task.frames ?? []}
+          before={before?.tasks?.find((one) => one.name === task.name)?.frames ?? null}
+          title={task.name}
+          isOpen={() => false}
+        />
       ))}
     </div>
+  );
+}
+
+function NoCode({ view }: { readonly view: Turn }): JSX.Element {
+  return (
+    <EmptyState title="There is no code to show for this turn">
+      <p>{view.why ?? "This host does not say why."}</p>
+      {view.fitsThrough ? (
+        <p>
+          It fits through <button type="button" class="link" onClick={() => setQuery({ turn: String(view.fitsThrough) })}>{`turn ${view.fitsThrough}`}</button>.
+        </p>
+      ) : null}
+    </EmptyState>
+  );
+}
+
+interface FramesProps {
+  readonly frames: readonly Frame[];
+  /** Where it stood the turn before; null when that is not known. */
+  readonly before: readonly Frame[] | null;
+  readonly title?: string;
+  readonly isOpen: (index: number) => boolean;
+}
+
+function Frames({ frames, before, title, isOpen }: FramesProps): JSX.Element {
+  const changed = changedVariables(frames, before ?? []);
+  return (
+    <>
+      {frames.map((frame, index) => (
+        <details key={`${index} ${frame.function}`} class="frame-of" open={isOpen(index)}>
+          <summary>
+            <code>{frame.function}</code>
+            <span class="quiet-text small-text broken-anywhere">{` ${shortFile(frame.file)}:${frame.line}${title ? ` · ${title}` : ""}`}</span>
+          </summary>
+          {(frame.source ?? []).length > 0 ? <Source frame={frame} /> : <p class="note">{frame.noSource ?? "Its lines are not known."}</p>}
+          <Variables frame={frame} changed={before === null ? new Set() : changed[index]!} />
+        </details>
+      ))}
+    </>
   );
 }
 

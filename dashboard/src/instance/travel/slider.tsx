@@ -6,6 +6,8 @@ import { useEffect } from "preact/hooks";
 import { countText } from "../../formatting";
 import { Button } from "../../parts/button";
 import { Time } from "../../parts/time";
+import { zone } from "../../preferences";
+import { inZone } from "../why/wording";
 import type { Microseconds, TurnSummary } from "../shapes";
 import { offsetText } from "../timeline/scale";
 
@@ -78,7 +80,7 @@ export function Slider({ turns, at, origin, onTurn }: SliderProps): JSX.Element 
         aria-valuetext={`Turn ${at} of ${last}: ${(summary?.summary ?? []).join(", ")}`}
         onInput={(event) => go(Number(event.currentTarget.value))}
       />
-      <p class="small-text quiet-text travel-summary">{(summary?.summary ?? []).join(" · ")}</p>
+      <p class="small-text quiet-text travel-summary">{inZone((summary?.summary ?? []).join(" · "), zone.value)}</p>
     </div>
   );
 }

@@ -9,12 +9,14 @@ import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { get, type ApiError } from "../../api/client";
 import { ErrorNote } from "../../parts/error_note";
+import { zone } from "../../preferences";
 import { setQuery } from "../../router";
 import type { Live } from "../live";
 import { PayloadText } from "../payload_text";
 import type { Instance, Microseconds, Run, Turn } from "../shapes";
 import { Timeline } from "../timeline/timeline";
 import { Code } from "./code";
+import { inZone } from "../why/wording";
 import { Slider } from "./slider";
 import { useTurns } from "./turns";
 
@@ -65,7 +67,7 @@ function TurnView({ live, row, at }: { readonly live: Live; readonly row: Instan
         {(view.steps ?? []).length === 0 ? (
           <p class="quiet-text">None yet.</p>
         ) : (
-          <Timeline run={run} now={view.at} line={view.at} end={endOf(row, view)} selected={null} label={`Steps after turn ${view.turn}`} />
+          <Timeline run={run} whole={live.run.value.value ?? undefined} now={view.at} line={view.at} end={endOf(row, view)} selected={null} label={`Steps after turn ${view.turn}`} />
         )}
       </section>
     </>
@@ -107,7 +109,7 @@ function Texts({ title, texts, none, look }: TextsProps): JSX.Element {
         <ul class={`turn-texts ${look}`}>
           {shown.map((text, index) => (
             <li key={index} class="broken-anywhere">
-              {text}
+              {inZone(text, zone.value)}
             </li>
           ))}
           {shown.length < texts.length && (
