@@ -9,10 +9,10 @@ const DAY = 24 * HOUR;
 /** The zone in which times are shown. */
 export type Zone = "local" | "utc";
 
-/** A span in its two greatest units: `3 h 12 min`, `4.2 s`, `38 ms`. */
+/** A span in its two greatest units: `3 h 12 min`, `4.2 s`, `380 ms`. */
 export function spanText(seconds: number): string {
   const length = Math.abs(seconds);
-  if (length < 0.0995) return `${Math.round(length * 1000)} ms`;
+  if (length < 0.9995) return `${Math.round(length * 1000)} ms`;
   if (length < 9.95) return `${length.toFixed(1)} s`;
   if (length < 59.5) return `${Math.round(length)} s`;
   if (length < HOUR) return twoUnits(length, MINUTE, "min", SECOND, "s");
@@ -115,4 +115,15 @@ export function shortened(text: string, length: number): string {
   if (text.length <= length) return text;
   const head = Math.ceil((length - 1) / 2);
   return `${text.slice(0, head)}…${text.slice(text.length - (length - 1 - head))}`;
+}
+
+/** A text with its first letter large: the API's messages begin small, for they follow a name in the command line. */
+export function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** A text as a sentence of its own. */
+export function sentence(text: string): string {
+  const whole = capitalised(text);
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }

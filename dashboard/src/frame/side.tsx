@@ -14,7 +14,7 @@ export interface SideProps {
 
 export function Side({ overview, isOpen }: SideProps): JSX.Element {
   return (
-    <div class={`side ${isOpen ? "open" : ""}`} id="side">
+    <aside class={`side ${isOpen ? "open" : ""}`} id="side" aria-label="Places and host">
       <a class="brand" href={addressOf("overview")}>
         <Brand /> Tenuto
       </a>
@@ -43,7 +43,7 @@ export function Side({ overview, isOpen }: SideProps): JSX.Element {
           </>
         )}
       </div>
-    </div>
+    </aside>
   );
 }
 

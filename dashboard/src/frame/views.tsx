@@ -6,6 +6,7 @@ import { useEffect } from "preact/hooks";
 import type { Resource } from "../api/resource";
 import type { Overview } from "../api/types";
 import { EmptyState } from "../parts/empty_state";
+import { ViewHead } from "../parts/view_head";
 import { addressOf, type Place, type Route } from "../router";
 import { DeadLettersView } from "../views/dead_letters";
 import { FailedDeliveriesView } from "../views/failed_deliveries";
@@ -73,14 +74,14 @@ function NotLoaded(): JSX.Element {
 }
 
 function UnknownView({ path }: { readonly path: string }): JSX.Element {
-  useEffect(() => {
-    document.title = "No such page · Tenuto";
-  }, []);
   return (
-    <EmptyState title="There is no such page">
-      <p>
-        Nothing is at <code class="broken-anywhere">{path}</code>. The <a href={addressOf("overview")}>overview</a> is a good place to begin.
+    <>
+      <ViewHead title="There is no such page" />
+      <p class="prose">
+        <span>
+          Nothing is at <code class="broken-anywhere">{path}</code>. The <a href={addressOf("overview")}>overview</a> is a good place to begin.
+        </span>
       </p>
-    </EmptyState>
+    </>
   );
 }

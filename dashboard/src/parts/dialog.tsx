@@ -7,6 +7,9 @@ import type { ApiError, Result } from "../api/client";
 import { Button } from "./button";
 import { ErrorNote } from "./error_note";
 
+/** Where a dialog begins: at its first field, else at the button that calls it off. */
+const FIRST = "form :is(input, select, textarea), .dialog-first, .dialog-actions .button";
+
 export interface DialogProps {
   readonly title: string;
   readonly onClose: () => void;
@@ -21,6 +24,7 @@ export function Dialog({ title, onClose, children, size = "normal" }: DialogProp
   useEffect(() => {
     const dialog = element.current;
     dialog?.showModal();
+    dialog?.querySelector<HTMLElement>(FIRST)?.focus();
     return () => dialog?.close();
   }, []);
   return (
@@ -37,12 +41,12 @@ export function Dialog({ title, onClose, children, size = "normal" }: DialogProp
       }}
     >
       <div class="dialog-body">
-        <header class="dialog-head">
+        <div class="dialog-head">
           <h2 id={titleId}>{title}</h2>
           <Button kind="quiet" size="small" label="Close" onClick={onClose}>
             ✕
           </Button>
-        </header>
+        </div>
         {children}
       </div>
     </dialog>

@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import type { ApiError } from "../api/client";
+import { sentence } from "../formatting";
 import { Button } from "./button";
 
 export function ErrorNote({ error, retry }: { readonly error: ApiError; readonly retry?: () => void }): JSX.Element {
@@ -20,10 +21,4 @@ export function ErrorNote({ error, retry }: { readonly error: ApiError; readonly
       )}
     </div>
   );
-}
-
-/** The API's messages begin small, for they follow a name in the command line. */
-function sentence(text: string): string {
-  const whole = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }

@@ -10,6 +10,8 @@ export interface Column<T> {
   readonly isNumber?: boolean;
   /** The column that gives way when there is little room, and is cut off with dots. */
   readonly isWide?: boolean;
+  /** For a column of buttons: its label is for screen readers only. */
+  readonly isLabelHidden?: boolean;
 }
 
 export interface TableProps<T> {
@@ -29,7 +31,7 @@ export function Table<T>({ label, columns, rows, keyOf }: TableProps<T>): JSX.El
           <tr>
             {columns.map((column) => (
               <th key={column.id} scope="col" class={column.isNumber ? "number" : ""}>
-                {column.label}
+                {column.isLabelHidden ? <span class="hidden">{column.label}</span> : column.label}
               </th>
             ))}
           </tr>
@@ -38,7 +40,7 @@ export function Table<T>({ label, columns, rows, keyOf }: TableProps<T>): JSX.El
           {rows.map((row) => (
             <tr key={keyOf(row)}>
               {columns.map((column) => (
-                <td key={column.id} data-label={column.label} class={cellClass(column)}>
+                <td key={column.id} data-label={column.isLabelHidden ? "" : column.label} class={cellClass(column)}>
                   {column.cell(row)}
                 </td>
               ))}

@@ -47,7 +47,8 @@ export function orchestratorColumns(onStart: (name: string) => void): readonly C
     lastFailure<OrchestratorFigures>(),
     {
       id: "start",
-      label: "",
+      label: "Actions",
+      isLabelHidden: true,
       isNumber: true,
       cell: (row) => (
         <Button size="small" refusal={refusal("operate")} onClick={() => onStart(row.name)} label={`Start ${row.name}`}>

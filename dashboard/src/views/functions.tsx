@@ -90,7 +90,8 @@ function Timers({ timers }: { readonly timers: readonly TimerFunctionInfo[] }): 
     { id: "startup", label: "At the start, too", cell: (one) => (one.runOnStartup ? "yes" : "no") },
     {
       id: "run",
-      label: "",
+      label: "Actions",
+      isLabelHidden: true,
       isNumber: true,
       cell: (one) => (
         <Button size="small" refusal={refusal("admin")} onClick={() => (asked.value = one.name)} label={`Run ${one.name} now`}>

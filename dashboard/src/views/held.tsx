@@ -7,7 +7,7 @@ import { listInstances, controlInstance } from "../api/instances";
 import { watchHub } from "../api/live";
 import { refusal } from "../api/session";
 import type { Hold, InstanceRecord } from "../api/types";
-import { counted } from "../formatting";
+import { counted, sentence } from "../formatting";
 import { Button } from "../parts/button";
 import { EmptyState } from "../parts/empty_state";
 import { ErrorNote } from "../parts/error_note";
@@ -107,7 +107,7 @@ function HeldCard({ record, onAsk }: { readonly record: InstanceRecord; readonly
       <div class="card-body stack">
         <div class="prose">
           <p>
-            <strong>Why: {words?.short ?? hold.reason}.</strong> {hold.message}
+            <strong>Why: {words?.short ?? hold.reason}.</strong> {sentence(hold.message)}
           </p>
           {words && <p class="quiet-text">{words.advice}</p>}
         </div>

@@ -43,7 +43,6 @@ export function TopicsView(): JSX.Element {
           <Table label="Topics" columns={topicColumns(topic)} rows={known} keyOf={(one) => one.name} />
         </section>
       )}
-      {topic && <EventsCard key={topic} topic={topic} />}
       {readers.length > 0 && (
         <section class="card" aria-labelledby="subscriptions-head">
           <header class="card-head">
@@ -52,6 +51,7 @@ export function TopicsView(): JSX.Element {
           <Subscriptions rows={topic ? readers.filter((one) => one.topic === topic) : readers} onChange={subscriptions.reload} />
         </section>
       )}
+      {topic && <EventsCard key={topic} topic={topic} />}
     </>
   );
 }
@@ -136,7 +136,8 @@ function Subscriptions({ rows, onChange }: { readonly rows: readonly Subscriptio
     ...SUBSCRIPTION_COLUMNS,
     {
       id: "forget",
-      label: "",
+      label: "Actions",
+      isLabelHidden: true,
       isNumber: true,
       cell: (one) => (
         <Button

@@ -32,7 +32,7 @@ export class InstanceList {
   start(): void {
     this.stopListening = watchHub({
       onUpdates: (updates) => {
-        if (this.rows.update(updates, this.filter, Date.now() * 1000)) this.changed();
+        if (this.pages > 0 && this.rows.update(updates, this.filter, Date.now() * 1000)) this.changed();
       },
       onReset: () => void this.refresh(),
     });

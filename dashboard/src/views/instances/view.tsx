@@ -38,11 +38,13 @@ export function InstancesView(): JSX.Element {
           Start<span class="long-only"> an orchestration</span>
         </Button>
       </ViewHead>
-      <SavedViews />
+      <div class="row spread">
+        <SavedViews />
+        <NewRows list={list} />
+      </div>
       <FilterBar filter={filter} onChange={set} />
       {list.error.value && list.error.value.status !== 0 && <ErrorNote error={list.error.value} retry={list.retry} />}
       <div class="instances-place">
-        <NewRows list={list} />
         <InstanceTable list={list} filter={filter} chosen={chosen} />
       </div>
       <BulkBar list={list} chosen={chosen} />

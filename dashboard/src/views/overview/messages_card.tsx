@@ -43,9 +43,10 @@ const COLUMNS: readonly Column<Line>[] = [
     label: "Reader",
     isWide: true,
     cell: (line) => (
-      <>
-        <a href={line.address}>{line.name}</a> <span class="quiet-text small-text">{line.kind}</span>
-      </>
+      <span class="line-text">
+        <a href={line.address}>{line.name}</a>
+        <span class="quiet-text small-text">{line.kind}</span>
+      </span>
     ),
   },
   { id: "behind", label: "Behind", isNumber: true, cell: (line) => countText(line.behind) },

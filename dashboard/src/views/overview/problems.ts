@@ -1,7 +1,7 @@
 /** What is wrong with a hub, worst first, from what its routes say. Pure. */
 
 import type { FailedDelivery, HubHosts, Overview, QueueStanding, Subscription } from "../../api/types";
-import { counted, spanText } from "../../formatting";
+import { capitalised, counted, spanText } from "../../formatting";
 import { addressOf } from "../../router";
 import { HOLD_REASONS } from "../holds";
 
@@ -117,7 +117,7 @@ function ofHeld(overview: Overview | null): Problem[] {
       id: "held",
       weight: "bad",
       text: `${counted(sum, "instance")} held`,
-      more: held.map(([reason, count]) => `${count}: ${HOLD_REASONS[reason as keyof typeof HOLD_REASONS]?.short ?? reason}`).join("; "),
+      more: `${capitalised(held.map(([reason, count]) => `${HOLD_REASONS[reason as keyof typeof HOLD_REASONS]?.short ?? reason} (${count})`).join("; "))}.`,
       address: addressOf("held"),
       link: "Look at both sides",
     },

@@ -52,12 +52,16 @@ export function OverviewView({ overview }: { readonly overview: Resource<Overvie
       <Problems problems={problems} isKnown={shown !== null && hosts.value.value !== null} />
       <Figures overview={shown} />
       <div class="overview-grid">
-        <Throughput series={shown?.series ?? null} />
-        <Latest records={latest.value} />
-        <Failures overview={shown} />
-        <HostsCard hosts={hosts.value.value} />
-        <MessagesCard queues={queues.value.value} subscriptions={subscriptions.value.value} />
-        <Workers overview={shown} />
+        <div class="stack">
+          <Throughput series={shown?.series ?? null} />
+          <Failures overview={shown} />
+          <Workers overview={shown} />
+        </div>
+        <div class="stack">
+          <Latest records={latest.value} />
+          <HostsCard hosts={hosts.value.value} />
+          <MessagesCard queues={queues.value.value} subscriptions={subscriptions.value.value} />
+        </div>
       </div>
       {isStarting.value && <StartDialog onClose={() => (isStarting.value = false)} />}
     </>

@@ -35,7 +35,7 @@ export function StartDialog({ name, onClose }: StartDialogProps): JSX.Element {
         <>
           <div class="field">
             <label for={selectId}>Orchestrator</label>
-            <select id={selectId} value={info.name} onChange={(event) => (chosen.value = event.currentTarget.value)}>
+            <select id={selectId} class="dialog-first" value={info.name} onChange={(event) => (chosen.value = event.currentTarget.value)}>
               {orchestrators.map((one) => (
                 <option key={one.name} value={one.name}>
                   {one.name}
