@@ -39,6 +39,14 @@ describe("a graph", () => {
     expect(edges(graph)).toContain("group:1 > step:900");
   });
 
+  it("draws a loop of thousands as one node", () => {
+    const steps = Array.from({ length: 4000 }, (_, index) => step(index + 1, { turn: 1 + index, endedTurn: 2 + index, name: `s${index % 2}` }));
+    const graph = graphOf(run(steps), null);
+    expect(graph.isMerged).toBe(true);
+    expect(graph.nodes.map((node) => node.title)).toEqual(["tour", "s0 × 2000", "s1 × 2000"]);
+    expect(edges(graph)).toEqual(["instance:tour-1 > group:1", "group:1 > group:2", "group:2 > group:1"]);
+  });
+
   it("has an end, after what nothing follows", () => {
     const graph = graphOf(run([step(1, { turn: 1, endedTurn: 2 })], { status: "Completed" }), null);
     expect(edges(graph)).toContain(`step:1 > ${END}`);

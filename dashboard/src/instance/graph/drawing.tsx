@@ -132,13 +132,13 @@ function NodeView({ placed, onStep }: { readonly placed: PlacedNode; readonly on
   const [first] = node.steps;
   const body = (
     <>
-      <title>{`${node.title}\n${node.about}`}</title>
+      <title>{`${node.title}, ${node.about}`}</title>
       <rect width={NODE_WIDTH} height={NODE_HEIGHT} rx="8" class="graph-box" />
       {node.kind === "group" && <path d={`M6 ${NODE_HEIGHT}v3h${NODE_WIDTH - 12}v-3m-6 3v3H12v-3`} class="graph-box stacked" />}
-      <text x="30" y="21" class="graph-title">
+      <text x="30" y="21" class="graph-title" aria-hidden="true">
         {cut(node.title, TEXT_LENGTH)}
       </text>
-      <text x="30" y="38" class="graph-about">
+      <text x="30" y="38" class="graph-about" aria-hidden="true">
         {cut(node.about, ABOUT_LENGTH)}
       </text>
       {node.state !== "none" && (
@@ -149,11 +149,10 @@ function NodeView({ placed, onStep }: { readonly placed: PlacedNode; readonly on
     </>
   );
   const look = `graph-node ${node.kind} ${node.state} ${node.isAsked ? "asked" : ""}`;
-  const name = `${node.title}, ${node.about}`;
   const transform = `translate(${x} ${y})`;
   if (node.instanceId && !node.isAsked && node.steps.length === 0) {
     return (
-      <a href={instanceAddress(node.instanceId)} class={look} aria-label={name}>
+      <a href={instanceAddress(node.instanceId)} class={look}>
         <g transform={transform}>{body}</g>
       </a>
     );
@@ -165,7 +164,6 @@ function NodeView({ placed, onStep }: { readonly placed: PlacedNode; readonly on
       transform={transform}
       role={open ? "button" : "img"}
       tabIndex={0}
-      aria-label={name}
       onClick={open}
       onKeyDown={(event) => {
         if (!open || (event.key !== "Enter" && event.key !== " ")) return;

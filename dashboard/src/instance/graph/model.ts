@@ -35,9 +35,14 @@ export interface GraphEdge {
 export interface Graph {
   readonly nodes: readonly GraphNode[];
   readonly edges: readonly GraphEdge[];
+  /** Whether steps of one name are one node, whenever they were: there were too many otherwise. */
+  readonly isMerged: boolean;
+  /** How many nodes were left out. */
+  readonly omitted: number;
 }
 
 const FEWEST_IN_GROUP = 4;
+const MOST_NODES = 150;
 export const END = "end";
 
 /** The graph of a run within its flow. */
@@ -46,9 +51,18 @@ export function graphOf(run: Run, flow: Flow | null): Graph {
   const edges = new Map<string, GraphEdge>();
   const asked = `instance:${run.record.instanceId}`;
   nodes.set(asked, startNode(asked, run));
-  const nodeOfStep = addSteps(nodes, edges, asked, run);
+  const isMerged = groupsOf(run.steps ?? [], decidedIn).length > MOST_NODES;
+  const nodeOfStep = addSteps(nodes, edges, asked, run, isMerged ? () => 0 : decidedIn);
   if (flow) addFlow(nodes, edges, asked, run, flow, nodeOfStep);
-  return { nodes: [...nodes.values()], edges: [...edges.values()] };
+  return bounded([...nodes.values()], [...edges.values()], isMerged);
+}
+
+/** Too large a graph is cut: its beginning stays. */
+function bounded(nodes: GraphNode[], edges: GraphEdge[], isMerged: boolean): Graph {
+  const shown = nodes.slice(0, 2 * MOST_NODES);
+  const known = new Set(shown.map((node) => node.id));
+  const drawn = edges.filter((edge) => known.has(edge.from) && known.has(edge.to));
+  return { nodes: shown, edges: drawn, isMerged, omitted: nodes.length - shown.length };
 }
 
 function startNode(id: string, run: Run): GraphNode {
@@ -61,9 +75,18 @@ function startNode(id: string, run: Run): GraphNode {
 
 type NodeOfStep = ReadonlyMap<number, string>;
 
-function addSteps(nodes: Map<string, GraphNode>, edges: Map<string, GraphEdge>, start: string, run: Run): NodeOfStep {
+/** When a step was decided: those of one time and name may be one node. */
+type Time = (step: Step) => number;
+
+function addSteps(
+  nodes: Map<string, GraphNode>,
+  edges: Map<string, GraphEdge>,
+  start: string,
+  run: Run,
+  timeOf: Time,
+): NodeOfStep {
   const nodeOfStep = new Map<number, string>();
-  for (const group of groupsOf((run.steps ?? []))) {
+  for (const group of groupsOf(run.steps ?? [], timeOf)) {
     const node = group.length < FEWEST_IN_GROUP ? null : groupNode(group);
     for (const step of group) {
       const own = node ?? stepNode(step);
@@ -71,15 +94,15 @@ function addSteps(nodes: Map<string, GraphNode>, edges: Map<string, GraphEdge>, 
       nodeOfStep.set(step.number, own.id);
     }
   }
-  for (const [from, to] of followed((run.steps ?? []), nodeOfStep, start)) connect(edges, from, to, false);
+  for (const [from, to] of followed(run.steps ?? [], nodeOfStep, start)) connect(edges, from, to, false);
   addEnd(nodes, edges, start, run, nodeOfStep);
   return nodeOfStep;
 }
 
-function groupsOf(steps: readonly Step[]): Step[][] {
+function groupsOf(steps: readonly Step[], timeOf: Time): Step[][] {
   const groups = new Map<string, Step[]>();
   for (const step of steps) {
-    const key = `${step.kind} ${step.name ?? ""} ${step.place ?? ""} ${decidedIn(step)}`;
+    const key = `${step.kind} ${step.name ?? ""} ${step.place ?? ""} ${timeOf(step)}`;
     const group = groups.get(key);
     if (group) group.push(step);
     else groups.set(key, [step]);

@@ -28,6 +28,8 @@ export function GraphTab({ live, row, selected }: { readonly live: Live; readonl
     <div class={`with-pane ${step ? "open" : ""}`}>
       <div class="stack tight">
         {error && <ErrorNote error={error} retry={live.refresh} />}
+        {graph?.isMerged && <p class="note">It has many steps: those of one name are drawn as one.</p>}
+        {(graph?.omitted ?? 0) > 0 && <p class="note">{`${graph?.omitted} more are left out.`}</p>}
         {flow.value.value?.isCut && <p class="note">The flow is larger than what is read here: its end is left out.</p>}
         {layout ? (
           <Drawing layout={layout} onStep={(number) => setQuery({ step: `/${number}` }, { replace: true })} label={`What led to what in ${row.name} ${row.instanceId}`} />

@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
+import { counted } from "../../formatting";
 import { Dialog } from "../../parts/dialog";
 import { countOf, differenceOf, type DifferenceLine } from "../difference";
 import { pretty } from "../payload";
@@ -29,7 +30,7 @@ export function Comparison({ rows, history, onClose }: ComparisonProps): JSX.Ele
         <dt>+ second</dt>
         <dd>{titleOf(right, history)}</dd>
       </dl>
-      <p role="status">{isEqual ? "They are equal." : `${count.left} lines only in the first, ${count.right} only in the second.`}</p>
+      <p role="status">{isEqual ? "They are equal." : `${counted(count.left, "line")} only in the first, ${count.right} only in the second.`}</p>
       <pre class="difference" tabIndex={0} role="group" aria-label="Difference">
         {lines.map((line, index) => (
           <div key={index} class={line.kind}>

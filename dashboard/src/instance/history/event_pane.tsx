@@ -17,6 +17,10 @@ export interface EventPaneProps {
   readonly onClose: () => void;
 }
 
+function isMoment(field: string): boolean {
+  return /(?:At|Start)$/.test(field);
+}
+
 export function EventPane({ row, name, instanceId, onClose }: EventPaneProps): JSX.Element {
   const { event } = row;
   const payload = payloadOf(event);
@@ -45,7 +49,7 @@ export function EventPane({ row, name, instanceId, onClose }: EventPaneProps): J
         {fieldsOf(event).map(([field, value]) => (
           <>
             <dt>{field}</dt>
-            <dd class="broken-anywhere">{value}</dd>
+            <dd class="broken-anywhere">{isMoment(field) ? exactText(Number(value), zone.value) : value}</dd>
           </>
         ))}
       </dl>

@@ -263,7 +263,11 @@ function focusRow(rows: readonly Row[], index: number, { body, height }: KeyTool
   }
   // Twice a frame: rows that come into sight are drawn in the first.
   requestAnimationFrame(() =>
-    requestAnimationFrame(() => body.querySelector<HTMLElement>(`[aria-rowindex="${at + 1}"]`)?.focus({ preventScroll: rows.length > DRAWN_WHOLE })),
+    requestAnimationFrame(() => {
+      const element = body.querySelector<HTMLElement>(`[aria-rowindex="${at + 1}"]`);
+      element?.scrollIntoView({ block: "nearest" });
+      element?.focus({ preventScroll: true });
+    }),
   );
 }
 

@@ -15,7 +15,7 @@ export function Code({ view, before }: { readonly view: Turn; readonly before: T
   return (
     <div class="frames">
       <Frames frames={frames} before={before?.frames ?? null} isOpen={(index) => index === frames.length - 1 || frames.length <= 2} />
-      {tasks.length > 0 && <h3>{tasks.length === 1 ? "Another task of it" : `${tasks.length} other tasks of it`}</h3>}
+      {tasks.length > 0 && <h2>{tasks.length === 1 ? "Another task of it" : `${tasks.length} other tasks of it`}</h2>}
       {tasks.map((task, index) => (
         <Frames
           key={`${task.name} ${index}`}

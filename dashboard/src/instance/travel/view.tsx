@@ -15,6 +15,7 @@ import type { Live } from "../live";
 import { PayloadText } from "../payload_text";
 import type { Instance, Microseconds, Run, Turn } from "../shapes";
 import { Timeline } from "../timeline/timeline";
+import { titleOf } from "../timeline/wording";
 import { Code } from "./code";
 import { inZone } from "../why/wording";
 import { Slider } from "./slider";
@@ -55,15 +56,15 @@ function TurnView({ live, row, at }: { readonly live: Live; readonly row: Instan
         <div class="stack">
           <Texts title="What arrived" texts={view.arrived ?? []} none="Nothing." look="arrived" />
           <Texts title="What it decided" texts={view.decided ?? []} none="Nothing: it went on waiting." look="decided" />
-          <Texts title="What it waits for then" texts={(view.waits ?? []).map(waitText)} none="Nothing." look="waits" />
+          <Texts title="What it waits for then" texts={(view.waits ?? []).map((wait) => waitText(wait, view))} none="Nothing." look="waits" />
           <section class="stack tight">
-            <h3>Custom status</h3>
+            <h2>Custom status</h2>
             {view.customStatus ? <PayloadText text={view.customStatus} label="Custom status" /> : <p class="quiet-text">None.</p>}
           </section>
         </div>
       </div>
       <section class="stack tight">
-        <h3>Its steps then</h3>
+        <h2>Its steps then</h2>
         {(view.steps ?? []).length === 0 ? (
           <p class="quiet-text">None yet.</p>
         ) : (
@@ -84,8 +85,10 @@ function runThen(row: Instance, view: Turn): Run {
   return { record: { instanceId, name, status: "Running", createdAt, updatedAt: view.at }, steps: view.steps ?? [] };
 }
 
-function waitText({ kind, name, number }: NonNullable<Turn["waits"]>[number]): string {
-  return [kind === "orchestration" ? "child" : kind, name, number ? `(no. ${number})` : ""].filter(Boolean).join(" ");
+function waitText({ kind, name, number }: NonNullable<Turn["waits"]>[number], view: Turn): string {
+  const step = view.steps?.find((one) => one.number === number);
+  const title = step ? titleOf(step) : name;
+  return [kind === "orchestration" ? "child" : kind, title === kind ? "" : title, number ? `(no. ${number})` : ""].filter(Boolean).join(" ");
 }
 
 interface TextsProps {
@@ -102,7 +105,7 @@ function Texts({ title, texts, none, look }: TextsProps): JSX.Element {
   const shown = isWhole.value ? texts : texts.slice(0, MOST_TEXTS);
   return (
     <section class="stack tight">
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       {texts.length === 0 ? (
         <p class="quiet-text">{none}</p>
       ) : (

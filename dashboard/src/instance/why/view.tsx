@@ -18,33 +18,38 @@ export function Why({ live, row }: { readonly live: Live; readonly row: Instance
   if (!row.explanation) return null;
   const { sentence, advice, isStuck, facts = [] } = row.explanation;
   const links = chainOf(facts as readonly Fact[], now.value, zone.value);
-  const hasMore = links.length > 1 || links.some((link) => link.below.length > 0 || link.instanceId);
+  const story = links === null ? { head: inZone(sentence, zone.value), rest: [] } : storyOf(links);
   return (
     <section class={`why ${isStuck ? "stuck" : ""}`} aria-label="Why it does not go on">
       <p class="why-sentence broken-anywhere">
-        <b>{isStuck ? "Stuck: " : ""}</b>
-        {row.name} {links.length === 1 && links[0]!.below.length === 0 ? links[0]!.text : inZone(shortSentence(sentence, links), zone.value)}
-        {hasMore && links.length > 1 ? ":" : "."}
+        {isStuck && <b>Stuck: </b>}
+        {row.name} {story.head}
+        {story.about && <> {<a href={instanceAddress(story.about)}>{story.about}</a>}</>}
+        {story.rest.length > 0 ? ":" : "."}
       </p>
-      {hasMore && <Chain links={withoutWaits(links)} />}
+      {story.rest.length > 0 && <Chain links={story.rest} />}
       {advice && <Advice text={advice} />}
     </section>
   );
 }
 
-const WAITS = "waits for ";
-
-/** With several facts the list below says the details. */
-function shortSentence(sentence: string, links: readonly Link[]): string {
-  if (links.length <= 1) return sentence;
-  const waits = links.filter((link) => link.text.startsWith(WAITS));
-  return waits.length === links.length ? `waits for ${links.length} things` : sentence;
+interface Story {
+  readonly head: string;
+  /** The instance that the head is about. */
+  readonly about?: string | null;
+  readonly rest: readonly Link[];
 }
 
-/** What the sentence above them says already. */
-function withoutWaits(links: readonly Link[]): readonly Link[] {
-  const isSaid = links.length > 1 && links.every((link) => link.text.startsWith(WAITS));
-  return isSaid ? links.map((link) => ({ ...link, text: link.text.slice(WAITS.length) })) : links;
+const WAITS = "waits for ";
+
+/** A sentence for what matters most, and a list of what else is to be said. */
+function storyOf(links: readonly Link[]): Story {
+  const [first, ...rest] = links;
+  if (!first) return { head: "goes on", rest: [] };
+  if (rest.length > 0 && links.every((link) => link.text.startsWith(WAITS))) {
+    return { head: `${WAITS}${links.length} things`, rest: links.map((link) => ({ ...link, text: link.text.slice(WAITS.length) })) };
+  }
+  return { head: first.text, about: first.instanceId, rest: [...first.below, ...rest] };
 }
 
 function Chain({ links }: { readonly links: readonly Link[] }): JSX.Element {

@@ -12,8 +12,9 @@ export interface Link {
   readonly below: readonly Link[];
 }
 
-/** All facts, the most important first. */
-export function chainOf(facts: readonly Fact[], now: Microseconds, zone: Zone): Link[] {
+/** All facts, the most important first; null when there is one that this page does not know. */
+export function chainOf(facts: readonly Fact[], now: Microseconds, zone: Zone): Link[] | null {
+  if (facts.length === 0 || facts.some((fact) => textOf(fact, now, zone) === null)) return null;
   return facts.map((fact) => linkOf(fact, now, zone));
 }
 
@@ -21,7 +22,7 @@ function linkOf(fact: Fact, now: Microseconds, zone: Zone): Link {
   const { below } = fact;
   const under = below ? [belowLink(below, now, zone)] : [];
   const instanceId = fact.type === "orchestration" ? (fact.instanceId ?? null) : null;
-  return { text: textOf(fact, now, zone), instanceId, isBad: isBad(fact), below: under };
+  return { text: textOf(fact, now, zone) ?? fact.type, instanceId, isBad: isBad(fact), below: under };
 }
 
 function belowLink(below: NonNullable<Fact["below"]>, now: Microseconds, zone: Zone): Link {
@@ -38,7 +39,7 @@ function isBad(fact: Fact): boolean {
   return BAD.has(fact.type) || fact["isMissing"] === true || fact["isLost"] === true || fact["isUnserved"] === true;
 }
 
-function textOf(fact: Fact, now: Microseconds, zone: Zone): string {
+function textOf(fact: Fact, now: Microseconds, zone: Zone): string | null {
   const since = fact.since === undefined ? "" : ` for ${spanText((now - fact.since) / 1e6)}`;
   const until = fact.until === undefined ? "" : exactText(fact.until, zone);
   switch (fact.type) {
@@ -77,7 +78,7 @@ function textOf(fact: Fact, now: Microseconds, zone: Zone): string {
     case "elsewhere":
       return `host ${fact["host"]}${fact["address"] ? ` (${fact["address"]})` : ""} serves it, and knows more`;
     default:
-      return fact.type;
+      return null;
   }
 }
 
