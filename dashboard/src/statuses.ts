@@ -1,6 +1,7 @@
 /** Statuses of instances: the API's numbers, their names, and the sign each is known by without colour. */
 
-export type Status = "Pending" | "Running" | "Suspended" | "Completed" | "Failed" | "Terminated" | "Canceled" | "ContinuedAsNew";
+export type Status =
+  "Pending" | "Running" | "Suspended" | "Completed" | "Failed" | "Terminated" | "Canceled" | "ContinuedAsNew";
 
 /** The statuses that one can look for, in the order in which an instance lives them. */
 export const SHOWN_STATUSES = ["Pending", "Running", "Suspended", "Completed", "Failed", "Terminated"] as const;

@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { bytesText, counted, exactText, relativeText, sentence, shortText, shortened, spanText } from "../src/formatting";
+import {
+  bytesText,
+  counted,
+  exactText,
+  relativeText,
+  sentence,
+  shortText,
+  shortened,
+  spanText,
+} from "../src/formatting";
 
 const NOW = Date.UTC(2026, 10, 22, 12, 0, 0) * 1000;
 

@@ -21,20 +21,29 @@ describe("filters", () => {
   });
 
   it("ignore what they do not know", () => {
-    expect(filterOf({ status: "flying", held: "perhaps", order: "random", created: "1y", createdFrom: "soon" })).toEqual(EVERYTHING);
+    expect(
+      filterOf({ status: "flying", held: "perhaps", order: "random", created: "1y", createdFrom: "soon" }),
+    ).toEqual(EVERYTHING);
   });
 
   it("ask the API for moments in microseconds", () => {
     const filter = filterOf({ status: "failed", created: "1h", createdFrom: "2026-11-01T00:00" });
     expect(parametersOf(filter, NOW)).toMatchObject({ status: "failed", createdFrom: NOW - 3600e6, createdTo: null });
-    expect(parametersOf(filterOf({ createdTo: "2026-11-22T00:00" }), NOW)).toMatchObject({ createdFrom: null, createdTo: NOW });
+    expect(parametersOf(filterOf({ createdTo: "2026-11-22T00:00" }), NOW)).toMatchObject({
+      createdFrom: null,
+      createdTo: NOW,
+    });
   });
 });
 
 describe("rows under load", () => {
   it("change where they stand", () => {
     const rows = withThree();
-    const changed = rows.update([update("b", { runtimeStatus: "Failed", ended: true, failure: { errorType: "E", errorMessage: "no" } })], EVERYTHING, NOW);
+    const changed = rows.update(
+      [update("b", { runtimeStatus: "Failed", ended: true, failure: { errorType: "E", errorMessage: "no" } })],
+      EVERYTHING,
+      NOW,
+    );
     expect(changed).toBe(true);
     expect(rows.all.map((row) => row.id)).toEqual(["c", "b", "a"]);
     expect(rows.all[1]).toMatchObject({ status: "Failed", note: "no" });
@@ -51,7 +60,11 @@ describe("rows under load", () => {
   it("are not announced when they stand below what was read, or do not fit", () => {
     const rows = withThree();
     rows.update([update("old", { createdTime: "2020-01-01T00:00:00Z" })], EVERYTHING, NOW);
-    rows.update([update("e", { createdTime: new Date(NOW / 1000).toISOString() })], filterOf({ status: "failed" }), NOW);
+    rows.update(
+      [update("e", { createdTime: new Date(NOW / 1000).toISOString() })],
+      filterOf({ status: "failed" }),
+      NOW,
+    );
     expect(rows.newCount).toBe(0);
   });
 
@@ -76,7 +89,16 @@ function withThree(): Rows {
 }
 
 function record(id: string, age: number): InstanceRecord {
-  return { iid: age, instanceId: id, partition: 0, name: "tour", executionId: "e", rootId: id, createdAt: NOW - 10e6 + age, status: 0 };
+  return {
+    iid: age,
+    instanceId: id,
+    partition: 0,
+    name: "tour",
+    executionId: "e",
+    rootId: id,
+    createdAt: NOW - 10e6 + age,
+    status: 0,
+  };
 }
 
 function update(id: string, changes: Partial<Update>): Update {

@@ -18,7 +18,12 @@ describe("problems", () => {
     const found = problemsOf({
       ...NOTHING,
       overview: overview({ instances: { pending: 0, running: 9, suspended: 0, held: { decisions: 2, crashed: 1 } } }),
-      hosts: { at: NOW, partitions: 8, hosts: [{ host: "a", description: "a", isAlive: true, silentSeconds: 9 }], unserved: [{ partitions: [6, 7] }] },
+      hosts: {
+        at: NOW,
+        partitions: 8,
+        hosts: [{ host: "a", description: "a", isAlive: true, silentSeconds: 9 }],
+        unserved: [{ partitions: [6, 7] }],
+      },
       queues: [{ name: "mails", ready: 5, delayed: 0, inWork: 0, failed: 0, oldest: NOW - 90e6 }],
     });
     expect(found.map((one) => one.id)).toEqual(["unserved", "held", "silent a", "queue mails"]);
@@ -26,14 +31,25 @@ describe("problems", () => {
   });
 
   it("call failures bad once a quarter of all that ends fails", () => {
-    const series = (failed: number, completed: number) => ({ ...overview({}).series, failed: [failed], completed: [completed] });
+    const series = (failed: number, completed: number) => ({
+      ...overview({}).series,
+      failed: [failed],
+      completed: [completed],
+    });
     expect(problemsOf({ ...NOTHING, overview: overview({ series: series(1, 9) }) })[0]?.weight).toBe("warning");
     expect(problemsOf({ ...NOTHING, overview: overview({ series: series(3, 9) }) })[0]?.weight).toBe("bad");
   });
 
   it("name subscriptions that nobody serves, but not those that keep up", () => {
     const one = { name: "store", topic: "plates", position: 1, failed: 0, updatedAt: NOW, oldest: NOW - 1e6 };
-    const found = problemsOf({ ...NOTHING, overview: overview({}), subscriptions: [{ ...one, lag: 3, isServed: false }, { ...one, lag: 3, isServed: true }] });
+    const found = problemsOf({
+      ...NOTHING,
+      overview: overview({}),
+      subscriptions: [
+        { ...one, lag: 3, isServed: false },
+        { ...one, lag: 3, isServed: true },
+      ],
+    });
     expect(found.map((problem) => problem.text)).toEqual(["Nobody serves store: 3 events behind"]);
   });
 });
@@ -58,7 +74,14 @@ describe("small things", () => {
   });
 
   it("makes one schema of several parameters", () => {
-    const info = { name: "f", program: "native", parameters: [{ name: "a", required: true, schema: { $ref: "#/$defs/A", $defs: { A: { type: "integer" } } } }, { name: "b", required: false, schema: { type: "string" } }] };
+    const info = {
+      name: "f",
+      program: "native",
+      parameters: [
+        { name: "a", required: true, schema: { $ref: "#/$defs/A", $defs: { A: { type: "integer" } } } },
+        { name: "b", required: false, schema: { type: "string" } },
+      ],
+    };
     expect(inputSchema(info)).toMatchObject({ type: "object", required: ["a"], $defs: { A: { type: "integer" } } });
     expect(JSON.parse(inputSketch(info))).toEqual({ a: 0, b: "" });
     expect(inputSchema({ ...info, parameters: [] })).toBeNull();
@@ -73,7 +96,15 @@ function overview(changes: Partial<Overview>): Overview {
     since: NOW - 1e9,
     instances: { pending: 0, running: 0, suspended: 0, held: {} },
     backlog: { turns: 0, activities: 0, running: 0, oldestSeconds: null },
-    series: { stepSeconds: 5, from: NOW - 600e6, started: [], completed: [], failed: [], activities: [], activityFailures: [] },
+    series: {
+      stepSeconds: 5,
+      from: NOW - 600e6,
+      started: [],
+      completed: [],
+      failed: [],
+      activities: [],
+      activityFailures: [],
+    },
     failures: [],
     workers: [],
     health: { ready: true },

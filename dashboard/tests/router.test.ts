@@ -6,7 +6,10 @@ describe("addresses", () => {
     expect(parsed("")).toEqual({ view: "overview", query: {} });
     expect(parsed("#/")).toEqual({ view: "overview", query: {} });
     expect(parsed("#/dead-letters")).toEqual({ view: "dead-letters", query: {} });
-    expect(parsed("#/instances?status=failed&name=a%26b")).toEqual({ view: "instances", query: { status: "failed", name: "a&b" } });
+    expect(parsed("#/instances?status=failed&name=a%26b")).toEqual({
+      view: "instances",
+      query: { status: "failed", name: "a&b" },
+    });
   });
 
   it("finds an instance by any id", () => {

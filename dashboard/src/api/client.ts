@@ -38,7 +38,9 @@ export const onUnauthorized: { call: () => void } = { call: () => undefined };
 
 /** The path of a request, with the prefix and the query. */
 export function pathOf(path: string, query: Parameters = {}): string {
-  const pairs = Object.entries(query).flatMap(([name, value]) => valuesOf(value).map((one): [string, string] => [name, one]));
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    valuesOf(value).map((one): [string, string] => [name, one]),
+  );
   return `${prefix}${path}${pairs.length === 0 ? "" : `?${new URLSearchParams(pairs)}`}`;
 }
 
@@ -75,7 +77,11 @@ export async function request<T>(method: string, path: string, options: Options 
     // fetch throws for one reason besides being called off: there was no answer.
     if (options.signal?.aborted) return failed("aborted", "no longer wanted", 0);
     unheard();
-    return failed("network", `the host does not answer (${error instanceof Error ? error.message : "no reason given"})`, 0);
+    return failed(
+      "network",
+      `the host does not answer (${error instanceof Error ? error.message : "no reason given"})`,
+      0,
+    );
   }
   heard();
   if (answer.status === 401) onUnauthorized.call();
@@ -95,7 +101,11 @@ async function read<T>(answer: Response): Promise<Result<T>> {
     body = text === "" ? undefined : JSON.parse(text);
   } catch {
     // Cut off, or not of Tenuto (a proxy's page): the status is all there is to tell.
-    return failed("http", `the answer (status ${answer.status}) is not JSON; is something between this page and the host?`, answer.status);
+    return failed(
+      "http",
+      `the answer (status ${answer.status}) is not JSON; is something between this page and the host?`,
+      answer.status,
+    );
   }
   if (answer.ok) return { ok: true, value: body as T, next: answer.headers.get(CONTINUATION) || null };
   const { code, message } = (body ?? {}) as { code?: unknown; message?: unknown };

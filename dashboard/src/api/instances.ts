@@ -66,6 +66,11 @@ export function raiseEvent(id: string, name: string, text: string): Promise<Resu
 }
 
 /** Answers a question of `ctx.ask`; the answer is JSON as text. */
-export function answerQuestion(id: string, text: string, question?: number | string, by?: string): Promise<Result<void>> {
+export function answerQuestion(
+  id: string,
+  text: string,
+  question?: number | string,
+  by?: string,
+): Promise<Result<void>> {
   return request("POST", `${pathOfInstance(id)}/answer`, { text: withJson({ question, by }, "answer", text) });
 }

@@ -18,7 +18,8 @@ export interface Listener {
   readonly onReset?: (state: Update | null) => void;
 }
 
-type Message = { readonly kind: "update"; readonly update: Update } | { readonly kind: "reset"; readonly state: Update | null };
+type Message =
+  { readonly kind: "update"; readonly update: Update } | { readonly kind: "reset"; readonly state: Update | null };
 
 const LONGEST_RETRY = 10_000;
 
@@ -71,7 +72,8 @@ class Stream {
 
   private take(event: MessageEvent<string>, kind: "update" | "reset"): void {
     this.lastId = event.lastEventId;
-    const state = event.data === "" || event.data === "null" ? null : (JSON.parse(event.data) as Update | Record<string, never>);
+    const state =
+      event.data === "" || event.data === "null" ? null : (JSON.parse(event.data) as Update | Record<string, never>);
     const update = state !== null && "instanceId" in state ? (state as Update) : null;
     if (kind === "reset") this.onMessage({ kind, state: update });
     else if (update !== null) this.onMessage({ kind, update });

@@ -33,7 +33,9 @@ function NoHost({ error, retry }: { readonly error: ApiError; readonly retry: ()
         </p>
         <h1>{error.status === 0 ? "The host does not answer" : "The host cannot be used"}</h1>
         <ErrorNote error={error} retry={retry} />
-        {error.status === 0 && <p class="quiet-text">This page asks again by itself, and goes on as soon as there is an answer.</p>}
+        {error.status === 0 && (
+          <p class="quiet-text">This page asks again by itself, and goes on as soon as there is an answer.</p>
+        )}
       </div>
     </main>
   );

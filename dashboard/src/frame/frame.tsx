@@ -22,7 +22,9 @@ export function Frame(): JSX.Element {
   const isMenuOpen = useSignal(false);
   const main = useRef<HTMLElement>(null);
   const view = route.value.view;
-  const overview = useResource("overview", () => get<Overview>("/admin/overview"), { every: view === "overview" ? OFTEN : SELDOM });
+  const overview = useResource("overview", () => get<Overview>("/admin/overview"), {
+    every: view === "overview" ? OFTEN : SELDOM,
+  });
   useEffect(() => watchHub({ onUpdates: () => undefined }), []);
   useEffect(() => {
     document.addEventListener("keydown", press);

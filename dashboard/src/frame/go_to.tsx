@@ -65,7 +65,12 @@ export function GoTo(): JSX.Element {
         onKeyDown={onKeyDown}
       />
       <KeyHint keys="/" />
-      <ul class={`goto-list ${isShown ? "shown" : ""}`} id="goto-list" role="listbox" aria-label="Instances that begin alike">
+      <ul
+        class={`goto-list ${isShown ? "shown" : ""}`}
+        id="goto-list"
+        role="listbox"
+        aria-label="Instances that begin alike"
+      >
         {isShown &&
           found.value.map((record, index) => (
             <li

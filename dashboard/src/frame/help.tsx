@@ -17,12 +17,16 @@ export function Help({ onClose }: { readonly onClose: () => void }): JSX.Element
         <HelpLine keys={["Esc"]} does="Close what is open" />
       </dl>
       <label class="check">
-        <input type="checkbox" checked={areKeysOn.value} onChange={(event) => (areKeysOn.value = event.currentTarget.checked)} />
+        <input
+          type="checkbox"
+          checked={areKeysOn.value}
+          onChange={(event) => (areKeysOn.value = event.currentTarget.checked)}
+        />
         Single keys do something
       </label>
       <p class="quiet-text small-text">
-        Everything here can also be done with <code>tenuto instances</code>, and over HTTP: the host describes its API at{" "}
-        <code>/openapi.json</code>.
+        Everything here can also be done with <code>tenuto instances</code>, and over HTTP: the host describes its API
+        at <code>/openapi.json</code>.
       </p>
     </Dialog>
   );

@@ -49,5 +49,5 @@ export const NAVIGATION: readonly Group[] = [
 
 /** How many instances are held, for whatever reason. */
 export function heldCount(overview: Overview): number {
-  return Object.values(overview.instances.held).reduce((sum, count) => sum + count, 0);
+  return Object.values(overview.instances?.held ?? {}).reduce((sum, count) => sum + count, 0);
 }

@@ -37,7 +37,9 @@ export function SignIn(): JSX.Element {
           <Brand /> Tenuto
         </p>
         <h1>Sign in</h1>
-        {hasExpired.value && <p class="note">Your session has ended. Sign in again: you stay on the page where you were.</p>}
+        {hasExpired.value && (
+          <p class="note">Your session has ended. Sign in again: you stay on the page where you were.</p>
+        )}
         <div class="field">
           <label for="sign-in-key">Key</label>
           <input
@@ -53,8 +55,8 @@ export function SignIn(): JSX.Element {
             onInput={(event) => (key.value = event.currentTarget.value)}
           />
           <p class="field-hint" id="sign-in-hint">
-            One of the keys in the host’s settings (<code>http.keys</code>, <code>TENUTO_HTTP_KEYS</code>); <code>tenuto key</code> makes new ones. Its role says
-            what you may do here.
+            One of the keys in the host’s settings (<code>http.keys</code>, <code>TENUTO_HTTP_KEYS</code>);{" "}
+            <code>tenuto key</code> makes new ones. Its role says what you may do here.
           </p>
         </div>
         {error.value && <ErrorNote error={error.value} />}

@@ -21,7 +21,14 @@ export function Top({ isMenuOpen, onMenu }: TopProps): JSX.Element {
   useKey("?", "Show this help", () => (isHelpOpen.value = true));
   return (
     <header class="top">
-      <button type="button" class="icon-button menu-button" aria-label="Menu" aria-expanded={isMenuOpen} aria-controls="side" onClick={onMenu}>
+      <button
+        type="button"
+        class="icon-button menu-button"
+        aria-label="Menu"
+        aria-expanded={isMenuOpen}
+        aria-controls="side"
+        onClick={onMenu}
+      >
         <Icon name="menu" />
       </button>
       <a class="brand" href={addressOf("overview")} aria-label="Tenuto: overview">
@@ -32,7 +39,13 @@ export function Top({ isMenuOpen, onMenu }: TopProps): JSX.Element {
         <ConnectionState />
         <ZoneSwitch />
         <ThemeSwitch />
-        <button type="button" class="icon-button" aria-label="Keys and help" title="Keys and help (?)" onClick={() => (isHelpOpen.value = true)}>
+        <button
+          type="button"
+          class="icon-button"
+          aria-label="Keys and help"
+          title="Keys and help (?)"
+          onClick={() => (isHelpOpen.value = true)}
+        >
           <Icon name="help" />
         </button>
         <SignedIn />

@@ -31,7 +31,13 @@ const VIEWS: Readonly<Record<Exclude<Place, "overview">, ComponentType>> = {
   settings: SettingsView,
 };
 
-export function View({ route, overview }: { readonly route: Route; readonly overview: Resource<Overview> }): JSX.Element {
+export function View({
+  route,
+  overview,
+}: {
+  readonly route: Route;
+  readonly overview: Resource<Overview>;
+}): JSX.Element {
   if (route.view === "instance") return <LoadedInstance key={route.id} id={route.id} />;
   if (route.view === "unknown") return <UnknownView path={route.path} />;
   if (route.view === "overview") return <OverviewView overview={overview} />;
@@ -79,7 +85,8 @@ function UnknownView({ path }: { readonly path: string }): JSX.Element {
       <ViewHead title="There is no such page" />
       <p class="prose">
         <span>
-          Nothing is at <code class="broken-anywhere">{path}</code>. The <a href={addressOf("overview")}>overview</a> is a good place to begin.
+          Nothing is at <code class="broken-anywhere">{path}</code>. The <a href={addressOf("overview")}>overview</a> is
+          a good place to begin.
         </span>
       </p>
     </>

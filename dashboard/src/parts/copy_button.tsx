@@ -6,7 +6,13 @@ import { Button } from "./button";
 
 const SAID_FOR = 1500;
 
-export function CopyButton({ text, label = "Copy" }: { readonly text: string | (() => string); readonly label?: string }): JSX.Element {
+export function CopyButton({
+  text,
+  label = "Copy",
+}: {
+  readonly text: string | (() => string);
+  readonly label?: string;
+}): JSX.Element {
   const said = useSignal<string | null>(null);
   const copy = async () => {
     try {

@@ -91,7 +91,12 @@ export function Confirmation(props: ConfirmationProps): JSX.Element {
         {props.asksReason && (
           <div class="field">
             <label for={reasonId}>Reason (kept in its history, may be empty)</label>
-            <input id={reasonId} value={reason.value} onInput={(event) => (reason.value = event.currentTarget.value)} autocomplete="off" />
+            <input
+              id={reasonId}
+              value={reason.value}
+              onInput={(event) => (reason.value = event.currentTarget.value)}
+              autocomplete="off"
+            />
           </div>
         )}
         {error.value && <ErrorNote error={error.value} />}

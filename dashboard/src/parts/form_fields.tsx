@@ -59,14 +59,28 @@ function FormField(props: FormFieldProps): JSX.Element {
 }
 
 /** Preact's types ask for one at a time; all of these are used alike. */
-const INPUT_TYPES = { text: "text", integer: "text", number: "text", date: "date", time: "time", moment: "datetime-local" } as const;
+const INPUT_TYPES = {
+  text: "text",
+  integer: "text",
+  number: "text",
+  date: "date",
+  time: "time",
+  moment: "datetime-local",
+} as const;
 
 function Control({ field, value, error, onEntry, id }: FormFieldProps & { readonly id: string }): JSX.Element {
   const described = [field.hint && `${id}-hint`, error && `${id}-wrong`].filter(Boolean).join(" ") || undefined;
   const common = { id, "aria-invalid": error !== undefined, "aria-describedby": described };
   const { kind } = field;
   if (kind === "check") {
-    return <input {...common} type="checkbox" checked={value === "true"} onChange={(event) => onEntry(String(event.currentTarget.checked))} />;
+    return (
+      <input
+        {...common}
+        type="checkbox"
+        checked={value === "true"}
+        onChange={(event) => onEntry(String(event.currentTarget.checked))}
+      />
+    );
   }
   if (kind === "choice") {
     return (
@@ -81,7 +95,15 @@ function Control({ field, value, error, onEntry, id }: FormFieldProps & { readon
     );
   }
   if (kind === "json") {
-    return <textarea {...common} rows={5} spellcheck={false} value={value} onInput={(event) => onEntry(event.currentTarget.value)} />;
+    return (
+      <textarea
+        {...common}
+        rows={5}
+        spellcheck={false}
+        value={value}
+        onInput={(event) => onEntry(event.currentTarget.value)}
+      />
+    );
   }
   return (
     <input

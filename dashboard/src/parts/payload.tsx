@@ -35,7 +35,11 @@ export function Payload({ text, value, label }: PayloadProps): JSX.Element {
         <CopyButton text={() => prettyText(text, value)} />
       </div>
       <div class="payload-text" tabIndex={0}>
-        {read === null ? source.slice(0, isWhole.value ? undefined : SHOWN_CHARACTERS) : <Value value={read.value} level={0} />}
+        {read === null ? (
+          source.slice(0, isWhole.value ? undefined : SHOWN_CHARACTERS)
+        ) : (
+          <Value value={read.value} level={0} />
+        )}
       </div>
       {isLong && !isWhole.value && (
         <button type="button" class="button plain small" onClick={() => (isWhole.value = true)}>
@@ -98,7 +102,12 @@ function Branch({ value, level }: { readonly value: object; readonly level: numb
   if (entries.length === 0) return <span class="json-sign">{begin + end}</span>;
   return (
     <>
-      <button type="button" class="json-fold" aria-expanded={isOpen.value} onClick={() => (isOpen.value = !isOpen.value)}>
+      <button
+        type="button"
+        class="json-fold"
+        aria-expanded={isOpen.value}
+        onClick={() => (isOpen.value = !isOpen.value)}
+      >
         {begin}
         {!isOpen.value && <span class="json-more">{`${entries.length}…`}</span>}
         {!isOpen.value && end}

@@ -24,7 +24,9 @@ const SIGNS: Readonly<Record<Kind, JSX.Element>> = {
   running: <path d="M3 1.8v8.4L10.2 6z" fill="currentColor" />,
   completed: <path d="M2 6.4 4.8 9.2 10 3.2" fill="none" stroke="currentColor" stroke-width="2" />,
   failed: <path d="m2.6 2.6 6.8 6.8m0-6.8L2.6 9.4" fill="none" stroke="currentColor" stroke-width="2" />,
-  pending: <circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.6" stroke-dasharray="2.2 1.6" />,
+  pending: (
+    <circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.6" stroke-dasharray="2.2 1.6" />
+  ),
   suspended: <path d="M3.2 2v8m5.6-8v8" fill="none" stroke="currentColor" stroke-width="2.2" />,
   terminated: <rect x="2.4" y="2.4" width="7.2" height="7.2" fill="currentColor" />,
   held: <path d="M6 1 11.4 10.6H.6zM6 4.4v3m0 1v1" fill="none" stroke="currentColor" stroke-width="1.4" />,

@@ -54,7 +54,13 @@ export function VirtualTable<T>(props: VirtualTableProps<T>): JSX.Element {
     if (last >= rows.length - NEAR_END) props.onEnd?.();
   }, [last, rows.length]);
   return (
-    <div class={`virtual ${props.look}`} role="grid" aria-label={props.label} aria-rowcount={props.total ?? -1} onKeyDown={moveFocus}>
+    <div
+      class={`virtual ${props.look}`}
+      role="grid"
+      aria-label={props.label}
+      aria-rowcount={props.total ?? -1}
+      onKeyDown={moveFocus}
+    >
       <div role="rowgroup" class="virtual-head-group">
         <div class="virtual-row virtual-head" role="row">
           {props.columns.map((column) => (

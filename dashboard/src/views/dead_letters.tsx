@@ -23,10 +23,15 @@ export function DeadLettersView(): JSX.Element {
   });
   return (
     <>
-      <ViewHead title="Dead letters" about="Messages that came for an instance which was not there, or had ended. They are kept for the record; nobody takes them any more.">
+      <ViewHead
+        title="Dead letters"
+        about="Messages that came for an instance which was not there, or had ended. They are kept for the record; nobody takes them any more."
+      >
         <Button onClick={letters.reload}>Read anew</Button>
       </ViewHead>
-      {letters.error.value && letters.error.value.status !== 0 && <ErrorNote error={letters.error.value} retry={letters.reload} />}
+      {letters.error.value && letters.error.value.status !== 0 && (
+        <ErrorNote error={letters.error.value} retry={letters.reload} />
+      )}
       {letters.rows.value?.length === 0 && (
         <div class="card">
           <EmptyState title="No dead letters">Everything that was sent found its instance.</EmptyState>

@@ -24,7 +24,12 @@ const SOURCES = ["queue", "topic", "files"] as const;
 export function FailedDeliveriesView(): JSX.Element {
   const { source, name } = route.value.query;
   const list = usePaged<FailedDelivery>(`${source ?? ""} ${name ?? ""}`, async (after) => {
-    const answer = await get<readonly FailedDelivery[]>("/admin/failed-deliveries", { source, name, after, limit: PAGE });
+    const answer = await get<readonly FailedDelivery[]>("/admin/failed-deliveries", {
+      source,
+      name,
+      after,
+      limit: PAGE,
+    });
     if (!answer.ok) return answer;
     const last = answer.value.length === PAGE ? answer.value.at(-1) : undefined;
     return { ...answer, value: { rows: answer.value, after: last ? String(last.number) : null } };
@@ -37,7 +42,10 @@ export function FailedDeliveriesView(): JSX.Element {
   }, [list.rows.value]);
   return (
     <>
-      <ViewHead title="Failed deliveries" about="Functions that events start failed with these at every attempt, so they were put aside. Once the reason is gone, give them back." />
+      <ViewHead
+        title="Failed deliveries"
+        about="Functions that events start failed with these at every attempt, so they were put aside. Once the reason is gone, give them back."
+      />
       <div class="chips" role="group" aria-label="Source">
         <SourceLink label="All" isChosen={!source} />
         {SOURCES.map((one) => (
@@ -46,7 +54,9 @@ export function FailedDeliveriesView(): JSX.Element {
       </div>
       {list.error.value && list.error.value.status !== 0 && <ErrorNote error={list.error.value} retry={list.reload} />}
       {left.value.length > 0 && (
-        <p class="note warning">{counted(left.value.length, "message")} stay put aside: another one with the same id is in the queue again.</p>
+        <p class="note warning">
+          {counted(left.value.length, "message")} stay put aside: another one with the same id is in the queue again.
+        </p>
       )}
       {list.rows.value !== null && rows.length === 0 && (
         <div class="card">
@@ -69,11 +79,28 @@ export function FailedDeliveriesView(): JSX.Element {
   );
 }
 
-const SOURCE_WORDS: Readonly<Record<(typeof SOURCES)[number], string>> = { queue: "Queues", topic: "Topics", files: "Files" };
+const SOURCE_WORDS: Readonly<Record<(typeof SOURCES)[number], string>> = {
+  queue: "Queues",
+  topic: "Topics",
+  files: "Files",
+};
 
-function SourceLink({ label, source, isChosen }: { readonly label: string; readonly source?: string; readonly isChosen: boolean }): JSX.Element {
+function SourceLink({
+  label,
+  source,
+  isChosen,
+}: {
+  readonly label: string;
+  readonly source?: string;
+  readonly isChosen: boolean;
+}): JSX.Element {
   return (
-    <button type="button" class="chip" aria-pressed={isChosen} onClick={() => go(addressOf("failed-deliveries", { source }), { replace: true })}>
+    <button
+      type="button"
+      class="chip"
+      aria-pressed={isChosen}
+      onClick={() => go(addressOf("failed-deliveries", { source }), { replace: true })}
+    >
       {label}
     </button>
   );
@@ -111,7 +138,12 @@ function Deliveries({ rows, chosen, onChoose, children }: DeliveriesProps): JSX.
         {rows.map((row) => (
           <li key={row.number} class="row-with-choice">
             <label class="choose">
-              <input type="checkbox" aria-label={`Choose ${row.messageId}`} checked={chosen.has(row.number)} onChange={() => toggle(row.number)} />
+              <input
+                type="checkbox"
+                aria-label={`Choose ${row.messageId}`}
+                checked={chosen.has(row.number)}
+                onChange={() => toggle(row.number)}
+              />
             </label>
             <DeliveryItem row={row} />
           </li>
@@ -181,7 +213,12 @@ function DeliveryActions({ numbers, onDone }: DeliveryActionsProps): JSX.Element
   const count = counted(numbers.size, "delivery", "deliveries");
   return (
     <div class="row">
-      <Button size="small" kind="primary" refusal={refusal("operate") ?? none} onClick={() => (asked.value = "redrive")}>
+      <Button
+        size="small"
+        kind="primary"
+        refusal={refusal("operate") ?? none}
+        onClick={() => (asked.value = "redrive")}
+      >
         Give back
       </Button>
       <Button size="small" kind="danger" refusal={refusal("admin") ?? none} onClick={() => (asked.value = "drop")}>

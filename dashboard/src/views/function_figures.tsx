@@ -1,6 +1,6 @@
 /** Functions and their figures in one row each, and the columns that show them. */
 
-import type { ComponentChildren, JSX } from "preact";
+import type { ComponentChildren } from "preact";
 import { refusal } from "../api/session";
 import type { ActivityFigures, FunctionFigures, LastFailure, OrchestratorFigures } from "../api/types";
 import { countText, spanText } from "../formatting";
@@ -21,22 +21,36 @@ export interface Row<F> {
   readonly figures: F | null;
 }
 
-export function orchestratorRows(known: readonly Named[], counts: FunctionFigures | null): readonly Row<OrchestratorFigures>[] {
+export function orchestratorRows(
+  known: readonly Named[],
+  counts: FunctionFigures | null,
+): readonly Row<OrchestratorFigures>[] {
   return joined(known, counts?.orchestrators ?? []);
 }
 
-export function activityRows(known: readonly Named[], counts: readonly ActivityFigures[] | undefined): readonly Row<ActivityFigures>[] {
+export function activityRows(
+  known: readonly Named[],
+  counts: readonly ActivityFigures[] | undefined,
+): readonly Row<ActivityFigures>[] {
   return joined(known, counts ?? []);
 }
 
-function joined<F extends { readonly name: string }>(known: readonly Named[], figures: readonly F[]): readonly Row<F>[] {
+function joined<F extends { readonly name: string }>(
+  known: readonly Named[],
+  figures: readonly F[],
+): readonly Row<F>[] {
   const byName = new Map(figures.map((one) => [one.name, one]));
   return known.map((one) => ({ name: one.name, about: one.program, figures: byName.get(one.name) ?? null }));
 }
 
 export function orchestratorColumns(onStart: (name: string) => void): readonly Column<Row<OrchestratorFigures>>[] {
   return [
-    { id: "name", label: "Orchestrator", isWide: true, cell: (row) => <a href={addressOf("instances", { name: row.name })}>{row.name}</a> },
+    {
+      id: "name",
+      label: "Orchestrator",
+      isWide: true,
+      cell: (row) => <a href={addressOf("instances", { name: row.name })}>{row.name}</a>,
+    },
     { id: "program", label: "Program", cell: (row) => row.about },
     number("started", "Started", (figures: OrchestratorFigures) => figures.started),
     number("running", "Running", (figures: OrchestratorFigures) => figures.running),
@@ -73,12 +87,13 @@ export function activityColumns(about: string): readonly Column<Row<ActivityFigu
   ];
 }
 
-function number<F>(id: string, label: string, valueOf: (figures: F) => number): Column<Row<F>> {
-  return { id, label, isNumber: true, cell: (row) => (row.figures === null ? "–" : figure(id, valueOf(row.figures))) };
+function number<F>(id: string, label: string, valueOf: (figures: F) => number | null): Column<Row<F>> {
+  return { id, label, isNumber: true, cell: (row) => figure(id, row.figures && valueOf(row.figures)) };
 }
 
 /** Failures stand out, noughts step back. */
-function figure(id: string, value: number): JSX.Element {
+function figure(id: string, value: number | null): ComponentChildren {
+  if (value === null) return "–";
   const kind = value === 0 ? "none" : id === "failed" ? "failed" : "";
   return <span class={`count ${kind}`}>{countText(value)}</span>;
 }
@@ -89,7 +104,8 @@ interface Spans {
 }
 
 function spans<F extends Spans>(): readonly Column<Row<F>>[] {
-  const text = (seconds: number | null | undefined): ComponentChildren => (seconds == null ? "–" : <span class="time">{spanText(seconds)}</span>);
+  const text = (seconds: number | null | undefined): ComponentChildren =>
+    seconds == null ? "–" : <span class="time">{spanText(seconds)}</span>;
   return [
     { id: "mean", label: "Mean", isNumber: true, cell: (row) => text(row.figures?.meanSeconds) },
     { id: "slowest", label: "Slowest", isNumber: true, cell: (row) => text(row.figures?.slowestSeconds) },

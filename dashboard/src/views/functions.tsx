@@ -27,23 +27,38 @@ export function FunctionsView(): JSX.Element {
   return (
     <>
       <ViewHead title="Functions" about="What this host can run, and what it did since its start." />
-      {functions.error.value && functions.error.value.status !== 0 && <ErrorNote error={functions.error.value} retry={functions.reload} />}
+      {functions.error.value && functions.error.value.status !== 0 && (
+        <ErrorNote error={functions.error.value} retry={functions.reload} />
+      )}
       {counts && (
         <p class="quiet-text">
           Figures of this host since <Time at={counts.since} look="exact" />.
         </p>
       )}
       <Section title="Orchestrators" hasRows={(known?.orchestrators.length ?? 0) > 0}>
-        <Table label="Orchestrators" columns={orchestratorColumns((name) => (started.value = name))} rows={orchestratorRows(known?.orchestrators ?? [], counts)} keyOf={keyOf} />
+        <Table
+          label="Orchestrators"
+          columns={orchestratorColumns((name) => (started.value = name))}
+          rows={orchestratorRows(known?.orchestrators ?? [], counts)}
+          keyOf={keyOf}
+        />
       </Section>
       <Section title="Activities" hasRows={(known?.activities.length ?? 0) > 0}>
-        <Table label="Activities" columns={activityColumns("Program")} rows={activityRows(known?.activities ?? [], counts?.activities)} keyOf={keyOf} />
+        <Table
+          label="Activities"
+          columns={activityColumns("Program")}
+          rows={activityRows(known?.activities ?? [], counts?.activities)}
+          keyOf={keyOf}
+        />
       </Section>
       <Section title="Started by events" hasRows={(known?.eventFunctions.length ?? 0) > 0}>
         <Table
           label="Functions that events start"
           columns={activityColumns("Started by")}
-          rows={activityRows((known?.eventFunctions ?? []).map((one) => ({ name: one.name, program: triggers.get(one.name) ?? "" })), counts?.eventFunctions)}
+          rows={activityRows(
+            (known?.eventFunctions ?? []).map((one) => ({ name: one.name, program: triggers.get(one.name) ?? "" })),
+            counts?.eventFunctions,
+          )}
           keyOf={keyOf}
         />
       </Section>
@@ -51,7 +66,12 @@ export function FunctionsView(): JSX.Element {
         <Timers timers={known?.timers ?? []} />
       </Section>
       <Section title="Behind HTTP" hasRows={(known?.httpRoutes.length ?? 0) > 0}>
-        <Table label="Functions behind HTTP" columns={HTTP_COLUMNS} rows={known?.httpRoutes ?? []} keyOf={(one) => one.name} />
+        <Table
+          label="Functions behind HTTP"
+          columns={HTTP_COLUMNS}
+          rows={known?.httpRoutes ?? []}
+          keyOf={(one) => one.name}
+        />
       </Section>
       {started.value !== null && <StartDialog name={started.value} onClose={() => (started.value = null)} />}
     </>
@@ -62,7 +82,15 @@ function keyOf(row: { readonly name: string; readonly about: string }): string {
   return `${row.name} ${row.about}`;
 }
 
-function Section({ title, hasRows, children }: { readonly title: string; readonly hasRows: boolean; readonly children: JSX.Element }): JSX.Element | null {
+function Section({
+  title,
+  hasRows,
+  children,
+}: {
+  readonly title: string;
+  readonly hasRows: boolean;
+  readonly children: JSX.Element;
+}): JSX.Element | null {
   if (!hasRows) return null;
   return (
     <section class="card" aria-label={title}>
@@ -94,7 +122,12 @@ function Timers({ timers }: { readonly timers: readonly TimerFunctionInfo[] }): 
       isLabelHidden: true,
       isNumber: true,
       cell: (one) => (
-        <Button size="small" refusal={refusal("admin")} onClick={() => (asked.value = one.name)} label={`Run ${one.name} now`}>
+        <Button
+          size="small"
+          refusal={refusal("admin")}
+          onClick={() => (asked.value = one.name)}
+          label={`Run ${one.name} now`}
+        >
           Run now
         </Button>
       ),
@@ -105,7 +138,12 @@ function Timers({ timers }: { readonly timers: readonly TimerFunctionInfo[] }): 
     <>
       <Table label="Functions that schedules start" columns={columns} rows={timers} keyOf={(one) => one.name} />
       {name !== null && (
-        <Confirmation title={`Run ${name} now?`} verb="Run now" act={() => post(`/admin/functions/${encodeURIComponent(name)}`, { input: "" })} onClose={() => (asked.value = null)}>
+        <Confirmation
+          title={`Run ${name} now?`}
+          verb="Run now"
+          act={() => post(`/admin/functions/${encodeURIComponent(name)}`, { input: "" })}
+          onClose={() => (asked.value = null)}
+        >
           <p>Its schedule stays what it is. A run that goes on already is waited for first.</p>
         </Confirmation>
       )}

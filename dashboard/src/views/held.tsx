@@ -38,7 +38,10 @@ export function HeldView(): JSX.Element {
   const rows = (held.rows.value ?? []).filter((record) => !gone.value.has(record.instanceId));
   return (
     <>
-      <ViewHead title="Held" about="These instances cannot go on now. Nothing of them is lost: what they were sent is kept until they go on, or you end them.">
+      <ViewHead
+        title="Held"
+        about="These instances cannot go on now. Nothing of them is lost: what they were sent is kept until they go on, or you end them."
+      >
         <Button onClick={held.reload}>Read anew</Button>
         {rows.length > 1 && <TryAll records={rows} onDone={held.reload} />}
       </ViewHead>
@@ -56,7 +59,14 @@ export function HeldView(): JSX.Element {
         ))}
       </ul>
       <MoreButton list={held} />
-      {asked.value && <HeldDialog way={asked.value.way} record={asked.value.record} onDone={held.reload} onClose={() => (asked.value = null)} />}
+      {asked.value && (
+        <HeldDialog
+          way={asked.value.way}
+          record={asked.value.record}
+          onDone={held.reload}
+          onClose={() => (asked.value = null)}
+        />
+      )}
     </>
   );
 }
@@ -81,7 +91,13 @@ function useResolved() {
   return gone;
 }
 
-function HeldCard({ record, onAsk }: { readonly record: InstanceRecord; readonly onAsk: (way: WayOut) => void }): JSX.Element | null {
+function HeldCard({
+  record,
+  onAsk,
+}: {
+  readonly record: InstanceRecord;
+  readonly onAsk: (way: WayOut) => void;
+}): JSX.Element | null {
   const hold = record.hold;
   if (!hold) return null;
   const words = HOLD_REASONS[hold.reason];
@@ -145,20 +161,38 @@ function BothSides({ hold }: { readonly hold: Hold }): JSX.Element | null {
   );
 }
 
-function TryAll({ records, onDone }: { readonly records: readonly InstanceRecord[]; readonly onDone: () => void }): JSX.Element {
+function TryAll({
+  records,
+  onDone,
+}: {
+  readonly records: readonly InstanceRecord[];
+  readonly onDone: () => void;
+}): JSX.Element {
   const done = useSignal<number | null>(null);
   const harmless = records.filter((record) => !HARMFUL.has(record.hold?.reason ?? ""));
   const tryAll = async () => {
     done.value = 0;
     const ids = harmless.map((record) => record.instanceId);
-    await toAll(ids, (id) => controlInstance(id, "resume"), (progress) => (done.value = progress.done));
+    await toAll(
+      ids,
+      (id) => controlInstance(id, "resume"),
+      (progress) => (done.value = progress.done),
+    );
     done.value = null;
     onDone();
   };
-  const nothing = harmless.length === 0 ? "These may harm the host when they are tried again: try them one by one." : null;
+  const nothing =
+    harmless.length === 0 ? "These may harm the host when they are tried again: try them one by one." : null;
   return (
-    <Button kind="primary" isBusy={done.value !== null} refusal={refusal("operate") ?? nothing} onClick={() => void tryAll()}>
-      {done.value === null ? `Try ${counted(harmless.length, "instance")} again` : `${done.value} of ${harmless.length}`}
+    <Button
+      kind="primary"
+      isBusy={done.value !== null}
+      refusal={refusal("operate") ?? nothing}
+      onClick={() => void tryAll()}
+    >
+      {done.value === null
+        ? `Try ${counted(harmless.length, "instance")} again`
+        : `${done.value} of ${harmless.length}`}
     </Button>
   );
 }

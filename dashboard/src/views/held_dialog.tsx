@@ -22,16 +22,29 @@ export function HeldDialog({ way, record, onDone, onClose }: HeldDialogProps): J
   const common = { onDone, onClose };
   if (way === "resume") {
     return (
-      <Confirmation {...common} title="Try it again?" verb="Try again" act={(reason) => controlInstance(id, "resume", { reason })}>
+      <Confirmation
+        {...common}
+        title="Try it again?"
+        verb="Try again"
+        act={(reason) => controlInstance(id, "resume", { reason })}
+      >
         <p>
-          <code>{id}</code> is tried with the code that is loaded now. If it still does not fit, it is held again, and nothing else happens.
+          <code>{id}</code> is tried with the code that is loaded now. If it still does not fit, it is held again, and
+          nothing else happens.
         </p>
       </Confirmation>
     );
   }
   if (way === "fail") {
     return (
-      <Confirmation {...common} title="End it as failed?" verb="Fail" isDangerous asksReason act={(reason) => controlInstance(id, "fail", { reason })}>
+      <Confirmation
+        {...common}
+        title="End it as failed?"
+        verb="Fail"
+        isDangerous
+        asksReason
+        act={(reason) => controlInstance(id, "fail", { reason })}
+      >
         <p>
           <code>{id}</code> ends as Failed, as if its own code had raised; whoever called it gets the error.
         </p>
@@ -41,7 +54,10 @@ export function HeldDialog({ way, record, onDone, onClose }: HeldDialogProps): J
   const act = (): Promise<Result<unknown>> => restartInstance(id, !isSameId.value);
   return (
     <Confirmation {...common} title="Restart it?" verb="Restart" isDangerous act={act}>
-      <p>It runs again from its first line, with the same input. What it has done already is not undone, and may be done once more.</p>
+      <p>
+        It runs again from its first line, with the same input. What it has done already is not undone, and may be done
+        once more.
+      </p>
       <label class="check">
         <input type="radio" name="id" checked={isSameId.value} onChange={() => (isSameId.value = true)} />
         Under its own id: the held one ends

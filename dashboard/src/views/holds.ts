@@ -10,7 +10,8 @@ interface Words {
 export const HOLD_REASONS: Readonly<Record<HoldReason, Words>> = {
   decisions: {
     short: "the code decides otherwise than its history says",
-    advice: "Deploy code that decides as before (or guards the change by version), then try again. Or fail or restart it.",
+    advice:
+      "Deploy code that decides as before (or guards the change by version), then try again. Or fail or restart it.",
   },
   not_served: {
     short: "its function is not there",

@@ -20,7 +20,14 @@ export function HostsView(): JSX.Element {
   const known = hub.value.value;
   return (
     <>
-      <ViewHead title="Hosts" about={known ? `The hub has ${counted(known.partitions, "partition")}; each is served by one host at a time.` : "Who serves the hub."} />
+      <ViewHead
+        title="Hosts"
+        about={
+          known
+            ? `The hub has ${counted(known.partitions, "partition")}; each is served by one host at a time.`
+            : "Who serves the hub."
+        }
+      />
       {hub.error.value && hub.error.value.status !== 0 && <ErrorNote error={hub.error.value} retry={hub.reload} />}
       {known?.unserved.map((gap) => (
         <div key={gap.partitions.join()} class="note bad" role="alert">
@@ -52,7 +59,12 @@ export function HostsView(): JSX.Element {
           <header class="card-head">
             <h2>Links to other hubs</h2>
           </header>
-          <Table label="Links to other hubs" columns={LINK_COLUMNS} rows={links.value.value ?? []} keyOf={(link) => link.name} />
+          <Table
+            label="Links to other hubs"
+            columns={LINK_COLUMNS}
+            rows={links.value.value ?? []}
+            keyOf={(link) => link.name}
+          />
         </section>
       )}
     </>
@@ -101,9 +113,19 @@ function HostCard({ host }: { readonly host: HubHost }): JSX.Element {
 const LINK_COLUMNS: readonly Column<HubLink>[] = [
   { id: "name", label: "Hub", isWide: true, cell: (link) => <strong>{link.name}</strong> },
   { id: "dials", label: "Dials", cell: (link) => (link.dials ? (link.url ?? "yes") : "is dialled") },
-  { id: "waiting", label: "Waiting", isNumber: true, cell: (link) => `${countText(link.waiting)} (${bytesText(link.waitingBytes)})` },
+  {
+    id: "waiting",
+    label: "Waiting",
+    isNumber: true,
+    cell: (link) => `${countText(link.waiting)} (${bytesText(link.waitingBytes)})`,
+  },
   { id: "received", label: "Received", isNumber: true, cell: (link) => countText(link.received) },
   { id: "delivered", label: "Delivered", isNumber: true, cell: (link) => countText(link.delivered) },
-  { id: "heard", label: "Heard", isNumber: true, cell: (link) => (link.heardAt ? <Time at={link.heardAt} /> : "never") },
+  {
+    id: "heard",
+    label: "Heard",
+    isNumber: true,
+    cell: (link) => (link.heardAt ? <Time at={link.heardAt} /> : "never"),
+  },
   { id: "problem", label: "Problem", cell: (link) => link.problem ?? "–" },
 ];

@@ -27,7 +27,9 @@ export function QueuesView(): JSX.Element {
   return (
     <>
       <ViewHead title="Queues" about="Messages that wait for their function, one at a time." />
-      {queues.error.value && queues.error.value.status !== 0 && <ErrorNote error={queues.error.value} retry={queues.reload} />}
+      {queues.error.value && queues.error.value.status !== 0 && (
+        <ErrorNote error={queues.error.value} retry={queues.reload} />
+      )}
       {known?.length === 0 && (
         <div class="card">
           <EmptyState title="No queue has messages">A queue is there as long as something is in it.</EmptyState>
@@ -44,7 +46,12 @@ export function QueuesView(): JSX.Element {
 }
 
 const COLUMNS: readonly Column<QueueStanding>[] = [
-  { id: "name", label: "Queue", isWide: true, cell: (one) => <a href={addressOf("queues", { queue: one.name })}>{one.name}</a> },
+  {
+    id: "name",
+    label: "Queue",
+    isWide: true,
+    cell: (one) => <a href={addressOf("queues", { queue: one.name })}>{one.name}</a>,
+  },
   { id: "ready", label: "Ready", isNumber: true, cell: (one) => countText(one.ready) },
   { id: "delayed", label: "Delayed", isNumber: true, cell: (one) => countText(one.delayed) },
   { id: "work", label: "In work", isNumber: true, cell: (one) => countText(one.inWork) },
@@ -53,13 +60,22 @@ const COLUMNS: readonly Column<QueueStanding>[] = [
     id: "failed",
     label: "Put aside",
     isNumber: true,
-    cell: (one) => (one.failed > 0 ? <a href={addressOf("failed-deliveries", { source: "queue", name: one.name })}>{countText(one.failed)}</a> : "0"),
+    cell: (one) =>
+      one.failed > 0 ? (
+        <a href={addressOf("failed-deliveries", { source: "queue", name: one.name })}>{countText(one.failed)}</a>
+      ) : (
+        "0"
+      ),
   },
 ];
 
 function MessagesCard({ queue }: { readonly queue: string }): JSX.Element {
   const path = `/admin/queues/${encodeURIComponent(queue)}`;
-  const messages = useResource(queue, () => get<readonly QueueMessage[]>(`${path}/messages`, { limit: SHOWN_MESSAGES }), { every: OFTEN });
+  const messages = useResource(
+    queue,
+    () => get<readonly QueueMessage[]>(`${path}/messages`, { limit: SHOWN_MESSAGES }),
+    { every: OFTEN },
+  );
   const asked = useSignal<readonly string[] | "all" | null>(null);
   const wanted = asked.value;
   const rows = messages.value.value;
@@ -67,7 +83,12 @@ function MessagesCard({ queue }: { readonly queue: string }): JSX.Element {
     <section class="card" aria-labelledby="messages-head">
       <header class="card-head">
         <h2 id="messages-head">Next messages of {queue}</h2>
-        <Button size="small" kind="danger" refusal={refusal("admin") ?? (rows?.length ? null : "It is empty.")} onClick={() => (asked.value = "all")}>
+        <Button
+          size="small"
+          kind="danger"
+          refusal={refusal("admin") ?? (rows?.length ? null : "It is empty.")}
+          onClick={() => (asked.value = "all")}
+        >
           Drop all
         </Button>
       </header>
@@ -96,7 +117,13 @@ function MessagesCard({ queue }: { readonly queue: string }): JSX.Element {
   );
 }
 
-function MessageItem({ message, onDrop }: { readonly message: QueueMessage; readonly onDrop: () => void }): JSX.Element {
+function MessageItem({
+  message,
+  onDrop,
+}: {
+  readonly message: QueueMessage;
+  readonly onDrop: () => void;
+}): JSX.Element {
   return (
     <details class="item">
       <summary>

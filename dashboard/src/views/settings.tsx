@@ -16,7 +16,10 @@ export function SettingsView(): JSX.Element {
   const refused = refusal("admin");
   return (
     <>
-      <ViewHead title="Settings" about="What this host runs with, and where each value came from. Secrets are hidden." />
+      <ViewHead
+        title="Settings"
+        about="What this host runs with, and where each value came from. Secrets are hidden."
+      />
       {refused ? (
         <div class="card">
           <EmptyState title="Settings are for administrators">{refused}</EmptyState>
@@ -35,20 +38,32 @@ function Settings(): JSX.Element {
   const known = info.value.value;
   const all = known?.settings ?? [];
   const rows = all.filter(
-    (one) => one.key.includes(text.value.trim().toLowerCase()) && (!isChangedOnly.value || (one.source !== null && one.source !== "default")),
+    (one) =>
+      one.key.includes(text.value.trim().toLowerCase()) &&
+      (!isChangedOnly.value || (one.source !== null && one.source !== "default")),
   );
   return (
     <>
       {info.error.value && info.error.value.status !== 0 && <ErrorNote error={info.error.value} retry={info.reload} />}
-      {known && (
-        <p class="quiet-text">
-          Tenuto {known.version}, Python {known.python}, store {known.storage}; up for {spanText(known.uptimeSeconds)}.
-        </p>
-      )}
+      <p class="quiet-text">
+        {known
+          ? `Tenuto ${known.version}, Python ${known.python}, store ${known.storage}; up for ${spanText(known.uptimeSeconds)}.`
+          : "Reading…"}
+      </p>
       <div class="row">
-        <input type="search" aria-label="Find a setting" placeholder="Find a setting" value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
+        <input
+          type="search"
+          aria-label="Find a setting"
+          placeholder="Find a setting"
+          value={text.value}
+          onInput={(event) => (text.value = event.currentTarget.value)}
+        />
         <label class="check">
-          <input type="checkbox" checked={isChangedOnly.value} onChange={(event) => (isChangedOnly.value = event.currentTarget.checked)} />
+          <input
+            type="checkbox"
+            checked={isChangedOnly.value}
+            onChange={(event) => (isChangedOnly.value = event.currentTarget.checked)}
+          />
           Only those that were changed
         </label>
         <span class="quiet-text" role="status">
@@ -68,7 +83,9 @@ const COLUMNS: readonly Column<Setting>[] = [
   {
     id: "source",
     label: "From",
-    cell: (one) => <span class={one.source === "default" ? "quiet-text" : "changed-setting"}>{one.source ?? "not known"}</span>,
+    cell: (one) => (
+      <span class={one.source === "default" ? "quiet-text" : "changed-setting"}>{one.source ?? "not known"}</span>
+    ),
   },
 ];
 

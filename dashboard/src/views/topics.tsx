@@ -24,13 +24,20 @@ const SHOWN_EVENTS = 50;
 export function TopicsView(): JSX.Element {
   const { topic } = route.value.query;
   const topics = useResource("topics", () => get<readonly TopicStanding[]>("/admin/topics"), { every: OFTEN });
-  const subscriptions = useResource("subscriptions", () => get<readonly Subscription[]>("/admin/subscriptions"), { every: OFTEN });
+  const subscriptions = useResource("subscriptions", () => get<readonly Subscription[]>("/admin/subscriptions"), {
+    every: OFTEN,
+  });
   const known = topics.value.value;
   const readers = subscriptions.value.value ?? [];
   return (
     <>
-      <ViewHead title="Topics" about="Events that are published here, and who reads them. Nothing is taken by looking." />
-      {topics.error.value && topics.error.value.status !== 0 && <ErrorNote error={topics.error.value} retry={topics.reload} />}
+      <ViewHead
+        title="Topics"
+        about="Events that are published here, and who reads them. Nothing is taken by looking."
+      />
+      {topics.error.value && topics.error.value.status !== 0 && (
+        <ErrorNote error={topics.error.value} retry={topics.reload} />
+      )}
       {known?.length === 0 && readers.length === 0 && (
         <div class="card">
           <EmptyState title="No topic has events">
@@ -48,7 +55,10 @@ export function TopicsView(): JSX.Element {
           <header class="card-head">
             <h2 id="subscriptions-head">Subscriptions</h2>
           </header>
-          <Subscriptions rows={topic ? readers.filter((one) => one.topic === topic) : readers} onChange={subscriptions.reload} />
+          <Subscriptions
+            rows={topic ? readers.filter((one) => one.topic === topic) : readers}
+            onChange={subscriptions.reload}
+          />
         </section>
       )}
       {topic && <EventsCard key={topic} topic={topic} />}
@@ -130,7 +140,13 @@ function EventItem({ event }: { readonly event: TopicEvent }): JSX.Element {
   );
 }
 
-function Subscriptions({ rows, onChange }: { readonly rows: readonly Subscription[]; readonly onChange: () => void }): JSX.Element {
+function Subscriptions({
+  rows,
+  onChange,
+}: {
+  readonly rows: readonly Subscription[];
+  readonly onChange: () => void;
+}): JSX.Element {
   const asked = useSignal<Subscription | null>(null);
   const columns: readonly Column<Subscription>[] = [
     ...SUBSCRIPTION_COLUMNS,
@@ -165,7 +181,8 @@ function Subscriptions({ rows, onChange }: { readonly rows: readonly Subscriptio
           onClose={() => (asked.value = null)}
         >
           <p>
-            Its place in topic {one.topic} and what was put aside for it are deleted. If its function comes back, it begins as a new one.
+            Its place in topic {one.topic} and what was put aside for it are deleted. If its function comes back, it
+            begins as a new one.
           </p>
         </Confirmation>
       )}
@@ -178,13 +195,23 @@ const SUBSCRIPTION_COLUMNS: readonly Column<Subscription>[] = [
   { id: "topic", label: "Topic", cell: (one) => <a href={addressOf("topics", { topic: one.topic })}>{one.topic}</a> },
   { id: "state", label: "State", cell: (one) => <SubscriptionState one={one} /> },
   { id: "lag", label: "Behind", isNumber: true, cell: (one) => countText(one.lag) },
-  { id: "oldest", label: "Oldest", isNumber: true, cell: (one) => (one.lag > 0 && one.oldest ? <Time at={one.oldest} /> : "–") },
+  {
+    id: "oldest",
+    label: "Oldest",
+    isNumber: true,
+    cell: (one) => (one.lag > 0 && one.oldest ? <Time at={one.oldest} /> : "–"),
+  },
   { id: "retrying", label: "Tried again", isNumber: true, cell: (one) => countText(one.retrying ?? 0) },
   {
     id: "failed",
     label: "Put aside",
     isNumber: true,
-    cell: (one) => (one.failed > 0 ? <a href={addressOf("failed-deliveries", { source: "topic", name: one.topic })}>{countText(one.failed)}</a> : "0"),
+    cell: (one) =>
+      one.failed > 0 ? (
+        <a href={addressOf("failed-deliveries", { source: "topic", name: one.topic })}>{countText(one.failed)}</a>
+      ) : (
+        "0"
+      ),
   },
 ];
 

@@ -25,10 +25,34 @@ interface Action {
 const REASON = { reason: "from the dashboard, several at once" };
 
 const ACTIONS: readonly Action[] = [
-  { verb: "Suspend", role: "operate", isDangerous: false, means: "pause after what they do now; what arrives is kept.", act: (id) => controlInstance(id, "suspend", REASON) },
-  { verb: "Resume", role: "operate", isDangerous: false, means: "go on; held ones are tried again.", act: (id) => controlInstance(id, "resume", REASON) },
-  { verb: "Terminate", role: "operate", isDangerous: true, means: "end now. Activities that run are not undone.", act: (id) => controlInstance(id, "terminate", REASON) },
-  { verb: "Purge", role: "admin", isDangerous: true, means: "are deleted with their histories, for good. Those that have not ended are refused.", act: (id) => purgeInstance(id) },
+  {
+    verb: "Suspend",
+    role: "operate",
+    isDangerous: false,
+    means: "pause after what they do now; what arrives is kept.",
+    act: (id) => controlInstance(id, "suspend", REASON),
+  },
+  {
+    verb: "Resume",
+    role: "operate",
+    isDangerous: false,
+    means: "go on; held ones are tried again.",
+    act: (id) => controlInstance(id, "resume", REASON),
+  },
+  {
+    verb: "Terminate",
+    role: "operate",
+    isDangerous: true,
+    means: "end now. Activities that run are not undone.",
+    act: (id) => controlInstance(id, "terminate", REASON),
+  },
+  {
+    verb: "Purge",
+    role: "admin",
+    isDangerous: true,
+    means: "are deleted with their histories, for good. Those that have not ended are refused.",
+    act: (id) => purgeInstance(id),
+  },
 ];
 
 export interface BulkBarProps {
@@ -45,7 +69,13 @@ export function BulkBar({ list, chosen }: BulkBarProps): JSX.Element | null {
       <strong aria-live="polite">{counted(count, "instance")} chosen</strong>
       <div class="row">
         {ACTIONS.map((one) => (
-          <Button key={one.verb} size="small" kind={one.isDangerous ? "danger" : "plain"} refusal={refusal(one.role)} onClick={() => (action.value = one)}>
+          <Button
+            key={one.verb}
+            size="small"
+            kind={one.isDangerous ? "danger" : "plain"}
+            refusal={refusal(one.role)}
+            onClick={() => (action.value = one)}
+          >
             {one.verb}
           </Button>
         ))}
@@ -83,7 +113,12 @@ function BulkDialog({ action, ids, onClose }: BulkDialogProps): JSX.Element {
   const begin = async (event: Event) => {
     event.preventDefault();
     progress.value = { done: 0, total: ids.length, failures: [] };
-    const end = await toAll(ids, action.act, (now) => (progress.value = now), () => isStopped.current);
+    const end = await toAll(
+      ids,
+      action.act,
+      (now) => (progress.value = now),
+      () => isStopped.current,
+    );
     isOver.value = true;
     if (end.failures.length === 0 && !isStopped.current) onClose([]);
   };
@@ -117,7 +152,14 @@ function BulkProgress({ progress }: { readonly progress: Progress }): JSX.Elemen
   const { done, total, failures } = progress;
   return (
     <div class="stack tight">
-      <div class="bar" role="progressbar" aria-label="Progress" aria-valuemin={0} aria-valuemax={total} aria-valuenow={done}>
+      <div
+        class="bar"
+        role="progressbar"
+        aria-label="Progress"
+        aria-valuemin={0}
+        aria-valuemax={total}
+        aria-valuenow={done}
+      >
         <span style={{ width: `${(100 * done) / Math.max(total, 1)}%` }} />
       </div>
       <p class="quiet-text">

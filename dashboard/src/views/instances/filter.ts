@@ -100,7 +100,10 @@ export function parametersOf(filter: Filter, now: number): Parameters {
 }
 
 /** The bounds of creation in microseconds; null where there is none. */
-export function createdBetween(filter: Filter, now: number): { readonly from: number | null; readonly to: number | null } {
+export function createdBetween(
+  filter: Filter,
+  now: number,
+): { readonly from: number | null; readonly to: number | null } {
   if (filter.range) return { from: now - RANGES[filter.range] * 1e6, to: null };
   const read = (text: string) => (text === "" ? null : Date.parse(`${text}Z`) * 1000);
   return { from: read(filter.createdFrom), to: read(filter.createdTo) };

@@ -32,7 +32,11 @@ export function FilterBar({ filter, onChange }: FilterBarProps): JSX.Element {
       <div class="filters-body">
         <StatusChips filter={filter} onChange={onChange} />
         <div class="filters-fields">
-          <TypedField label="Instance id begins with" value={filter.prefix} onChange={(prefix) => onChange({ prefix })} />
+          <TypedField
+            label="Instance id begins with"
+            value={filter.prefix}
+            onChange={(prefix) => onChange({ prefix })}
+          />
           <NameField filter={filter} onChange={onChange} />
           <RangeField filter={filter} onChange={onChange} />
           <OrderField filter={filter} onChange={onChange} />
@@ -49,18 +53,31 @@ export function FilterBar({ filter, onChange }: FilterBarProps): JSX.Element {
 
 function StatusChips({ filter, onChange }: FilterBarProps): JSX.Element {
   const toggle = (status: Status) => {
-    const statuses = filter.statuses.includes(status) ? filter.statuses.filter((one) => one !== status) : [...filter.statuses, status];
+    const statuses = filter.statuses.includes(status)
+      ? filter.statuses.filter((one) => one !== status)
+      : [...filter.statuses, status];
     onChange({ statuses: SHOWN_STATUSES.filter((one) => statuses.includes(one)) });
   };
   return (
     <div class="chips" role="group" aria-label="Status">
       {SHOWN_STATUSES.map((status) => (
-        <button key={status} type="button" class="chip" aria-pressed={filter.statuses.includes(status)} onClick={() => toggle(status)}>
+        <button
+          key={status}
+          type="button"
+          class="chip"
+          aria-pressed={filter.statuses.includes(status)}
+          onClick={() => toggle(status)}
+        >
           <StatusSign status={status} />
           {status}
         </button>
       ))}
-      <button type="button" class="chip" aria-pressed={filter.held === true} onClick={() => onChange({ held: filter.held === true ? null : true })}>
+      <button
+        type="button"
+        class="chip"
+        aria-pressed={filter.held === true}
+        onClick={() => onChange({ held: filter.held === true ? null : true })}
+      >
         <StatusSign status="held" />
         Held
       </button>
@@ -125,7 +142,11 @@ function RangeField({ filter, onChange }: FilterBarProps): JSX.Element {
   };
   return (
     <>
-      <select aria-label="Created" value={isOwn.value ? OWN_RANGE : (filter.range ?? "")} onChange={(event) => choose(event.currentTarget.value)}>
+      <select
+        aria-label="Created"
+        value={isOwn.value ? OWN_RANGE : (filter.range ?? "")}
+        onChange={(event) => choose(event.currentTarget.value)}
+      >
         <option value="">Created at any time</option>
         {Object.entries(RANGE_WORDS).map(([range, words]) => (
           <option key={range} value={range}>
@@ -136,8 +157,18 @@ function RangeField({ filter, onChange }: FilterBarProps): JSX.Element {
       </select>
       {isOwn.value && (
         <>
-          <input type="datetime-local" aria-label="Created from (UTC)" value={filter.createdFrom} onChange={(event) => onChange({ createdFrom: event.currentTarget.value })} />
-          <input type="datetime-local" aria-label="Created until (UTC)" value={filter.createdTo} onChange={(event) => onChange({ createdTo: event.currentTarget.value })} />
+          <input
+            type="datetime-local"
+            aria-label="Created from (UTC)"
+            value={filter.createdFrom}
+            onChange={(event) => onChange({ createdFrom: event.currentTarget.value })}
+          />
+          <input
+            type="datetime-local"
+            aria-label="Created until (UTC)"
+            value={filter.createdTo}
+            onChange={(event) => onChange({ createdTo: event.currentTarget.value })}
+          />
         </>
       )}
     </>
@@ -146,7 +177,11 @@ function RangeField({ filter, onChange }: FilterBarProps): JSX.Element {
 
 function OrderField({ filter, onChange }: FilterBarProps): JSX.Element {
   return (
-    <select aria-label="Order" value={filter.order} onChange={(event) => onChange({ order: event.currentTarget.value as Order })}>
+    <select
+      aria-label="Order"
+      value={filter.order}
+      onChange={(event) => onChange({ order: event.currentTarget.value as Order })}
+    >
       {Object.entries(ORDERS).map(([order, words]) => (
         <option key={order} value={order}>
           {words}

@@ -72,7 +72,12 @@ function columnsOf(list: InstanceList, chosen: Signal<ReadonlySet<string>>): rea
       ),
     },
     { id: "created", label: "Created", isNumber: true, cell: (row) => <Time at={row.createdAt} /> },
-    { id: "duration", label: "Took", isNumber: true, cell: (row) => <Duration from={row.createdAt} until={row.endedAt} /> },
+    {
+      id: "duration",
+      label: "Took",
+      isNumber: true,
+      cell: (row) => <Duration from={row.createdAt} until={row.endedAt} />,
+    },
   ];
 }
 
@@ -91,7 +96,12 @@ function Choose({ id, chosen }: { readonly id: string; readonly chosen: Signal<R
   };
   return (
     <label class="choose">
-      <input type="checkbox" aria-label={`Choose ${id}`} checked={chosen.value.has(id)} onChange={(event) => change(event.currentTarget.checked)} />
+      <input
+        type="checkbox"
+        aria-label={`Choose ${id}`}
+        checked={chosen.value.has(id)}
+        onChange={(event) => change(event.currentTarget.checked)}
+      />
     </label>
   );
 }
@@ -113,8 +123,8 @@ function ChooseAll({ list, chosen }: Omit<InstanceTableProps, "filter">): JSX.El
 }
 
 function Foot({ list }: { readonly list: InstanceList }): JSX.Element | null {
-  if (list.isComplete.value) return null;
-  return <p class="virtual-foot quiet-text">{list.rows.all.length === 0 ? "Reading…" : "Reading more…"}</p>;
+  if (list.isComplete.value || list.rows.all.length === 0) return null;
+  return <p class="virtual-foot quiet-text">Reading more…</p>;
 }
 
 function NoRows({ filter }: { readonly filter: Filter }): JSX.Element {

@@ -82,7 +82,13 @@ export class Rows {
   /** An instance further down, whose page was not read, is not new: only what would stand above the last row is. */
   private isNew(one: Update, filter: Filter, now: number): boolean {
     const createdAt = moment(one.createdTime);
-    const seen = { id: one.instanceId, name: one.name, status: one.runtimeStatus as Status, createdAt, isHeld: one.hold != null };
+    const seen = {
+      id: one.instanceId,
+      name: one.name,
+      status: one.runtimeStatus as Status,
+      createdAt,
+      isHeld: one.hold != null,
+    };
     if (!fits(filter, seen, now)) return false;
     const last = this.all.at(-1);
     if (!last) return true;
@@ -124,7 +130,11 @@ function updated(row: Row, one: Update): Row {
   };
 }
 
-function noteOf(hold: string | undefined, failure: string | undefined, customStatus: string | null | undefined): string {
+function noteOf(
+  hold: string | undefined,
+  failure: string | undefined,
+  customStatus: string | null | undefined,
+): string {
   const text = hold ?? failure ?? withoutQuotes(customStatus ?? "");
   return text.slice(0, 300);
 }

@@ -84,8 +84,18 @@ function SaveDialog({ onClose }: { readonly onClose: () => void }): JSX.Element 
       <form class="stack" onSubmit={submit}>
         <div class="field">
           <label for={fieldId}>Name</label>
-          <input id={fieldId} ref={field} required maxLength={60} autocomplete="off" value={name.value} onInput={(event) => (name.value = event.currentTarget.value)} />
-          <p class="field-hint">It is kept in this browser. To share it, send the page’s address: it has the filters in it.</p>
+          <input
+            id={fieldId}
+            ref={field}
+            required
+            maxLength={60}
+            autocomplete="off"
+            value={name.value}
+            onInput={(event) => (name.value = event.currentTarget.value)}
+          />
+          <p class="field-hint">
+            It is kept in this browser. To share it, send the page’s address: it has the filters in it.
+          </p>
         </div>
         <div class="dialog-actions">
           <Button onClick={onClose}>Cancel</Button>

@@ -29,7 +29,8 @@ export function InstancesView(): JSX.Element {
     list.start();
     return () => list.stop();
   }, [list]);
-  const set = (changes: Partial<Filter>) => go(addressOf("instances", queryOf({ ...filter, ...changes })), { replace: true });
+  const set = (changes: Partial<Filter>) =>
+    go(addressOf("instances", queryOf({ ...filter, ...changes })), { replace: true });
   useKey("r", "Read the list anew", () => void list.readAnew());
   return (
     <>

@@ -45,14 +45,20 @@ export function drawChart(place: HTMLElement): Chart {
 
 function optionsOf(place: HTMLElement, width: number, zone: Zone): Options {
   const colour = coloursOf(place);
-  const axis = { stroke: colour("text"), grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+  const axis = {
+    stroke: colour("text"),
+    grid: { stroke: colour("grid"), width: 1 },
+    ticks: { show: false },
+    font: "11px system-ui, sans-serif",
+  };
   return {
     width,
     height: HEIGHT,
     padding: [8, 4, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { size: 6 }, y: false },
-    tzDate: (seconds) => (zone === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000)),
+    tzDate: (seconds) =>
+      zone === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000),
     scales: { y: { range: (_plot, _least, most) => [0, Math.max(most * 1.1, 0.5)] } },
     axes: [
       { ...axis, size: 28, space: 70, values: "{HH}:{mm}" },

@@ -13,7 +13,9 @@ export function Failures({ overview }: { readonly overview: Overview | null }): 
         <h2 id="failures-head">Recent failures</h2>
         <a href={addressOf("instances", { status: "failed", order: "last_completed" })}>All that failed</a>
       </header>
-      {failures.length === 0 && <p class="card-body quiet-text">No instance of this host has failed since it started.</p>}
+      {failures.length === 0 && (
+        <p class="card-body quiet-text">No instance of this host has failed since it started.</p>
+      )}
       <ul class="lines">
         {failures.map((failure) => (
           <li key={`${failure.instanceId} ${failure.at}`}>

@@ -19,7 +19,10 @@ export function FirstRun(): JSX.Element {
   const orchestrators = functions.value.value?.orchestrators;
   return (
     <>
-      <ViewHead title="Nothing has run here yet" about="Start an orchestration, and watch it move: each of its steps is kept, so that it goes on after a crash." />
+      <ViewHead
+        title="Nothing has run here yet"
+        about="Start an orchestration, and watch it move: each of its steps is kept, so that it goes on after a crash."
+      />
       {functions.error.value && <ErrorNote error={functions.error.value} retry={functions.reload} />}
       <section class="card" aria-labelledby="start-head">
         <header class="card-head">
@@ -27,7 +30,8 @@ export function FirstRun(): JSX.Element {
         </header>
         {orchestrators?.length === 0 && (
           <p class="card-body quiet-text">
-            This app has none. <code>@app.orchestrator</code> makes one of a function; start the host again, and it stands here.
+            This app has none. <code>@app.orchestrator</code> makes one of a function; start the host again, and it
+            stands here.
           </p>
         )}
         <ul class="lines">
@@ -37,7 +41,12 @@ export function FirstRun(): JSX.Element {
                 <strong>{one.name}</strong>
                 <span class="quiet-text">{parametersText(one)}</span>
               </span>
-              <Button kind="primary" refusal={refusal("operate")} onClick={() => (chosen.value = one.name)} label={`Start ${one.name}`}>
+              <Button
+                kind="primary"
+                refusal={refusal("operate")}
+                onClick={() => (chosen.value = one.name)}
+                label={`Start ${one.name}`}
+              >
                 Start
               </Button>
             </li>

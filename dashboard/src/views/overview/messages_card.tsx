@@ -50,7 +50,12 @@ const COLUMNS: readonly Column<Line>[] = [
     ),
   },
   { id: "behind", label: "Behind", isNumber: true, cell: (line) => countText(line.behind) },
-  { id: "oldest", label: "Oldest", isNumber: true, cell: (line) => (line.behind > 0 && line.oldest ? <Time at={line.oldest} /> : "–") },
+  {
+    id: "oldest",
+    label: "Oldest",
+    isNumber: true,
+    cell: (line) => (line.behind > 0 && line.oldest ? <Time at={line.oldest} /> : "–"),
+  },
   { id: "failed", label: "Put aside", isNumber: true, cell: (line) => countText(line.failed) },
 ];
 
@@ -62,5 +67,13 @@ function ofSubscription(one: Subscription): Line {
 
 function ofQueue(one: QueueStanding): Line {
   const address = addressOf("queues", { queue: one.name });
-  return { id: `queue ${one.name}`, address, name: one.name, kind: "queue", behind: one.ready, oldest: one.oldest, failed: one.failed };
+  return {
+    id: `queue ${one.name}`,
+    address,
+    name: one.name,
+    kind: "queue",
+    behind: one.ready,
+    oldest: one.oldest,
+    failed: one.failed,
+  };
 }

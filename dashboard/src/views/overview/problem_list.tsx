@@ -3,7 +3,13 @@
 import type { JSX } from "preact";
 import type { Problem } from "./problems";
 
-export function Problems({ problems, isKnown }: { readonly problems: readonly Problem[]; readonly isKnown: boolean }): JSX.Element {
+export function Problems({
+  problems,
+  isKnown,
+}: {
+  readonly problems: readonly Problem[];
+  readonly isKnown: boolean;
+}): JSX.Element {
   if (problems.length === 0) {
     return (
       <section class={`all-well ${isKnown ? "" : "unknown"}`} aria-label="What is wrong">
@@ -20,7 +26,11 @@ export function Problems({ problems, isKnown }: { readonly problems: readonly Pr
         {problems.map((problem) => (
           <li key={problem.id} class={`problem ${problem.weight}`}>
             <svg class="problem-sign" viewBox="0 0 16 16" aria-hidden="true">
-              {problem.weight === "bad" ? <path d="M8 1.5 14.8 14H1.2zM8 6v4m0 1.6v.2" /> : <path d="M8 1.8a6.2 6.2 0 1 1 0 12.4A6.2 6.2 0 0 1 8 1.8M8 4.8v4m0 2.2v.2" />}
+              {problem.weight === "bad" ? (
+                <path d="M8 1.5 14.8 14H1.2zM8 6v4m0 1.6v.2" />
+              ) : (
+                <path d="M8 1.8a6.2 6.2 0 1 1 0 12.4A6.2 6.2 0 0 1 8 1.8M8 4.8v4m0 2.2v.2" />
+              )}
             </svg>
             <div class="problem-text">
               <p>

@@ -63,7 +63,14 @@ function ofHealth(overview: Overview | null): Problem[] {
             link: "Hosts",
           },
         ]),
-    ...told.map((note) => ({ id: `note ${note}`, weight: "warning" as const, text: note, more: "", address: null, link: "" })),
+    ...told.map((note) => ({
+      id: `note ${note}`,
+      weight: "warning" as const,
+      text: note,
+      more: "",
+      address: null,
+      link: "",
+    })),
   ];
 }
 
@@ -109,7 +116,7 @@ function ofHosts(hosts: HubHosts | null): Problem[] {
 }
 
 function ofHeld(overview: Overview | null): Problem[] {
-  const held = Object.entries(overview?.instances.held ?? {}).filter(([, count]) => count > 0);
+  const held = Object.entries(overview?.instances?.held ?? {}).filter(([, count]) => count > 0);
   if (held.length === 0) return [];
   const sum = held.reduce((total, [, count]) => total + count, 0);
   return [
@@ -165,7 +172,15 @@ function ofSubscriptions(subscriptions: readonly Subscription[] | null, now: num
     const place = { address: addressOf("topics", { topic: one.topic }), link: "Topic" };
     if (one.isServed === false && one.lag > 0) {
       const more = "No host has its function; the events wait.";
-      return [{ id: `unserved ${one.name} ${one.topic}`, weight: "warning", text: `Nobody serves ${one.name}: ${counted(one.lag, "event")} behind`, more, ...place }];
+      return [
+        {
+          id: `unserved ${one.name} ${one.topic}`,
+          weight: "warning",
+          text: `Nobody serves ${one.name}: ${counted(one.lag, "event")} behind`,
+          more,
+          ...place,
+        },
+      ];
     }
     if (waited < LAG_SECONDS) return [];
     return [

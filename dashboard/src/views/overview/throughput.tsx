@@ -23,7 +23,12 @@ export function Throughput({ series }: { readonly series: Series | null }): JSX.
         </Button>
       </header>
       {isTable.value && series ? (
-        <Table label="Throughput of the last ten minutes" columns={COLUMNS} rows={minutes(series)} keyOf={(minute) => String(minute.at)} />
+        <Table
+          label="Throughput of the last ten minutes"
+          columns={COLUMNS}
+          rows={minutes(series)}
+          keyOf={(minute) => String(minute.at)}
+        />
       ) : (
         <div class="card-body">
           <ul class="legend" aria-label="Per second, over the last minute">
@@ -71,12 +76,22 @@ function ChartPlace({ series }: { readonly series: Series | null }): JSX.Element
     if (series) chart.current?.show(chartData(series), zone.value);
   }, [series, isLoaded.value, zone.value]);
   useEffect(() => chart.current?.recolour(), [theme.value]);
-  return <div ref={place} class="chart-place" role="img" aria-label="Throughput over the last ten minutes; the table has the same figures" />;
+  return (
+    <div
+      ref={place}
+      class="chart-place"
+      role="img"
+      aria-label="Throughput over the last ten minutes; the table has the same figures"
+    />
+  );
 }
 
 const COLUMNS: readonly Column<Minute>[] = [
   { id: "at", label: "Minute from", cell: (minute) => <Time at={minute.at} look="short" /> },
-  ...LINES.map(
-    (line): Column<Minute> => ({ id: line.id, label: line.label, isNumber: true, cell: (minute) => countText(minute[line.id]) }),
-  ),
+  ...LINES.map((line): Column<Minute> => ({
+    id: line.id,
+    label: line.label,
+    isNumber: true,
+    cell: (minute) => countText(minute[line.id]),
+  })),
 ];

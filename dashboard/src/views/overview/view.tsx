@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useSignal } from "@preact/signals";
 import { get } from "../../api/client";
 import { useResource, type Resource } from "../../api/resource";
-import type { FailedDelivery, HubHosts, Overview, QueueStanding, Subscription } from "../../api/types";
+import type { FailedDelivery, HubHosts, InstanceRecord, Overview, QueueStanding, Subscription } from "../../api/types";
 import { refusal } from "../../api/session";
 import { Button } from "../../parts/button";
 import { ErrorNote } from "../../parts/error_note";
@@ -16,7 +16,7 @@ import { FirstRun } from "./first_run";
 import { HostsCard } from "./hosts_card";
 import { Latest, useLatest } from "./latest";
 import { MessagesCard } from "./messages_card";
-import { MOST_DELIVERIES, problemsOf } from "./problems";
+import { MOST_DELIVERIES, problemsOf, type Known } from "./problems";
 import { Problems } from "./problem_list";
 import { Throughput } from "./throughput";
 import { Workers } from "./workers";
@@ -27,20 +27,30 @@ export function OverviewView({ overview }: { readonly overview: Resource<Overvie
   const isStarting = useSignal(false);
   const hosts = useResource("hosts", () => get<HubHosts>("/admin/hosts"), { every: SELDOM });
   const queues = useResource("queues", () => get<readonly QueueStanding[]>("/admin/queues"), { every: SELDOM });
-  const subscriptions = useResource("subscriptions", () => get<readonly Subscription[]>("/admin/subscriptions"), { every: SELDOM });
-  const deliveries = useResource("deliveries", () => get<readonly FailedDelivery[]>("/admin/failed-deliveries", { limit: MOST_DELIVERIES }), {
-    every: 2 * SELDOM,
+  const subscriptions = useResource("subscriptions", () => get<readonly Subscription[]>("/admin/subscriptions"), {
+    every: SELDOM,
   });
+  const deliveries = useResource(
+    "deliveries",
+    () => get<readonly FailedDelivery[]>("/admin/failed-deliveries", { limit: MOST_DELIVERIES }),
+    {
+      every: 2 * SELDOM,
+    },
+  );
   const latest = useLatest();
   const shown = overview.value.value;
-  if (latest.value?.length === 0 && shown !== null && !hasInstances(shown)) return <FirstRun />;
-  const problems = problemsOf({
+  if (latest.value?.length === 0 && shown?.instances && !hasInstances(shown.instances)) return <FirstRun />;
+  const parts = [overview, hosts, queues, subscriptions, deliveries];
+  // All at once: what came later would push down what one has begun to read.
+  const isKnown =
+    latest.value !== null && parts.every((part) => part.value.value !== null || part.error.value !== null);
+  const known: Known = {
     overview: shown,
     hosts: hosts.value.value,
     queues: queues.value.value,
     subscriptions: subscriptions.value.value,
     failedDeliveries: deliveries.value.value,
-  });
+  };
   return (
     <>
       <ViewHead title="Overview">
@@ -48,26 +58,43 @@ export function OverviewView({ overview }: { readonly overview: Resource<Overvie
           Start an orchestration
         </Button>
       </ViewHead>
-      {overview.error.value && overview.error.value.status !== 0 && <ErrorNote error={overview.error.value} retry={overview.reload} />}
-      <Problems problems={problems} isKnown={shown !== null && hosts.value.value !== null} />
-      <Figures overview={shown} />
-      <div class="overview-grid">
-        <div class="stack">
-          <Throughput series={shown?.series ?? null} />
-          <Failures overview={shown} />
-          <Workers overview={shown} />
-        </div>
-        <div class="stack">
-          <Latest records={latest.value} />
-          <HostsCard hosts={hosts.value.value} />
-          <MessagesCard queues={queues.value.value} subscriptions={subscriptions.value.value} />
-        </div>
-      </div>
+      {overview.error.value && overview.error.value.status !== 0 && (
+        <ErrorNote error={overview.error.value} retry={overview.reload} />
+      )}
+      {isKnown && <Body known={known} latest={latest.value} />}
       {isStarting.value && <StartDialog onClose={() => (isStarting.value = false)} />}
     </>
   );
 }
 
-function hasInstances({ instances }: Overview): boolean {
+function Body({
+  known,
+  latest,
+}: {
+  readonly known: Known;
+  readonly latest: readonly InstanceRecord[] | null;
+}): JSX.Element {
+  const { overview } = known;
+  return (
+    <>
+      <Problems problems={problemsOf(known)} isKnown={overview !== null && known.hosts !== null} />
+      <Figures overview={overview} />
+      <div class="overview-grid">
+        <div class="stack">
+          <Throughput series={overview?.series ?? null} />
+          <Failures overview={overview} />
+          <Workers overview={overview} />
+        </div>
+        <div class="stack">
+          <Latest records={latest} />
+          <HostsCard hosts={known.hosts} />
+          <MessagesCard queues={known.queues} subscriptions={known.subscriptions} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function hasInstances(instances: NonNullable<Overview["instances"]>): boolean {
   return instances.pending + instances.running + instances.suspended > 0;
 }

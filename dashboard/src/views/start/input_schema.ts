@@ -9,7 +9,10 @@ export function inputSchema(info: FunctionInfo): JsonSchema | null {
   if (more.length === 0) return { ...only.schema, title: only.schema?.title ?? only.name };
   const properties = Object.fromEntries(info.parameters.map((one) => [one.name, one.schema ?? {}]));
   const required = info.parameters.filter((one) => one.required).map((one) => one.name);
-  const definitions = Object.assign({}, ...info.parameters.map((one) => one.schema?.$defs ?? {})) as Record<string, JsonSchema>;
+  const definitions = Object.assign({}, ...info.parameters.map((one) => one.schema?.$defs ?? {})) as Record<
+    string,
+    JsonSchema
+  >;
   return { type: "object", properties, required, $defs: definitions };
 }
 
@@ -28,7 +31,9 @@ function sketchOf(given: JsonSchema, root: JsonSchema, depth: number): unknown {
   if (schema.default !== undefined) return schema.default;
   if (schema.enum) return schema.enum[0];
   if (schema.properties && depth < DEEPEST) {
-    return Object.fromEntries(Object.entries(schema.properties).map(([name, one]) => [name, sketchOf(one, root, depth + 1)]));
+    return Object.fromEntries(
+      Object.entries(schema.properties).map(([name, one]) => [name, sketchOf(one, root, depth + 1)]),
+    );
   }
   const type = Array.isArray(schema.type) ? schema.type[0] : schema.type;
   return { string: "", integer: 0, number: 0, boolean: false, array: [], object: {} }[type as string] ?? null;

@@ -35,7 +35,12 @@ export function StartDialog({ name, onClose }: StartDialogProps): JSX.Element {
         <>
           <div class="field">
             <label for={selectId}>Orchestrator</label>
-            <select id={selectId} class="dialog-first" value={info.name} onChange={(event) => (chosen.value = event.currentTarget.value)}>
+            <select
+              id={selectId}
+              class="dialog-first"
+              value={info.name}
+              onChange={(event) => (chosen.value = event.currentTarget.value)}
+            >
               {orchestrators.map((one) => (
                 <option key={one.name} value={one.name}>
                   {one.name}
@@ -63,12 +68,21 @@ function StartForm({ info, onClose }: { readonly info: FunctionInfo; readonly on
   const idField = useId();
   const submit = async (event: Event) => {
     event.preventDefault();
-    const input = schema === null ? { text: undefined, errors: {} } : isRaw.value ? readRaw(raw.value) : entered(form, entries.value);
+    const input =
+      schema === null
+        ? { text: undefined, errors: {} }
+        : isRaw.value
+          ? readRaw(raw.value)
+          : entered(form, entries.value);
     errors.value = input.errors;
     if (input.text === null || isBusy.value) return;
     isBusy.value = true;
     const wanted = id.value.trim();
-    const answer = await startInstance({ name: info.name, ...(input.text !== undefined && { inputText: input.text }), ...(wanted && { instanceId: wanted }) });
+    const answer = await startInstance({
+      name: info.name,
+      ...(input.text !== undefined && { inputText: input.text }),
+      ...(wanted && { instanceId: wanted }),
+    });
     isBusy.value = false;
     failure.value = answer.ok ? null : answer.error;
     if (!answer.ok) return;
@@ -90,7 +104,12 @@ function StartForm({ info, onClose }: { readonly info: FunctionInfo; readonly on
           {isRaw.value ? (
             <RawInput value={raw.value} error={errors.value["raw"]} onInput={(text) => (raw.value = text)} />
           ) : (
-            <FormFields form={form} entries={entries.value} errors={errors.value} onEntry={(name, value) => (entries.value = { ...entries.value, [name]: value })} />
+            <FormFields
+              form={form}
+              entries={entries.value}
+              errors={errors.value}
+              onEntry={(name, value) => (entries.value = { ...entries.value, [name]: value })}
+            />
           )}
         </fieldset>
       )}
@@ -98,7 +117,13 @@ function StartForm({ info, onClose }: { readonly info: FunctionInfo; readonly on
         <label for={idField}>
           Instance id <span class="quiet-text small-text">(may be left out)</span>
         </label>
-        <input id={idField} autocomplete="off" spellcheck={false} value={id.value} onInput={(event) => (id.value = event.currentTarget.value)} />
+        <input
+          id={idField}
+          autocomplete="off"
+          spellcheck={false}
+          value={id.value}
+          onInput={(event) => (id.value = event.currentTarget.value)}
+        />
       </div>
       {failure.value && <ErrorNote error={failure.value} />}
       <div class="dialog-actions">
@@ -120,7 +145,14 @@ interface RawInputProps {
 function RawInput({ value, error, onInput }: RawInputProps): JSX.Element {
   return (
     <div class="field">
-      <textarea aria-label="Input as JSON" rows={8} spellcheck={false} value={value} aria-invalid={error !== undefined} onInput={(event) => onInput(event.currentTarget.value)} />
+      <textarea
+        aria-label="Input as JSON"
+        rows={8}
+        spellcheck={false}
+        value={value}
+        aria-invalid={error !== undefined}
+        onInput={(event) => onInput(event.currentTarget.value)}
+      />
       {error && <p class="field-wrong">{error}</p>}
     </div>
   );
@@ -132,6 +164,9 @@ function readRaw(text: string): { readonly text: string | null; readonly errors:
     return { text, errors: {} };
   } catch (error) {
     // What the parser says names the place.
-    return { text: null, errors: { raw: `This is not JSON: ${error instanceof Error ? error.message : "no reason given"}` } };
+    return {
+      text: null,
+      errors: { raw: `This is not JSON: ${error instanceof Error ? error.message : "no reason given"}` },
+    };
   }
 }
