@@ -55,6 +55,14 @@ describe("a scale that skips", () => {
     for (const time of marks) expect(timeAt(scale, positionOf(scale, time))).toBeCloseTo(time, -2);
   });
 
+  it("skips no more than it must", () => {
+    const busy = [0, 0.5, 2, 2.5, 4, 4.5].map((seconds) => seconds * SECOND);
+    const skipped = skippingScale(0, 300 * SECOND, busy).stretches.filter((one) => one.isSkipped);
+    expect(skipped).toHaveLength(1);
+    const waits = [0, SECOND, 3 * DAY, 3 * DAY + SECOND, 6 * DAY, 6 * DAY + SECOND];
+    expect(skippingScale(0, 9 * DAY, waits).stretches.filter((one) => one.isSkipped)).toHaveLength(3);
+  });
+
   it("is even where nothing is long", () => {
     const busy = Array.from({ length: 20 }, (_, index) => index * SECOND);
     expect(skippingScale(0, 19 * SECOND, busy).stretches).toHaveLength(1);

@@ -25,9 +25,11 @@ export const NODE_WIDTH = 172;
 export const NODE_HEIGHT = 52;
 const MARGIN = 16;
 
-export function laidOut(graph: Graph, dagre: Pick<typeof Dagre, "graphlib" | "layout">): Layout {
+export type Direction = "LR" | "TB";
+
+export function laidOut(graph: Graph, dagre: Pick<typeof Dagre, "graphlib" | "layout">, direction: Direction): Layout {
   const drawn = new dagre.graphlib.Graph();
-  drawn.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 40, marginx: MARGIN, marginy: MARGIN });
+  drawn.setGraph({ rankdir: direction, nodesep: 18, ranksep: direction === "LR" ? 40 : 28, marginx: MARGIN, marginy: MARGIN });
   drawn.setDefaultEdgeLabel(() => ({}));
   for (const node of graph.nodes) drawn.setNode(node.id, { width: NODE_WIDTH, height: NODE_HEIGHT });
   const known = new Set(graph.nodes.map((node) => node.id));
@@ -42,7 +44,7 @@ export function laidOut(graph: Graph, dagre: Pick<typeof Dagre, "graphlib" | "la
       const { x, y } = drawn.node(node.id) as Point;
       return { node, x: x - NODE_WIDTH / 2, y: y - NODE_HEIGHT / 2 };
     }),
-    edges: edges.map((edge) => ({ edge, path: curve((drawn.edge(edge.from, edge.to) as { points: Point[] }).points) })),
+    edges: edges.map((edge) => ({ edge, path: curve((drawn.edge(edge.from, edge.to) as { points: Point[] }).points, direction) })),
   };
 }
 
@@ -51,15 +53,17 @@ interface Point {
   readonly y: number;
 }
 
-/** A smooth line through the points: it arrives level, where the arrow's head is. */
-function curve(points: readonly Point[]): string {
+/** A smooth line through the points: it arrives straight, where the arrow's head is. */
+function curve(points: readonly Point[], direction: Direction): string {
   const [first, ...rest] = points;
   if (!first) return "";
   let path = `M${round(first.x)} ${round(first.y)}`;
   let from = first;
   for (const to of rest) {
-    const middle = (from.x + to.x) / 2;
-    path += `C${round(middle)} ${round(from.y)} ${round(middle)} ${round(to.y)} ${round(to.x)} ${round(to.y)}`;
+    const x = round((from.x + to.x) / 2);
+    const y = round((from.y + to.y) / 2);
+    const bend = direction === "LR" ? `${x} ${round(from.y)} ${x} ${round(to.y)}` : `${round(from.x)} ${y} ${round(to.x)} ${y}`;
+    path += `C${bend} ${round(to.x)} ${round(to.y)}`;
     from = to;
   }
   return path;

@@ -50,7 +50,7 @@ function useLayout(graph: Graph | null): Layout | null {
     if (!graph) return undefined;
     let isWanted = true;
     void import("@dagrejs/dagre").then((dagre) => {
-      if (isWanted) layout.value = laidOut(graph, dagre);
+      if (isWanted) layout.value = laidOut(graph, dagre, matchMedia("(max-width: 719px)").matches ? "TB" : "LR");
     });
     return () => {
       isWanted = false;

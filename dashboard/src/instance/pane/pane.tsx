@@ -1,6 +1,6 @@
 /** The side pane of a step: how it went, what went in and came out, what failed and why. */
 
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { spanText } from "../../formatting";
@@ -62,67 +62,54 @@ export function StepPane({ found, live, now, onClose }: StepPaneProps): JSX.Elem
 
 function StepFacts({ step, owner, now }: { readonly step: Step; readonly owner: string; readonly now: Microseconds }): JSX.Element {
   const isMoment = step.kind === "message" || step.number < 0;
+  const hasEnded = step.endedAt != null;
+  const due = step.kind === "timer" ? "Due" : step.state === "retrying" ? "Next attempt" : "Given up";
   return (
     <dl class="facts">
-      <dt>{isMoment ? "At" : "Begun"}</dt>
-      <dd>
+      <Fact name={isMoment ? "At" : "Begun"}>
         <Time at={step.begunAt} look="exact" />
-        {step.turn ? (
-          <>
-            {" in "}
-            <a href={instanceAddress(owner, { tab: "travel", turn: String(step.turn) })}>turn {step.turn}</a>
-          </>
-        ) : null}
-      </dd>
+        <InTurn owner={owner} turn={step.turn} />
+      </Fact>
       {!isMoment && step.endedAt != null && (
-        <>
-          <dt>Ended</dt>
-          <dd>
-            <Time at={step.endedAt} look="exact" />
-            {step.endedTurn != null && (
-              <>
-                {" in "}
-                <a href={instanceAddress(owner, { tab: "travel", turn: String(step.endedTurn) })}>turn {step.endedTurn}</a>
-              </>
-            )}
-          </dd>
-        </>
+        <Fact name="Ended">
+          <Time at={step.endedAt} look="exact" />
+          <InTurn owner={owner} turn={step.endedTurn} />
+        </Fact>
       )}
-      {!isMoment && (
-        <>
-          <dt>{step.endedAt == null ? "For" : "Took"}</dt>
-          <dd>{spanText(Math.max((step.endedAt ?? now) - step.begunAt, 0) / 1e6)}</dd>
-        </>
-      )}
-      {step.dueAt != null && step.endedAt == null && (
-        <>
-          <dt>{step.kind === "timer" ? "Due" : step.state === "retrying" ? "Next attempt" : "Given up"}</dt>
-          <dd>
-            <Time at={step.dueAt} look="exact" /> (<Time at={step.dueAt} />)
-          </dd>
-        </>
+      {!isMoment && <Fact name={hasEnded ? "Took" : "For"}>{spanText(Math.max((step.endedAt ?? now) - step.begunAt, 0) / 1e6)}</Fact>}
+      {step.dueAt != null && !hasEnded && (
+        <Fact name={due}>
+          <Time at={step.dueAt} look="exact" /> (<Time at={step.dueAt} />)
+        </Fact>
       )}
       {step.instanceId && (
-        <>
-          <dt>{step.kind === "message" ? "To" : "Instance"}</dt>
-          <dd>
-            <a href={instanceAddress(step.instanceId)}>{step.instanceId}</a>
-          </dd>
-        </>
+        <Fact name={step.kind === "message" ? "To" : "Instance"}>
+          <a href={instanceAddress(step.instanceId)}>{step.instanceId}</a>
+        </Fact>
       )}
-      {step.url && (
-        <>
-          <dt>Answered at</dt>
-          <dd class="broken-anywhere">{step.url}</dd>
-        </>
-      )}
-      {step.request && (
-        <>
-          <dt>Asks for</dt>
-          <dd class="broken-anywhere">{step.request}</dd>
-        </>
-      )}
+      {step.url && <Fact name="Answered at">{step.url}</Fact>}
+      {step.request && <Fact name="Asks for">{step.request}</Fact>}
     </dl>
+  );
+}
+
+function Fact({ name, children }: { readonly name: string; readonly children: ComponentChildren }): JSX.Element {
+  return (
+    <>
+      <dt>{name}</dt>
+      <dd class="broken-anywhere">{children}</dd>
+    </>
+  );
+}
+
+/** Leads to what was known then. */
+function InTurn({ owner, turn }: { readonly owner: string; readonly turn: number | null | undefined }): JSX.Element | null {
+  if (!turn) return null;
+  return (
+    <>
+      {" in "}
+      <a href={instanceAddress(owner, { tab: "travel", turn: String(turn) })}>turn {turn}</a>
+    </>
   );
 }
 

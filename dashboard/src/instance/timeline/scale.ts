@@ -38,10 +38,11 @@ export const WHOLE: View = { start: 0, end: 1 };
 const SKIPPED_SHARE = 0.3;
 const MOST_OF_ONE = 0.1;
 const MARGIN_SHARE = 0.06;
-const LONG_SHARE = 0.3;
 const MOST_SKIPPED = 8;
 /** Skipping is worth it when what is left is so many times shorter. */
 const WORTH = 5;
+/** After that, only a gap that dwarfs all else is skipped, too. */
+const DWARFING = 0.85;
 const SMALLEST_VIEW = 1e-7;
 
 /** A scale on which equal times are equally long. */
@@ -79,7 +80,7 @@ interface Gap {
   readonly to: Microseconds;
 }
 
-/** Gaps that take most of what is left, the longest first; given back in order of time. */
+/** As few of the longest gaps as make it worth while; given back in order of time. */
 function longGaps(from: Microseconds, to: Microseconds, marks: Iterable<Microseconds>): Gap[] {
   const times = [...new Set([from, to, ...marks])].filter((time) => time >= from && time <= to).sort((a, b) => a - b);
   const gaps = times.slice(1).map((time, index) => ({ from: times[index]!, to: time }));
@@ -88,10 +89,11 @@ function longGaps(from: Microseconds, to: Microseconds, marks: Iterable<Microsec
   let left = to - from;
   for (const gap of gaps) {
     const length = gap.to - gap.from;
-    if (chosen.length === MOST_SKIPPED || length < left * LONG_SHARE || left - length <= 0) break;
+    const isEnough = left * WORTH <= to - from && length < left * DWARFING;
+    if (chosen.length === MOST_SKIPPED || isEnough || left - length <= 0) break;
     // A little of the gap stays on both sides: what ends there is not glued to what begins.
     const margin = (left - length) * MARGIN_SHARE;
-    if (length <= 4 * margin) break;
+    if (length <= 4 * margin) continue;
     chosen.push({ from: gap.from + margin, to: gap.to - margin });
     left -= length;
   }

@@ -43,21 +43,7 @@ export function Slider({ turns, at, origin, onTurn }: SliderProps): JSX.Element 
   return (
     <div class="travel-slider">
       <div class="row">
-        <Button size="small" label="First turn" refusal={at === 1 ? "This is the first turn." : null} onClick={() => go(1)}>
-          «
-        </Button>
-        <Button size="small" label="Turn before" refusal={at === 1 ? "This is the first turn." : null} onClick={() => go(at - 1)}>
-          ‹
-        </Button>
-        <Button size="small" kind="primary" onClick={() => play(isPlaying, at, last, onTurn)}>
-          {isPlaying.value ? "Pause" : "Play"}
-        </Button>
-        <Button size="small" label="Turn after" refusal={at === last ? "This is the last turn." : null} onClick={() => go(at + 1)}>
-          ›
-        </Button>
-        <Button size="small" label="Last turn" refusal={at === last ? "This is the last turn." : null} onClick={() => go(last)}>
-          »
-        </Button>
+        <Controls at={at} last={last} isPlaying={isPlaying.value} onTurn={go} onPlay={() => play(isPlaying, at, last, onTurn)} />
         <p class="travel-where">
           <b>
             Turn {countText(at)} of {countText(last)}
@@ -82,6 +68,38 @@ export function Slider({ turns, at, origin, onTurn }: SliderProps): JSX.Element 
       />
       <p class="small-text quiet-text travel-summary">{inZone((summary?.summary ?? []).join(" · "), zone.value)}</p>
     </div>
+  );
+}
+
+interface ControlsProps {
+  readonly at: number;
+  readonly last: number;
+  readonly isPlaying: boolean;
+  readonly onTurn: (turn: number) => void;
+  readonly onPlay: () => void;
+}
+
+function Controls({ at, last, isPlaying, onTurn, onPlay }: ControlsProps): JSX.Element {
+  const first = at === 1 ? "This is the first turn." : null;
+  const end = at === last ? "This is the last turn." : null;
+  return (
+    <>
+      <Button size="small" label="First turn" refusal={first} onClick={() => onTurn(1)}>
+        «
+      </Button>
+      <Button size="small" label="Turn before" refusal={first} onClick={() => onTurn(at - 1)}>
+        ‹
+      </Button>
+      <Button size="small" kind="primary" onClick={onPlay}>
+        {isPlaying ? "Pause" : "Play"}
+      </Button>
+      <Button size="small" label="Turn after" refusal={end} onClick={() => onTurn(at + 1)}>
+        ›
+      </Button>
+      <Button size="small" label="Last turn" refusal={end} onClick={() => onTurn(last)}>
+        »
+      </Button>
+    </>
   );
 }
 

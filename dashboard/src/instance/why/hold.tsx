@@ -5,17 +5,7 @@ import { Time } from "../../parts/time";
 import { ActionButton } from "../actions/action_button";
 import type { Live } from "../live";
 import type { Hold, Instance } from "../shapes";
-
-const REASONS: Readonly<Record<string, string>> = {
-  decisions: "The code decides otherwise than its history recorded.",
-  not_served: "No host has a function of that name.",
-  guard: "In replay the code does what cannot be replayed.",
-  payload: "Stored data do not fit the type that the code asks for now.",
-  poison: "Its turn failed twice, for no fault of its orchestrator that could be told.",
-  crashed: "It has ended the process of its host several times.",
-  memory: "There was not enough memory for it.",
-  storage: "The store cannot hold what it decided.",
-};
+import { holdText } from "./wording";
 
 /** These are tried again whenever a host starts; the others only when somebody says so. */
 const MISFITS: ReadonlySet<string> = new Set(["decisions", "not_served", "guard", "payload", "poison"]);
@@ -24,8 +14,8 @@ export function HoldView({ live, row, hold }: { readonly live: Live; readonly ro
   const hasSides = hold.recorded != null || hold.produced != null;
   return (
     <section class="why held" aria-label="Why it is held">
-      <h2>{`${row.name} is held. ${REASONS[hold.reason] ?? hold.reason}`}</h2>
-      <p class="broken-anywhere">{hold.message}</p>
+      <h2>{`${row.name} is held: ${holdText(hold.reason)}`}</h2>
+      {!hasSides && <p class="broken-anywhere">{hold.message}</p>}
       {hasSides && (
         <div class="sides">
           <Side title="Recorded: what its history says" text={hold.recorded} look="recorded" />
@@ -41,6 +31,12 @@ export function HoldView({ live, row, hold }: { readonly live: Live; readonly ro
         )}
         . Nothing that was sent to it is lost. {MISFITS.has(hold.reason) ? "It goes on by itself when a host starts whose code fits." : "It is tried again only when somebody resumes it."}
       </p>
+      {hasSides && (
+        <details class="small-text">
+          <summary>What the host says</summary>
+          <p class="broken-anywhere">{hold.message}</p>
+        </details>
+      )}
       <div class="row">
         <ActionButton kind="resume" live={live} row={row} label="Try again" isPrimary />
         <ActionButton kind="restart" live={live} row={row} label="Start over" />

@@ -10,7 +10,7 @@ import { FailureView } from "../failure_view";
 import type { Live } from "../live";
 import type { Fact, Instance } from "../shapes";
 import { HoldView } from "./hold";
-import { chainOf, inZone, type Link } from "./wording";
+import { chainOf, commandsOf, inZone, type Link } from "./wording";
 
 export function Why({ live, row }: { readonly live: Live; readonly row: Instance }): JSX.Element | null {
   if (row.hold) return <HoldView live={live} row={row} hold={row.hold} />;
@@ -24,7 +24,8 @@ export function Why({ live, row }: { readonly live: Live; readonly row: Instance
       <p class="why-sentence broken-anywhere">
         {isStuck && <b>Stuck: </b>}
         {row.name} {story.head}
-        {story.about && <> {<a href={instanceAddress(story.about)}>{story.about}</a>}</>}
+        {story.about && <AboutOther id={story.about} />}
+        {story.after}
         {story.rest.length > 0 ? ":" : "."}
       </p>
       {story.rest.length > 0 && <Chain links={story.rest} />}
@@ -37,6 +38,7 @@ interface Story {
   readonly head: string;
   /** The instance that the head is about. */
   readonly about?: string | null;
+  readonly after?: string;
   readonly rest: readonly Link[];
 }
 
@@ -49,7 +51,16 @@ function storyOf(links: readonly Link[]): Story {
   if (rest.length > 0 && links.every((link) => link.text.startsWith(WAITS))) {
     return { head: `${WAITS}${links.length} things`, rest: links.map((link) => ({ ...link, text: link.text.slice(WAITS.length) })) };
   }
-  return { head: first.text, about: first.instanceId, rest: [...first.below, ...rest] };
+  return { head: first.text, about: first.instanceId, after: first.after, rest: [...first.below, ...rest] };
+}
+
+function AboutOther({ id }: { readonly id: string }): JSX.Element {
+  return (
+    <>
+      {" "}
+      <a href={instanceAddress(id)}>{id}</a>
+    </>
+  );
 }
 
 function Chain({ links }: { readonly links: readonly Link[] }): JSX.Element {
@@ -59,12 +70,8 @@ function Chain({ links }: { readonly links: readonly Link[] }): JSX.Element {
         <li key={index} class={link.isBad ? "bad" : ""}>
           <span class="broken-anywhere">
             {link.text}
-            {link.instanceId && (
-              <>
-                {" "}
-                <a href={instanceAddress(link.instanceId)}>{link.instanceId}</a>
-              </>
-            )}
+            {link.instanceId && <AboutOther id={link.instanceId} />}
+            {link.after}
           </span>
           {link.below.length > 0 && <Chain links={link.below} />}
         </li>
@@ -73,21 +80,26 @@ function Chain({ links }: { readonly links: readonly Link[] }): JSX.Element {
   );
 }
 
-/** Lines that begin with `tenuto` are commands. */
+/** Advice is one command, or a sentence in which commands stand. */
 function Advice({ text }: { readonly text: string }): JSX.Element {
+  const commands = commandsOf(text);
+  if (commands.length === 1 && commands[0] === text) return <Command text={text} />;
   return (
     <div class="advice">
-      {text.split("\n").map((line) =>
-        line.trimStart().startsWith("tenuto ") ? (
-          <p key={line} class="command">
-            <code class="broken-anywhere">{line.trim()}</code>
-            <CopyButton text={line.trim()} />
-          </p>
-        ) : (
-          <p key={line}>{line}</p>
-        ),
-      )}
+      <p class="broken-anywhere">{`What to do: ${text}.`}</p>
+      {commands.map((command) => (
+        <Command key={command} text={command} />
+      ))}
     </div>
+  );
+}
+
+function Command({ text }: { readonly text: string }): JSX.Element {
+  return (
+    <p class="command">
+      <code class="broken-anywhere">{text}</code>
+      <CopyButton text={text} />
+    </p>
   );
 }
 

@@ -5,11 +5,29 @@ import type { Fact, Microseconds } from "../shapes";
 /** One link of the chain of causes. */
 export interface Link {
   readonly text: string;
-  /** The instance that it is about, when that is another one. */
+  /** The instance that it is about, when that is another one; its id stands after the text. */
   readonly instanceId: string | null;
+  /** What is said after that. */
+  readonly after: string;
   readonly isBad: boolean;
   /** What it comes from, one or more calls down. */
   readonly below: readonly Link[];
+}
+
+const HOLDS: Readonly<Record<string, string>> = {
+  decisions: "the code decides otherwise than its history recorded",
+  not_served: "no host has a function of that name",
+  guard: "in replay the code does what cannot be replayed",
+  payload: "stored data do not fit the type that the code asks for now",
+  poison: "its turn failed twice, for no fault of its orchestrator that could be told",
+  crashed: "it has ended the process of its host several times",
+  memory: "there was not enough memory for it",
+  storage: "the store cannot hold what it decided",
+};
+
+/** Why an instance is held, in words. */
+export function holdText(reason: string): string {
+  return HOLDS[reason] ?? reason;
 }
 
 /** All facts, the most important first; null when there is one that this page does not know. */
@@ -22,13 +40,15 @@ function linkOf(fact: Fact, now: Microseconds, zone: Zone): Link {
   const { below } = fact;
   const under = below ? [belowLink(below, now, zone)] : [];
   const instanceId = fact.type === "orchestration" ? (fact.instanceId ?? null) : null;
-  return { text: textOf(fact, now, zone) ?? fact.type, instanceId, isBad: isBad(fact), below: under };
+  const after = fact.type === "orchestration" ? childText(fact, untilText(fact, zone)) : "";
+  return { text: textOf(fact, now, zone) ?? fact.type, instanceId, after, isBad: isBad(fact), below: under };
 }
 
 function belowLink(below: NonNullable<Fact["below"]>, now: Microseconds, zone: Zone): Link {
   const inner = linkOf(below.fact, now, zone);
   const depth = below.levels && below.levels > 1 ? `, ${below.levels} calls down,` : "";
-  return { ...inner, text: `${below.name}${depth} ${inner.text}`, instanceId: below.instanceId };
+  const after = `${depth} ${inner.text}${inner.after}`;
+  return { ...inner, text: below.name, instanceId: below.instanceId, after };
 }
 
 const BAD: ReadonlySet<string> = new Set([
@@ -39,12 +59,16 @@ function isBad(fact: Fact): boolean {
   return BAD.has(fact.type) || fact["isMissing"] === true || fact["isLost"] === true || fact["isUnserved"] === true;
 }
 
+function untilText(fact: Fact, zone: Zone): string {
+  return fact.until === undefined ? "" : exactText(fact.until, zone);
+}
+
 function textOf(fact: Fact, now: Microseconds, zone: Zone): string | null {
   const since = fact.since === undefined ? "" : ` for ${spanText((now - fact.since) / 1e6)}`;
-  const until = fact.until === undefined ? "" : exactText(fact.until, zone);
+  const until = untilText(fact, zone);
   switch (fact.type) {
     case "held":
-      return `is held (${fact["reason"]})${since}: ${fact["message"] ?? ""}`;
+      return `is held${since}: ${holdText(String(fact["reason"]))}`;
     case "storeUnavailable":
       return `its host cannot write to the store: ${fact["error"]}`;
     case "suspended":
@@ -70,7 +94,7 @@ function textOf(fact: Fact, now: Microseconds, zone: Zone): string | null {
     case "activity":
       return `waits for activity ${fact["call"] ?? fact.name}${activityText(fact, now, until)}`;
     case "orchestration":
-      return `waits for child ${fact.name}${childText(fact, until)}`;
+      return `waits for child ${fact.name}`;
     case "nothingOpen":
       return "its code waits, and nothing is open that could wake it";
     case "noHost":
@@ -124,4 +148,11 @@ export function inZone(sentence: string, zone: Zone): string {
   return sentence.replace(UTC_MOMENT, (_, day: string, time: string) => {
     return exactText(Date.parse(`${day}T${time}Z`) * 1000, zone).replace(/\.\d{3} UTC.*$/, "");
   });
+}
+
+const COMMAND = /\btenuto (?:\$?'(?:[^'\\]|\\.)*'|[^;,'])+/g;
+
+/** The commands that stand in a sentence of advice: to its next comma or semicolon outside of quotes. */
+export function commandsOf(advice: string): string[] {
+  return (advice.match(COMMAND) ?? []).map((command) => command.trim().replace(/ (?:or|and)$/, ""));
 }
