@@ -24,11 +24,13 @@ interface Place {
 const LARGEST = 2.5;
 const SMALLEST = 0.08;
 const LEAST_FIT = 0.62;
+const LOWEST = 220;
+const HIGHEST = 620;
 
 export function Drawing({ layout, label, onStep }: DrawingProps): JSX.Element {
   const frame = useRef<HTMLDivElement>(null);
   const width = useWidth(frame);
-  const height = Math.min(Math.max(layout.height + 24, 220), 620);
+  const height = Math.min(Math.max(layout.height * widthZoom(layout, width) + 24, LOWEST), HIGHEST);
   const place = useSignal<Place | null>(null);
   const shown = place.value ?? fit(layout, width, height, LEAST_FIT);
   const zoomBy = (factor: number, x = width / 2, y = height / 2): void => {
@@ -75,6 +77,11 @@ export function Drawing({ layout, label, onStep }: DrawingProps): JSX.Element {
       </div>
     </div>
   );
+}
+
+/** As large as its width allows. */
+function widthZoom(layout: Layout, width: number): number {
+  return Math.max(Math.min(width / Math.max(layout.width, 1), 1), LEAST_FIT);
 }
 
 /** All of it in the middle; a large one not so small that nothing can be read, but from its beginning. */

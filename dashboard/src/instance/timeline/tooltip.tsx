@@ -52,7 +52,7 @@ export function Tooltip({ hovered, origin, now }: { readonly hovered: Hovered; r
           </>
         )}
       </dl>
-      {step.failure && <p class="tl-tip-failure">{headline(step.failure).slice(0, 160)}</p>}
+      {step.failure && (step.state === "failed" || step.state === "retrying") && <p class="tl-tip-failure">{headline(step.failure).slice(0, 160)}</p>}
     </div>
   );
 }
