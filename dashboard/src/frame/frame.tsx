@@ -25,6 +25,9 @@ export function Frame(): JSX.Element {
   const overview = useResource("overview", () => get<Overview>("/admin/overview"), {
     every: view === "overview" ? OFTEN : SELDOM,
   });
+  useEffect(() => {
+    if (view === "overview") overview.reload();
+  }, [view]);
   useEffect(() => watchHub({ onUpdates: () => undefined }), []);
   useEffect(() => {
     document.addEventListener("keydown", press);

@@ -65,31 +65,44 @@ export function GoTo(): JSX.Element {
         onKeyDown={onKeyDown}
       />
       <KeyHint keys="/" />
-      <ul
-        class={`goto-list ${isShown ? "shown" : ""}`}
-        id="goto-list"
-        role="listbox"
-        aria-label="Instances that begin alike"
-      >
-        {isShown &&
-          found.value.map((record, index) => (
-            <li
-              key={record.instanceId}
-              id={`goto-${index}`}
-              role="option"
-              aria-selected={index === at.value}
-              onPointerDown={(event) => {
-                event.preventDefault();
-                open(record.instanceId);
-              }}
-            >
-              <StatusSign status={record.hold ? "held" : statusOf(record)} />
-              <span class="mono cut">{record.instanceId}</span>
-              <span class="quiet-text cut">{record.name}</span>
-            </li>
-          ))}
-      </ul>
+      <Suggestions records={isShown ? found.value : []} at={at.value} onChoose={open} />
     </div>
+  );
+}
+
+interface SuggestionsProps {
+  readonly records: readonly InstanceRecord[];
+  readonly at: number;
+  readonly onChoose: (id: string) => void;
+}
+
+function Suggestions({ records, at, onChoose }: SuggestionsProps): JSX.Element {
+  const choose = (event: Event, id: string) => {
+    // The box would lose the focus first, and the list with it.
+    event.preventDefault();
+    onChoose(id);
+  };
+  return (
+    <ul
+      class={`goto-list ${records.length > 0 ? "shown" : ""}`}
+      id="goto-list"
+      role="listbox"
+      aria-label="Instances that begin alike"
+    >
+      {records.map((record, index) => (
+        <li
+          key={record.instanceId}
+          id={`goto-${index}`}
+          role="option"
+          aria-selected={index === at}
+          onPointerDown={(event) => choose(event, record.instanceId)}
+        >
+          <StatusSign status={record.hold ? "held" : statusOf(record)} />
+          <span class="mono cut">{record.instanceId}</span>
+          <span class="quiet-text cut">{record.name}</span>
+        </li>
+      ))}
+    </ul>
   );
 }
 

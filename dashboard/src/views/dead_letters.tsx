@@ -5,7 +5,7 @@ import { get } from "../api/client";
 import type { DeadLetter } from "../api/types";
 import { Button } from "../parts/button";
 import { EmptyState } from "../parts/empty_state";
-import { ErrorNote } from "../parts/error_note";
+import { ReadError } from "../parts/read_error";
 import { Payload } from "../parts/payload";
 import { StatusBadge } from "../parts/status_badge";
 import { Time } from "../parts/time";
@@ -29,9 +29,7 @@ export function DeadLettersView(): JSX.Element {
       >
         <Button onClick={letters.reload}>Read anew</Button>
       </ViewHead>
-      {letters.error.value && letters.error.value.status !== 0 && (
-        <ErrorNote error={letters.error.value} retry={letters.reload} />
-      )}
+      <ReadError of={letters} />
       {letters.rows.value?.length === 0 && (
         <div class="card">
           <EmptyState title="No dead letters">Everything that was sent found its instance.</EmptyState>

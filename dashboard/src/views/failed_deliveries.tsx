@@ -10,7 +10,7 @@ import { counted } from "../formatting";
 import { Button } from "../parts/button";
 import { Confirmation } from "../parts/dialog";
 import { EmptyState } from "../parts/empty_state";
-import { ErrorNote } from "../parts/error_note";
+import { ReadError } from "../parts/read_error";
 import { Payload } from "../parts/payload";
 import { Time } from "../parts/time";
 import { ViewHead } from "../parts/view_head";
@@ -52,7 +52,7 @@ export function FailedDeliveriesView(): JSX.Element {
           <SourceLink key={one} label={SOURCE_WORDS[one]} source={one} isChosen={source === one} />
         ))}
       </div>
-      {list.error.value && list.error.value.status !== 0 && <ErrorNote error={list.error.value} retry={list.reload} />}
+      <ReadError of={list} />
       {left.value.length > 0 && (
         <p class="note warning">
           {counted(left.value.length, "message")} stay put aside: another one with the same id is in the queue again.

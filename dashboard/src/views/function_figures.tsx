@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { refusal } from "../api/session";
-import type { ActivityFigures, FunctionFigures, LastFailure, OrchestratorFigures } from "../api/types";
+import type { ActivityFigures, LastFailure, OrchestratorFigures } from "../api/types";
 import { countText, spanText } from "../formatting";
 import { Button } from "../parts/button";
 import type { Column } from "../parts/table";
@@ -21,29 +21,24 @@ export interface Row<F> {
   readonly figures: F | null;
 }
 
-export function orchestratorRows(
+/** Each function with what it did; nothing of those that never ran. */
+export function joined<F extends { readonly name: string }>(
   known: readonly Named[],
-  counts: FunctionFigures | null,
-): readonly Row<OrchestratorFigures>[] {
-  return joined(known, counts?.orchestrators ?? []);
-}
-
-export function activityRows(
-  known: readonly Named[],
-  counts: readonly ActivityFigures[] | undefined,
-): readonly Row<ActivityFigures>[] {
-  return joined(known, counts ?? []);
-}
-
-function joined<F extends { readonly name: string }>(
-  known: readonly Named[],
-  figures: readonly F[],
+  figures: readonly F[] = [],
 ): readonly Row<F>[] {
   const byName = new Map(figures.map((one) => [one.name, one]));
   return known.map((one) => ({ name: one.name, about: one.program, figures: byName.get(one.name) ?? null }));
 }
 
-export function orchestratorColumns(onStart: (name: string) => void): readonly Column<Row<OrchestratorFigures>>[] {
+/** Whether it is worth a column where functions come from: not in an app that has its own alone. */
+export function hasForeign(known: readonly Named[]): boolean {
+  return known.some((one) => one.program !== "native");
+}
+
+export function orchestratorColumns(
+  onStart: (name: string) => void,
+  about: string | null,
+): readonly Column<Row<OrchestratorFigures>>[] {
   return [
     {
       id: "name",
@@ -51,7 +46,7 @@ export function orchestratorColumns(onStart: (name: string) => void): readonly C
       isWide: true,
       cell: (row) => <a href={addressOf("instances", { name: row.name })}>{row.name}</a>,
     },
-    { id: "program", label: "Program", cell: (row) => row.about },
+    ...aboutColumn<OrchestratorFigures>(about),
     number("started", "Started", (figures: OrchestratorFigures) => figures.started),
     number("running", "Running", (figures: OrchestratorFigures) => figures.running),
     number("completed", "Completed", (figures: OrchestratorFigures) => figures.completed),
@@ -73,10 +68,10 @@ export function orchestratorColumns(onStart: (name: string) => void): readonly C
   ];
 }
 
-export function activityColumns(about: string): readonly Column<Row<ActivityFigures>>[] {
+export function activityColumns(about: string | null): readonly Column<Row<ActivityFigures>>[] {
   return [
     { id: "name", label: "Function", isWide: true, cell: (row) => <strong>{row.name}</strong> },
-    { id: "program", label: about, cell: (row) => row.about },
+    ...aboutColumn<ActivityFigures>(about),
     number("running", "Running", (figures: ActivityFigures) => figures.running),
     number("queued", "Queued", (figures: ActivityFigures) => figures.queued),
     number("completed", "Completed", (figures: ActivityFigures) => figures.completed),
@@ -85,6 +80,10 @@ export function activityColumns(about: string): readonly Column<Row<ActivityFigu
     ...spans<ActivityFigures>(),
     lastFailure<ActivityFigures>(),
   ];
+}
+
+function aboutColumn<F>(label: string | null): readonly Column<Row<F>>[] {
+  return label === null ? [] : [{ id: "about", label, cell: (row) => row.about }];
 }
 
 function number<F>(id: string, label: string, valueOf: (figures: F) => number | null): Column<Row<F>> {

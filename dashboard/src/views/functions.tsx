@@ -8,72 +8,91 @@ import { refusal } from "../api/session";
 import type { FunctionFigures, Functions, TimerFunctionInfo } from "../api/types";
 import { Button } from "../parts/button";
 import { Confirmation } from "../parts/dialog";
-import { ErrorNote } from "../parts/error_note";
+import { ReadError } from "../parts/read_error";
 import { Table, type Column } from "../parts/table";
 import { Time } from "../parts/time";
 import { ViewHead } from "../parts/view_head";
 import { StartDialog } from "./start/start_dialog";
-import { activityColumns, activityRows, orchestratorColumns, orchestratorRows } from "./function_figures";
+import { activityColumns, hasForeign, joined, orchestratorColumns } from "./function_figures";
 
 const OFTEN = 3000;
 
 export function FunctionsView(): JSX.Element {
   const functions = useResource("functions", () => get<Functions>("/admin/functions"));
   const figures = useResource("figures", () => get<FunctionFigures>("/admin/functions/figures"), { every: OFTEN });
-  const started = useSignal<string | null>(null);
   const known = functions.value.value;
   const counts = figures.value.value;
-  const triggers = new Map((known?.eventFunctions ?? []).map((one) => [one.name, `${one.trigger} ${one.source}`]));
   return (
     <>
       <ViewHead title="Functions" about="What this host can run, and what it did since its start." />
-      {functions.error.value && functions.error.value.status !== 0 && (
-        <ErrorNote error={functions.error.value} retry={functions.reload} />
-      )}
+      <ReadError of={functions} />
+      <ReadError of={figures} />
       {counts && (
         <p class="quiet-text">
           Figures of this host since <Time at={counts.since} look="exact" />.
         </p>
       )}
-      <Section title="Orchestrators" hasRows={(known?.orchestrators.length ?? 0) > 0}>
+      {known && (
+        <>
+          <Called known={known} counts={counts} />
+          <Triggered known={known} counts={counts} />
+        </>
+      )}
+    </>
+  );
+}
+
+interface Tables {
+  readonly known: Functions;
+  readonly counts: FunctionFigures | null;
+}
+
+/** Orchestrators, and the activities that they call. */
+function Called({ known, counts }: Tables): JSX.Element {
+  const started = useSignal<string | null>(null);
+  const program = hasForeign([...known.orchestrators, ...known.activities]) ? "Program" : null;
+  return (
+    <>
+      <Section title="Orchestrators" hasRows={known.orchestrators.length > 0}>
         <Table
           label="Orchestrators"
-          columns={orchestratorColumns((name) => (started.value = name))}
-          rows={orchestratorRows(known?.orchestrators ?? [], counts)}
+          columns={orchestratorColumns((name) => (started.value = name), program)}
+          rows={joined(known.orchestrators, counts?.orchestrators)}
           keyOf={keyOf}
         />
       </Section>
-      <Section title="Activities" hasRows={(known?.activities.length ?? 0) > 0}>
+      <Section title="Activities" hasRows={known.activities.length > 0}>
         <Table
           label="Activities"
-          columns={activityColumns("Program")}
-          rows={activityRows(known?.activities ?? [], counts?.activities)}
+          columns={activityColumns(program)}
+          rows={joined(known.activities, counts?.activities)}
           keyOf={keyOf}
-        />
-      </Section>
-      <Section title="Started by events" hasRows={(known?.eventFunctions.length ?? 0) > 0}>
-        <Table
-          label="Functions that events start"
-          columns={activityColumns("Started by")}
-          rows={activityRows(
-            (known?.eventFunctions ?? []).map((one) => ({ name: one.name, program: triggers.get(one.name) ?? "" })),
-            counts?.eventFunctions,
-          )}
-          keyOf={keyOf}
-        />
-      </Section>
-      <Section title="Started by a schedule" hasRows={(known?.timers.length ?? 0) > 0}>
-        <Timers timers={known?.timers ?? []} />
-      </Section>
-      <Section title="Behind HTTP" hasRows={(known?.httpRoutes.length ?? 0) > 0}>
-        <Table
-          label="Functions behind HTTP"
-          columns={HTTP_COLUMNS}
-          rows={known?.httpRoutes ?? []}
-          keyOf={(one) => one.name}
         />
       </Section>
       {started.value !== null && <StartDialog name={started.value} onClose={() => (started.value = null)} />}
+    </>
+  );
+}
+
+/** What events, schedules and requests start. */
+function Triggered({ known, counts }: Tables): JSX.Element {
+  const byEvents = known.eventFunctions.map((one) => ({ name: one.name, program: `${one.trigger} ${one.source}` }));
+  return (
+    <>
+      <Section title="Started by events" hasRows={byEvents.length > 0}>
+        <Table
+          label="Functions that events start"
+          columns={activityColumns("Started by")}
+          rows={joined(byEvents, counts?.eventFunctions)}
+          keyOf={keyOf}
+        />
+      </Section>
+      <Section title="Started by a schedule" hasRows={known.timers.length > 0}>
+        <Timers timers={known.timers} counts={counts} />
+      </Section>
+      <Section title="Behind HTTP" hasRows={known.httpRoutes.length > 0}>
+        <Table label="Functions behind HTTP" columns={HTTP_COLUMNS} rows={known.httpRoutes} keyOf={(one) => one.name} />
+      </Section>
     </>
   );
 }
@@ -109,34 +128,40 @@ const HTTP_COLUMNS: readonly Column<Functions["httpRoutes"][number]>[] = [
   { id: "auth", label: "Open to", cell: (one) => one.auth },
 ];
 
-function Timers({ timers }: { readonly timers: readonly TimerFunctionInfo[] }): JSX.Element {
+interface TimersProps {
+  readonly timers: readonly TimerFunctionInfo[];
+  readonly counts: FunctionFigures | null;
+}
+
+function Timers({ timers, counts }: TimersProps): JSX.Element {
   const asked = useSignal<string | null>(null);
-  const columns: readonly Column<TimerFunctionInfo>[] = [
-    { id: "name", label: "Function", cell: (one) => <strong>{one.name}</strong> },
-    { id: "schedule", label: "Schedule", isWide: true, cell: (one) => <code>{one.schedule}</code> },
-    { id: "zone", label: "Zone", cell: (one) => one.zone ?? "UTC" },
-    { id: "startup", label: "At the start, too", cell: (one) => (one.runOnStartup ? "yes" : "no") },
+  const columns = [
+    ...activityColumns("Schedule"),
     {
       id: "run",
       label: "Actions",
       isLabelHidden: true,
       isNumber: true,
-      cell: (one) => (
+      cell: (row: { readonly name: string }) => (
         <Button
           size="small"
           refusal={refusal("admin")}
-          onClick={() => (asked.value = one.name)}
-          label={`Run ${one.name} now`}
+          onClick={() => (asked.value = row.name)}
+          label={`Run ${row.name} now`}
         >
           Run now
         </Button>
       ),
     },
   ];
+  const rows = joined(
+    timers.map((one) => ({ name: one.name, program: scheduleText(one) })),
+    counts?.timers,
+  );
   const name = asked.value;
   return (
     <>
-      <Table label="Functions that schedules start" columns={columns} rows={timers} keyOf={(one) => one.name} />
+      <Table label="Functions that schedules start" columns={columns} rows={rows} keyOf={keyOf} />
       {name !== null && (
         <Confirmation
           title={`Run ${name} now?`}
@@ -149,4 +174,8 @@ function Timers({ timers }: { readonly timers: readonly TimerFunctionInfo[] }): 
       )}
     </>
   );
+}
+
+function scheduleText(one: TimerFunctionInfo): string {
+  return `${one.schedule} ${one.zone ?? "UTC"}${one.runOnStartup ? ", and at each start" : ""}`;
 }

@@ -10,7 +10,7 @@ import type { Hold, InstanceRecord } from "../api/types";
 import { counted, sentence } from "../formatting";
 import { Button } from "../parts/button";
 import { EmptyState } from "../parts/empty_state";
-import { ErrorNote } from "../parts/error_note";
+import { ReadError } from "../parts/read_error";
 import { StatusBadge } from "../parts/status_badge";
 import { Time } from "../parts/time";
 import { ViewHead } from "../parts/view_head";
@@ -45,7 +45,7 @@ export function HeldView(): JSX.Element {
         <Button onClick={held.reload}>Read anew</Button>
         {rows.length > 1 && <TryAll records={rows} onDone={held.reload} />}
       </ViewHead>
-      {held.error.value && held.error.value.status !== 0 && <ErrorNote error={held.error.value} retry={held.reload} />}
+      <ReadError of={held} />
       {held.rows.value !== null && rows.length === 0 && (
         <div class="card">
           <EmptyState title="No instance is held">Every instance goes on with the code that is here.</EmptyState>

@@ -5,7 +5,7 @@ import { get } from "../api/client";
 import { useResource } from "../api/resource";
 import type { HubHost, HubHosts, HubLink } from "../api/types";
 import { bytesText, counted, countText, spanText } from "../formatting";
-import { ErrorNote } from "../parts/error_note";
+import { ReadError } from "../parts/read_error";
 import { Table, type Column } from "../parts/table";
 import { Time } from "../parts/time";
 import { ViewHead } from "../parts/view_head";
@@ -28,7 +28,7 @@ export function HostsView(): JSX.Element {
             : "Who serves the hub."
         }
       />
-      {hub.error.value && hub.error.value.status !== 0 && <ErrorNote error={hub.error.value} retry={hub.reload} />}
+      <ReadError of={hub} />
       {known?.unserved.map((gap) => (
         <div key={gap.partitions.join()} class="note bad" role="alert">
           <span class="note-sign" aria-hidden="true">

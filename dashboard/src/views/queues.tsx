@@ -10,7 +10,7 @@ import { counted, countText } from "../formatting";
 import { Button } from "../parts/button";
 import { Confirmation } from "../parts/dialog";
 import { EmptyState } from "../parts/empty_state";
-import { ErrorNote } from "../parts/error_note";
+import { ReadError } from "../parts/read_error";
 import { Payload } from "../parts/payload";
 import { Table, type Column } from "../parts/table";
 import { Time } from "../parts/time";
@@ -27,9 +27,7 @@ export function QueuesView(): JSX.Element {
   return (
     <>
       <ViewHead title="Queues" about="Messages that wait for their function, one at a time." />
-      {queues.error.value && queues.error.value.status !== 0 && (
-        <ErrorNote error={queues.error.value} retry={queues.reload} />
-      )}
+      <ReadError of={queues} />
       {known?.length === 0 && (
         <div class="card">
           <EmptyState title="No queue has messages">A queue is there as long as something is in it.</EmptyState>
@@ -92,7 +90,7 @@ function MessagesCard({ queue }: { readonly queue: string }): JSX.Element {
           Drop all
         </Button>
       </header>
-      {messages.error.value && <ErrorNote error={messages.error.value} />}
+      <ReadError of={messages} />
       {rows?.length === 0 && <p class="card-body quiet-text">It is empty now.</p>}
       <ul class="items">
         {(rows ?? []).map((message) => (

@@ -8,7 +8,7 @@ import { refusal } from "../api/session";
 import type { HostInfo, Setting } from "../api/types";
 import { counted, spanText } from "../formatting";
 import { EmptyState } from "../parts/empty_state";
-import { ErrorNote } from "../parts/error_note";
+import { ReadError } from "../parts/read_error";
 import { Table, type Column } from "../parts/table";
 import { ViewHead } from "../parts/view_head";
 
@@ -44,7 +44,7 @@ function Settings(): JSX.Element {
   );
   return (
     <>
-      {info.error.value && info.error.value.status !== 0 && <ErrorNote error={info.error.value} retry={info.reload} />}
+      <ReadError of={info} />
       <p class="quiet-text">
         {known
           ? `Tenuto ${known.version}, Python ${known.python}, store ${known.storage}; up for ${spanText(known.uptimeSeconds)}.`

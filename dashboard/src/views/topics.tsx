@@ -10,7 +10,7 @@ import { bytesText, countText } from "../formatting";
 import { Button } from "../parts/button";
 import { Confirmation } from "../parts/dialog";
 import { EmptyState } from "../parts/empty_state";
-import { ErrorNote } from "../parts/error_note";
+import { ReadError } from "../parts/read_error";
 import { Payload } from "../parts/payload";
 import { StatusBadge } from "../parts/status_badge";
 import { Table, type Column } from "../parts/table";
@@ -35,9 +35,7 @@ export function TopicsView(): JSX.Element {
         title="Topics"
         about="Events that are published here, and who reads them. Nothing is taken by looking."
       />
-      {topics.error.value && topics.error.value.status !== 0 && (
-        <ErrorNote error={topics.error.value} retry={topics.reload} />
-      )}
+      <ReadError of={topics} />
       {known?.length === 0 && readers.length === 0 && (
         <div class="card">
           <EmptyState title="No topic has events">
@@ -97,7 +95,7 @@ function EventsCard({ topic }: { readonly topic: string }): JSX.Element {
         <h2 id="events-head">Newest events of {topic}</h2>
         <a href={addressOf("topics")}>All topics</a>
       </header>
-      {events.error.value && <ErrorNote error={events.error.value} />}
+      <ReadError of={events} />
       {events.value.value?.length === 0 && <p class="card-body quiet-text">It has no events now.</p>}
       <ul class="items">
         {(events.value.value ?? []).map((event) => (

@@ -61,7 +61,8 @@ export class InstanceList {
     if (this.pages > 0 && !this.isComplete.value && this.error.value === null) await this.readPage();
   }
 
-  readonly retry = (): void => {
+  /** Tries once more what could not be read. */
+  readonly reload = (): void => {
     void (this.pages === 0 ? this.readAnew() : this.readPage());
   };
 

@@ -7,7 +7,7 @@ import { refusal } from "../../api/session";
 import { countText } from "../../formatting";
 import { useKey } from "../../keys";
 import { Button } from "../../parts/button";
-import { ErrorNote } from "../../parts/error_note";
+import { ReadError } from "../../parts/read_error";
 import { ViewHead } from "../../parts/view_head";
 import { addressOf, go, route } from "../../router";
 import { StartDialog } from "../start/start_dialog";
@@ -44,7 +44,7 @@ export function InstancesView(): JSX.Element {
         <NewRows list={list} />
       </div>
       <FilterBar filter={filter} onChange={set} />
-      {list.error.value && list.error.value.status !== 0 && <ErrorNote error={list.error.value} retry={list.retry} />}
+      <ReadError of={list} />
       <div class="instances-place">
         <InstanceTable list={list} filter={filter} chosen={chosen} />
       </div>

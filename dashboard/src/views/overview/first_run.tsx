@@ -9,7 +9,7 @@ import type { FunctionInfo, Functions } from "../../api/types";
 import { prefix } from "../../api/prefix";
 import { Button } from "../../parts/button";
 import { CopyButton } from "../../parts/copy_button";
-import { ErrorNote } from "../../parts/error_note";
+import { ReadError } from "../../parts/read_error";
 import { ViewHead } from "../../parts/view_head";
 import { StartDialog } from "../start/start_dialog";
 
@@ -23,7 +23,7 @@ export function FirstRun(): JSX.Element {
         title="Nothing has run here yet"
         about="Start an orchestration, and watch it move: each of its steps is kept, so that it goes on after a crash."
       />
-      {functions.error.value && <ErrorNote error={functions.error.value} retry={functions.reload} />}
+      <ReadError of={functions} />
       <section class="card" aria-labelledby="start-head">
         <header class="card-head">
           <h2 id="start-head">Start one of this app’s orchestrators</h2>

@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import type { HubHosts } from "../../api/types";
-import { counted, countText, spanText } from "../../formatting";
+import { counted, spanText } from "../../formatting";
 import { addressOf } from "../../router";
 import { HostState } from "../host_state";
 
@@ -21,8 +21,8 @@ export function HostsCard({ hosts }: { readonly hosts: HubHosts | null }): JSX.E
               <span class="cut">{host.description}</span>
               <span class="quiet-text cut">
                 {counted(host.partitions?.length ?? 0, "partition")}
-                {host.load &&
-                  `, ${counted(host.load.instances ?? 0, "instance")} at hand, ${countText(host.load.activities ?? 0)} activities running, waits ${spanText(host.load.waited ?? 0)}`}
+                {host.load && `, ${counted(host.load.activities ?? 0, "activity", "activities")} running`}
+                {host.load?.waited ? `, turns wait ${spanText(host.load.waited)}` : ""}
               </span>
             </span>
           </li>

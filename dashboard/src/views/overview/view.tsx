@@ -7,7 +7,7 @@ import { useResource, type Resource } from "../../api/resource";
 import type { FailedDelivery, HubHosts, InstanceRecord, Overview, QueueStanding, Subscription } from "../../api/types";
 import { refusal } from "../../api/session";
 import { Button } from "../../parts/button";
-import { ErrorNote } from "../../parts/error_note";
+import { ReadError } from "../../parts/read_error";
 import { ViewHead } from "../../parts/view_head";
 import { StartDialog } from "../start/start_dialog";
 import { Failures } from "./failures";
@@ -58,9 +58,7 @@ export function OverviewView({ overview }: { readonly overview: Resource<Overvie
           Start an orchestration
         </Button>
       </ViewHead>
-      {overview.error.value && overview.error.value.status !== 0 && (
-        <ErrorNote error={overview.error.value} retry={overview.reload} />
-      )}
+      <ReadError of={overview} />
       {isKnown && <Body known={known} latest={latest.value} />}
       {isStarting.value && <StartDialog onClose={() => (isStarting.value = false)} />}
     </>

@@ -1,16 +1,17 @@
 /** Starts an orchestration: which one, its input as a form or as JSON, its id if one is wanted. */
 
-import { useSignal } from "@preact/signals";
+import { useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useId, useMemo } from "preact/hooks";
 import { get, type ApiError } from "../../api/client";
 import { startInstance } from "../../api/instances";
 import { useResource } from "../../api/resource";
 import type { FunctionInfo, Functions } from "../../api/types";
-import { entered, formOf, type Entries } from "../../instance/actions/fields";
+import { entered, formOf, type Entries, type Form } from "../../instance/actions/fields";
 import { Button } from "../../parts/button";
 import { Dialog } from "../../parts/dialog";
 import { ErrorNote } from "../../parts/error_note";
+import { ReadError } from "../../parts/read_error";
 import { FormFields } from "../../parts/form_fields";
 import { go, instanceAddress } from "../../router";
 import { inputSchema, inputSketch } from "./input_schema";
@@ -29,7 +30,7 @@ export function StartDialog({ name, onClose }: StartDialogProps): JSX.Element {
   const selectId = useId();
   return (
     <Dialog title="Start an orchestration" onClose={onClose}>
-      {functions.error.value && <ErrorNote error={functions.error.value} retry={functions.reload} />}
+      <ReadError of={functions} />
       {orchestrators?.length === 0 && <p class="quiet-text">This host has no orchestrator to start.</p>}
       {orchestrators && info && (
         <>
@@ -55,34 +56,24 @@ export function StartDialog({ name, onClose }: StartDialogProps): JSX.Element {
   );
 }
 
-function StartForm({ info, onClose }: { readonly info: FunctionInfo; readonly onClose: () => void }): JSX.Element {
-  const schema = useMemo(() => inputSchema(info), [info]);
-  const form = useMemo(() => formOf(schema), [schema]);
-  const isRaw = useSignal(false);
-  const raw = useSignal(inputSketch(info));
-  const entries = useSignal<Entries>({});
+interface StartFormProps {
+  readonly info: FunctionInfo;
+  readonly onClose: () => void;
+}
+
+function StartForm({ info, onClose }: StartFormProps): JSX.Element {
+  const input = useInput(info);
   const id = useSignal("");
-  const errors = useSignal<Readonly<Record<string, string>>>({});
   const failure = useSignal<ApiError | null>(null);
   const isBusy = useSignal(false);
   const idField = useId();
   const submit = async (event: Event) => {
     event.preventDefault();
-    const input =
-      schema === null
-        ? { text: undefined, errors: {} }
-        : isRaw.value
-          ? readRaw(raw.value)
-          : entered(form, entries.value);
-    errors.value = input.errors;
-    if (input.text === null || isBusy.value) return;
+    const read = input.read();
+    if (read === null || isBusy.value) return;
     isBusy.value = true;
     const wanted = id.value.trim();
-    const answer = await startInstance({
-      name: info.name,
-      ...(input.text !== undefined && { inputText: input.text }),
-      ...(wanted && { instanceId: wanted }),
-    });
+    const answer = await startInstance({ name: info.name, ...read, ...(wanted && { instanceId: wanted }) });
     isBusy.value = false;
     failure.value = answer.ok ? null : answer.error;
     if (!answer.ok) return;
@@ -91,28 +82,7 @@ function StartForm({ info, onClose }: { readonly info: FunctionInfo; readonly on
   };
   return (
     <form class="stack" onSubmit={submit}>
-      {schema === null ? (
-        <p class="quiet-text">It takes no input.</p>
-      ) : (
-        <fieldset class="stack tight form-input">
-          <legend class="row spread">
-            <span class="field-label">Input</span>
-            <Button kind="quiet" size="small" pressed={isRaw.value} onClick={() => (isRaw.value = !isRaw.value)}>
-              As JSON
-            </Button>
-          </legend>
-          {isRaw.value ? (
-            <RawInput value={raw.value} error={errors.value["raw"]} onInput={(text) => (raw.value = text)} />
-          ) : (
-            <FormFields
-              form={form}
-              entries={entries.value}
-              errors={errors.value}
-              onEntry={(name, value) => (entries.value = { ...entries.value, [name]: value })}
-            />
-          )}
-        </fieldset>
-      )}
+      <InputFields input={input} />
       <div class="field">
         <label for={idField}>
           Instance id <span class="quiet-text small-text">(may be left out)</span>
@@ -133,6 +103,61 @@ function StartForm({ info, onClose }: { readonly info: FunctionInfo; readonly on
         </Button>
       </div>
     </form>
+  );
+}
+
+/** What was filled in so far, as a form or as JSON. */
+interface Input {
+  /** Null when the orchestrator takes no input. */
+  readonly form: Form | null;
+  readonly isRaw: Signal<boolean>;
+  readonly raw: Signal<string>;
+  readonly entries: Signal<Entries>;
+  readonly errors: Signal<Readonly<Record<string, string>>>;
+  /** The JSON of it; null when something is wrong, which then stands in `errors`. */
+  readonly read: () => { readonly inputText?: string } | null;
+}
+
+function useInput(info: FunctionInfo): Input {
+  const form = useMemo(() => {
+    const schema = inputSchema(info);
+    return schema && formOf(schema);
+  }, [info]);
+  const isRaw = useSignal(false);
+  const raw = useSignal(inputSketch(info));
+  const entries = useSignal<Entries>({});
+  const errors = useSignal<Readonly<Record<string, string>>>({});
+  const read = () => {
+    if (form === null) return {};
+    const { text, errors: wrong } = isRaw.value ? readRaw(raw.value) : entered(form, entries.value);
+    errors.value = wrong;
+    return text === null ? null : { inputText: text };
+  };
+  return { form, isRaw, raw, entries, errors, read };
+}
+
+function InputFields({ input }: { readonly input: Input }): JSX.Element {
+  const { form, isRaw, raw, entries, errors } = input;
+  if (form === null) return <p class="quiet-text">It takes no input.</p>;
+  return (
+    <fieldset class="stack tight form-input">
+      <legend class="row spread">
+        <span class="field-label">Input</span>
+        <Button kind="quiet" size="small" pressed={isRaw.value} onClick={() => (isRaw.value = !isRaw.value)}>
+          As JSON
+        </Button>
+      </legend>
+      {isRaw.value ? (
+        <RawInput value={raw.value} error={errors.value["raw"]} onInput={(text) => (raw.value = text)} />
+      ) : (
+        <FormFields
+          form={form}
+          entries={entries.value}
+          errors={errors.value}
+          onEntry={(name, value) => (entries.value = { ...entries.value, [name]: value })}
+        />
+      )}
+    </fieldset>
   );
 }
 
