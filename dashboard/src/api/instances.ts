@@ -1,0 +1,76 @@
+/** What can be asked of instances and done to them. */
+
+import { get, post, remove, request, type Parameters, type Result } from "./client";
+import type { Instance, InstancePage } from "./types";
+
+const MANAGEMENT = "/runtime/webhooks/durabletask";
+
+function pathOfInstance(id: string): string {
+  return `/admin/instances/${encodeURIComponent(id)}`;
+}
+
+export function listInstances(query: Parameters, signal?: AbortSignal): Promise<Result<InstancePage>> {
+  return get<InstancePage>("/admin/instances", query, signal);
+}
+
+export function readInstance(id: string, signal?: AbortSignal): Promise<Result<Instance>> {
+  return get<Instance>(pathOfInstance(id), undefined, signal);
+}
+
+export interface Start {
+  readonly name: string;
+  /** JSON as text: it goes out to the letter, so that long numbers stay what they are. */
+  readonly inputText?: string;
+  readonly instanceId?: string;
+  readonly version?: string;
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
+export function startInstance({ inputText, ...start }: Start): Promise<Result<{ readonly instanceId: string }>> {
+  return request("POST", "/admin/instances", { text: withJson(start, "input", inputText) });
+}
+
+/** A JSON object as text with one more member, whose JSON is given. */
+function withJson(value: object, name: string, text: string | undefined): string {
+  const head = JSON.stringify(value);
+  if (text === undefined) return head;
+  return `${head.slice(0, -1)}${head === "{}" ? "" : ","}${JSON.stringify(name)}:${text}}`;
+}
+
+export type Control = "suspend" | "resume" | "terminate" | "fail";
+
+/** Suspends, resumes, terminates or fails an instance. `recurse`: with what it has called (terminate). */
+export function controlInstance(
+  id: string,
+  control: Control,
+  options: { readonly reason?: string; readonly recurse?: boolean } = {},
+): Promise<Result<void>> {
+  return post(`${pathOfInstance(id)}/${control}`, options);
+}
+
+/** Runs it again with the same input, under a fresh id or its own. Says the id. */
+export async function restartInstance(id: string, withNewId: boolean): Promise<Result<{ readonly id: string }>> {
+  return request("POST", `${MANAGEMENT}/instances/${encodeURIComponent(id)}/restart`, {
+    query: { restartWithNewInstanceId: withNewId },
+  });
+}
+
+/** Deletes it with its history; `force`: also when it has not ended. */
+export function purgeInstance(id: string, force = false): Promise<Result<void>> {
+  return remove(pathOfInstance(id), force ? { force: true } : undefined);
+}
+
+/** Raises an external event; its data is JSON as text. */
+export function raiseEvent(id: string, name: string, text: string): Promise<Result<void>> {
+  return request("POST", `${pathOfInstance(id)}/raise-event`, { text: withJson({ name }, "input", text) });
+}
+
+/** Answers a question of `ctx.ask`; the answer is JSON as text. */
+export function answerQuestion(
+  id: string,
+  text: string,
+  question?: number | string,
+  by?: string,
+): Promise<Result<void>> {
+  return request("POST", `${pathOfInstance(id)}/answer`, { text: withJson({ question, by }, "answer", text) });
+}

@@ -1,0 +1,52 @@
+/** What the instance was given and what came of it. */
+
+import type { JSX } from "preact";
+import { exactText } from "../formatting";
+import { zone } from "../preferences";
+import { PayloadText } from "./payload_text";
+import type { Instance } from "./shapes";
+
+export function Payloads({ row }: { readonly row: Instance }): JSX.Element {
+  return (
+    <div class="payloads">
+      <Part title="Input" text={row.input} />
+      <Part title="Output" text={row.output} />
+      <Part title="Custom status" text={row.customStatus} />
+      <section class="stack tight">
+        <h2>Facts</h2>
+        <dl class="facts">
+          {factsOf(row).map(([name, value]) => (
+            <>
+              <dt>{name}</dt>
+              <dd class="broken-anywhere">{value}</dd>
+            </>
+          ))}
+        </dl>
+      </section>
+    </div>
+  );
+}
+
+function Part({ title, text }: { readonly title: string; readonly text?: string | null | undefined }): JSX.Element {
+  return (
+    <section class="stack tight">
+      <h2>{title}</h2>
+      {text == null ? <p class="quiet-text">None.</p> : <PayloadText text={text} label={title} />}
+    </section>
+  );
+}
+
+function factsOf(row: Instance): [string, string][] {
+  const moments: [string, number | null | undefined][] = [
+    ["Created", row.createdAt],
+    ["Updated", row.updatedAt],
+    ["Completed", row.completedAt],
+  ];
+  return [
+    ["Execution id", row.executionId],
+    ["Top of its tree", row.rootId],
+    ["Partition", String(row.partition)],
+    ["Generation", String(row.generation ?? 0)],
+    ...moments.flatMap(([name, at]): [string, string][] => (at ? [[name, exactText(at, zone.value)]] : [])),
+  ];
+}

@@ -1,0 +1,113 @@
+/** Why the instance does not go on: the sentence, the chain of causes, what to do; or how it failed. */
+
+import type { JSX } from "preact";
+import { now } from "../../clock";
+import { CopyButton } from "../../parts/copy_button";
+import { zone } from "../../preferences";
+import { instanceAddress } from "../../router";
+import { statusOf } from "../../statuses";
+import { FailureView } from "../failure_view";
+import type { Live } from "../live";
+import type { Fact, Instance } from "../shapes";
+import { HoldView } from "./hold";
+import { chainOf, commandsOf, inZone, type Link } from "./wording";
+
+export function Why({ live, row }: { readonly live: Live; readonly row: Instance }): JSX.Element | null {
+  if (row.hold) return <HoldView live={live} row={row} hold={row.hold} />;
+  if (row.failure) return <Failed row={row} />;
+  if (!row.explanation) return null;
+  const { sentence, advice, isStuck, facts = [] } = row.explanation;
+  const links = chainOf(facts as readonly Fact[], now.value, zone.value);
+  const story = links === null ? { head: inZone(sentence, zone.value), rest: [] } : storyOf(links);
+  return (
+    <section class={`why ${isStuck ? "stuck" : ""}`} aria-label="Why it does not go on">
+      <p class="why-sentence broken-anywhere">
+        {isStuck && <b>Stuck: </b>}
+        {row.name} {story.head}
+        {story.about && <AboutOther id={story.about} />}
+        {story.after}
+        {story.rest.length > 0 ? ":" : "."}
+      </p>
+      {story.rest.length > 0 && <Chain links={story.rest} />}
+      {advice && <Advice text={advice} />}
+    </section>
+  );
+}
+
+interface Story {
+  readonly head: string;
+  /** The instance that the head is about. */
+  readonly about?: string | null;
+  readonly after?: string;
+  readonly rest: readonly Link[];
+}
+
+const WAITS = "waits for ";
+
+/** A sentence for what matters most, and a list of what else is to be said. */
+function storyOf(links: readonly Link[]): Story {
+  const [first, ...rest] = links;
+  if (!first) return { head: "goes on", rest: [] };
+  if (rest.length > 0 && links.every((link) => link.text.startsWith(WAITS))) {
+    return { head: `${WAITS}${links.length} things`, rest: links.map((link) => ({ ...link, text: link.text.slice(WAITS.length) })) };
+  }
+  return { head: first.text, about: first.instanceId, after: first.after, rest: [...first.below, ...rest] };
+}
+
+function AboutOther({ id }: { readonly id: string }): JSX.Element {
+  return (
+    <>
+      {" "}
+      <a href={instanceAddress(id)}>{id}</a>
+    </>
+  );
+}
+
+function Chain({ links }: { readonly links: readonly Link[] }): JSX.Element {
+  return (
+    <ul class="chain">
+      {links.map((link, index) => (
+        <li key={index} class={link.isBad ? "bad" : ""}>
+          <span class="broken-anywhere">
+            {link.text}
+            {link.instanceId && <AboutOther id={link.instanceId} />}
+            {link.after}
+          </span>
+          {link.below.length > 0 && <Chain links={link.below} />}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Advice is one command, or a sentence in which commands stand. */
+function Advice({ text }: { readonly text: string }): JSX.Element {
+  const commands = commandsOf(text);
+  if (commands.length === 1 && commands[0] === text) return <Command text={text} />;
+  return (
+    <div class="advice">
+      <p class="broken-anywhere">{`What to do: ${text}.`}</p>
+      {commands.map((command) => (
+        <Command key={command} text={command} />
+      ))}
+    </div>
+  );
+}
+
+function Command({ text }: { readonly text: string }): JSX.Element {
+  return (
+    <p class="command">
+      <code class="broken-anywhere">{text}</code>
+      <CopyButton text={text} />
+    </p>
+  );
+}
+
+function Failed({ row }: { readonly row: Instance }): JSX.Element {
+  return (
+    <section class="why failed" aria-label="How it failed">
+      <h2>{statusOf(row) === "Failed" ? "It failed" : "Failure"}</h2>
+      <FailureView failure={row.failure!} />
+    </section>
+  );
+}

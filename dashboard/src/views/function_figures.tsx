@@ -1,0 +1,135 @@
+/** Functions and their figures in one row each, and the columns that show them. */
+
+import type { ComponentChildren } from "preact";
+import { refusal } from "../api/session";
+import type { ActivityFigures, LastFailure, OrchestratorFigures } from "../api/types";
+import { countText, spanText } from "../formatting";
+import { Button } from "../parts/button";
+import type { Column } from "../parts/table";
+import { Time } from "../parts/time";
+import { addressOf, instanceAddress } from "../router";
+
+interface Named {
+  readonly name: string;
+  readonly program: string;
+}
+
+export interface Row<F> {
+  readonly name: string;
+  /** Its program, or what starts it. */
+  readonly about: string;
+  readonly figures: F | null;
+}
+
+/** Each function with what it did; nothing of those that never ran. */
+export function joined<F extends { readonly name: string }>(
+  known: readonly Named[],
+  figures: readonly F[] = [],
+): readonly Row<F>[] {
+  const byName = new Map(figures.map((one) => [one.name, one]));
+  return known.map((one) => ({ name: one.name, about: one.program, figures: byName.get(one.name) ?? null }));
+}
+
+/** Whether it is worth a column where functions come from: not in an app that has its own alone. */
+export function hasForeign(known: readonly Named[]): boolean {
+  return known.some((one) => one.program !== "native");
+}
+
+export function orchestratorColumns(
+  onStart: (name: string) => void,
+  about: string | null,
+): readonly Column<Row<OrchestratorFigures>>[] {
+  return [
+    {
+      id: "name",
+      label: "Orchestrator",
+      isWide: true,
+      cell: (row) => <a href={addressOf("instances", { name: row.name })}>{row.name}</a>,
+    },
+    ...aboutColumn<OrchestratorFigures>(about),
+    number("started", "Started", (figures: OrchestratorFigures) => figures.started),
+    number("running", "Running", (figures: OrchestratorFigures) => figures.running),
+    number("completed", "Completed", (figures: OrchestratorFigures) => figures.completed),
+    number("failed", "Failed", (figures: OrchestratorFigures) => figures.failed),
+    number("terminated", "Terminated", (figures: OrchestratorFigures) => figures.terminated),
+    ...spans<OrchestratorFigures>(),
+    lastFailure<OrchestratorFigures>(),
+    {
+      id: "start",
+      label: "Actions",
+      isLabelHidden: true,
+      isNumber: true,
+      cell: (row) => (
+        <Button size="small" refusal={refusal("operate")} onClick={() => onStart(row.name)} label={`Start ${row.name}`}>
+          Start
+        </Button>
+      ),
+    },
+  ];
+}
+
+export function activityColumns(about: string | null): readonly Column<Row<ActivityFigures>>[] {
+  return [
+    { id: "name", label: "Function", isWide: true, cell: (row) => <strong>{row.name}</strong> },
+    ...aboutColumn<ActivityFigures>(about),
+    number("running", "Running", (figures: ActivityFigures) => figures.running),
+    number("queued", "Queued", (figures: ActivityFigures) => figures.queued),
+    number("completed", "Completed", (figures: ActivityFigures) => figures.completed),
+    number("failed", "Failed", (figures: ActivityFigures) => figures.failed),
+    number("retried", "Retried", (figures: ActivityFigures) => figures.retried),
+    ...spans<ActivityFigures>(),
+    lastFailure<ActivityFigures>(),
+  ];
+}
+
+function aboutColumn<F>(label: string | null): readonly Column<Row<F>>[] {
+  return label === null ? [] : [{ id: "about", label, cell: (row) => row.about }];
+}
+
+function number<F>(id: string, label: string, valueOf: (figures: F) => number | null): Column<Row<F>> {
+  return { id, label, isNumber: true, cell: (row) => figure(id, row.figures && valueOf(row.figures)) };
+}
+
+/** Failures stand out, noughts step back. */
+function figure(id: string, value: number | null): ComponentChildren {
+  if (value === null) return "–";
+  const kind = value === 0 ? "none" : id === "failed" ? "failed" : "";
+  return <span class={`count ${kind}`}>{countText(value)}</span>;
+}
+
+interface Spans {
+  readonly meanSeconds: number | null;
+  readonly slowestSeconds: number | null;
+}
+
+function spans<F extends Spans>(): readonly Column<Row<F>>[] {
+  const text = (seconds: number | null | undefined): ComponentChildren =>
+    seconds == null ? "–" : <span class="time">{spanText(seconds)}</span>;
+  return [
+    { id: "mean", label: "Mean", isNumber: true, cell: (row) => text(row.figures?.meanSeconds) },
+    { id: "slowest", label: "Slowest", isNumber: true, cell: (row) => text(row.figures?.slowestSeconds) },
+  ];
+}
+
+function lastFailure<F extends { readonly lastFailure: LastFailure | null }>(): Column<Row<F>> {
+  return {
+    id: "last-failure",
+    label: "Last failure",
+    cell: (row) => {
+      const failure = row.figures?.lastFailure;
+      if (!failure) return "–";
+      return (
+        <span class="last-failure" title={failure.message}>
+          {failure.instanceId ? (
+            <a href={instanceAddress(failure.instanceId)}>
+              <Time at={failure.at} />
+            </a>
+          ) : (
+            <Time at={failure.at} />
+          )}{" "}
+          <span class="quiet-text">{failure.message}</span>
+        </span>
+      );
+    },
+  };
+}

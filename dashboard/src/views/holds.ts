@@ -1,0 +1,44 @@
+/** Why instances are held, in words: see "Held instances" in docs/operations.md. */
+
+import type { HoldReason } from "../api/types";
+
+interface Words {
+  readonly short: string;
+  readonly advice: string;
+}
+
+export const HOLD_REASONS: Readonly<Record<HoldReason, Words>> = {
+  decisions: {
+    short: "the code decides otherwise than its history says",
+    advice:
+      "Deploy code that decides as before (or guards the change by version), then try again. Or fail or restart it.",
+  },
+  not_served: {
+    short: "its function is not there",
+    advice: "Start a host whose app has this function: it is tried again at each start.",
+  },
+  guard: {
+    short: "the code does in replay what cannot be replayed",
+    advice: "Move what the message names into an activity, deploy, and try again.",
+  },
+  payload: {
+    short: "stored data do not fit the type of the code",
+    advice: "Deploy a type that takes the stored data too, and try again.",
+  },
+  poison: {
+    short: "its turn failed twice for no reason that is known",
+    advice: "The host's log has both errors. Try again, or fail it.",
+  },
+  crashed: {
+    short: "it has ended the process of its host several times",
+    advice: "Only you can have it tried again: the process may end once more.",
+  },
+  memory: {
+    short: "memory ran out, and it took most of it",
+    advice: "Only you can have it tried again: give the host more memory first.",
+  },
+  storage: {
+    short: "the store cannot hold what it decided",
+    advice: "Only you can have it tried again: look at its payloads and at the store first.",
+  },
+};

@@ -1,0 +1,106 @@
+/** Reads the pages of a list as they are needed, and keeps what was read up to date. */
+
+import { signal } from "@preact/signals";
+import { listInstances } from "../../api/instances";
+import { watchHub } from "../../api/live";
+import type { ApiError } from "../../api/client";
+import { parametersOf, type Filter } from "./filter";
+import { Rows } from "./rows";
+
+const PAGE = 200;
+/** Fields of a payload are not shown in a list. */
+const PAYLOADS = false;
+
+export class InstanceList {
+  readonly rows = new Rows();
+  /** Grows whenever rows have changed: what renders them reads it. */
+  readonly version = signal(0);
+  readonly newCount = signal(0);
+  readonly error = signal<ApiError | null>(null);
+  readonly isLoading = signal(false);
+  /** True when the last page has been read. */
+  readonly isComplete = signal(false);
+  /** True when changes were missed below the first page. */
+  readonly isStale = signal(false);
+  private after: string | null = null;
+  private pages = 0;
+  private stopping = new AbortController();
+  private stopListening: () => void = () => undefined;
+
+  constructor(private readonly filter: Filter) {}
+
+  start(): void {
+    this.stopListening = watchHub({
+      onUpdates: (updates) => {
+        if (this.pages > 0 && this.rows.update(updates, this.filter, Date.now() * 1000)) this.changed();
+      },
+      onReset: () => void this.refresh(),
+    });
+    void this.readAnew();
+  }
+
+  stop(): void {
+    this.stopListening();
+    this.stopping.abort();
+  }
+
+  /** Forgets what was read and begins with the first page. */
+  async readAnew(): Promise<void> {
+    this.stopping.abort();
+    this.stopping = new AbortController();
+    this.after = null;
+    this.pages = 0;
+    this.isLoading.value = false;
+    this.isComplete.value = false;
+    this.isStale.value = false;
+    await this.readPage();
+  }
+
+  /** Reads the next page, unless there is none or one is under way. */
+  async more(): Promise<void> {
+    if (this.pages > 0 && !this.isComplete.value && this.error.value === null) await this.readPage();
+  }
+
+  /** Tries once more what could not be read. */
+  readonly reload = (): void => {
+    void (this.pages === 0 ? this.readAnew() : this.readPage());
+  };
+
+  private async readPage(): Promise<void> {
+    if (this.isLoading.value) return;
+    this.isLoading.value = true;
+    const { signal: stopped } = this.stopping;
+    const answer = await this.ask(this.after, stopped);
+    if (stopped.aborted) return;
+    this.isLoading.value = false;
+    this.error.value = answer.ok ? null : answer.error;
+    if (!answer.ok) return;
+    if (this.pages === 0) this.rows.clear();
+    this.pages += 1;
+    this.after = answer.value.after;
+    this.isComplete.value = answer.value.after === null;
+    this.rows.add(answer.value.records);
+    this.changed();
+  }
+
+  /** After a gap in the live updates: the first page is compared, what lies below may be old. */
+  private async refresh(): Promise<void> {
+    if (this.pages === 0) return;
+    const { signal: stopped } = this.stopping;
+    const answer = await this.ask(null, stopped);
+    if (stopped.aborted || !answer.ok) return;
+    this.rows.refresh(answer.value.records);
+    this.isStale.value = this.pages > 1;
+    this.changed();
+  }
+
+  private ask(after: string | null, stopped: AbortSignal) {
+    const parameters = parametersOf(this.filter, Date.now() * 1000);
+    return listInstances({ ...parameters, after, limit: PAGE, payloads: PAYLOADS }, stopped);
+  }
+
+  private changed(): void {
+    this.newCount.value = this.rows.newCount;
+    this.version.value += 1;
+  }
+}

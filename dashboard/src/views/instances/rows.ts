@@ -1,0 +1,150 @@
+/**
+ * The rows of a list under live updates: known rows change where they stand, new ones are counted, none jumps.
+ *
+ * Pure: who reads pages and listens is `list`.
+ */
+
+import type { InstanceRecord, Update } from "../../api/types";
+import { isFinished, statusOf, type Status } from "../../statuses";
+import { fits, type Filter } from "./filter";
+
+export interface Row {
+  readonly id: string;
+  readonly name: string;
+  readonly status: Status;
+  readonly createdAt: number;
+  readonly endedAt: number | null;
+  readonly version: string | null;
+  readonly holdReason: string | null;
+  /** The last word on it: why it is held or failed, or the status that its code set. */
+  readonly note: string;
+  readonly isPurged: boolean;
+}
+
+export class Rows {
+  readonly all: Row[] = [];
+  private readonly places = new Map<string, number>();
+  private readonly unseen = new Set<string>();
+
+  /** How many instances would stand here if the list were read anew. */
+  get newCount(): number {
+    return this.unseen.size;
+  }
+
+  clear(): void {
+    this.all.length = 0;
+    this.places.clear();
+    this.unseen.clear();
+  }
+
+  /** Takes a page; rows that are there already are brought up to date. */
+  add(records: readonly InstanceRecord[]): void {
+    for (const record of records) this.put(rowOf(record));
+  }
+
+  /** Takes the first page once more: what it has that is not here is new. */
+  refresh(records: readonly InstanceRecord[]): void {
+    for (const record of records) {
+      if (this.places.has(record.instanceId)) this.put(rowOf(record));
+      else this.unseen.add(record.instanceId);
+    }
+  }
+
+  /** Takes live updates. True when a row or the count of new ones has changed. */
+  update(updates: readonly Update[], filter: Filter, now: number): boolean {
+    let hasChanged = false;
+    for (const one of updates) {
+      const place = this.places.get(one.instanceId);
+      if (place !== undefined) {
+        this.all[place] = updated(this.all[place] as Row, one);
+        hasChanged = true;
+      } else if (!one.purged && this.isNew(one, filter, now)) {
+        hasChanged = hasChanged || !this.unseen.has(one.instanceId);
+        this.unseen.add(one.instanceId);
+      } else if (this.unseen.delete(one.instanceId)) {
+        hasChanged = true;
+      }
+    }
+    return hasChanged;
+  }
+
+  private put(row: Row): void {
+    const place = this.places.get(row.id);
+    this.unseen.delete(row.id);
+    if (place !== undefined) {
+      this.all[place] = row;
+    } else {
+      this.places.set(row.id, this.all.length);
+      this.all.push(row);
+    }
+  }
+
+  /** An instance further down, whose page was not read, is not new: only what would stand above the last row is. */
+  private isNew(one: Update, filter: Filter, now: number): boolean {
+    const createdAt = moment(one.createdTime);
+    const seen = {
+      id: one.instanceId,
+      name: one.name,
+      status: one.runtimeStatus as Status,
+      createdAt,
+      isHeld: one.hold != null,
+    };
+    if (!fits(filter, seen, now)) return false;
+    const last = this.all.at(-1);
+    if (!last) return true;
+    switch (filter.order) {
+      case "newest":
+        return createdAt > last.createdAt;
+      case "last_completed":
+        return one.ended && moment(one.lastUpdatedTime) > (last.endedAt ?? 0);
+      default:
+        return false;
+    }
+  }
+}
+
+function rowOf(record: InstanceRecord): Row {
+  return {
+    id: record.instanceId,
+    name: record.name,
+    status: statusOf(record),
+    createdAt: record.createdAt,
+    endedAt: record.completedAt ?? null,
+    version: record.version ?? null,
+    holdReason: record.hold?.reason ?? null,
+    note: noteOf(record.hold?.message, record.failure?.errorMessage, record.customStatus),
+    isPurged: false,
+  };
+}
+
+function updated(row: Row, one: Update): Row {
+  const status = one.runtimeStatus as Status;
+  const custom = one.customStatus === null || one.customStatus === undefined ? null : JSON.stringify(one.customStatus);
+  return {
+    ...row,
+    status,
+    endedAt: isFinished(status) ? moment(one.lastUpdatedTime) : null,
+    holdReason: one.hold?.reason ?? null,
+    note: noteOf(one.hold?.message, one.failure?.errorMessage, custom),
+    isPurged: one.purged,
+  };
+}
+
+function noteOf(
+  hold: string | undefined,
+  failure: string | undefined,
+  customStatus: string | null | undefined,
+): string {
+  const text = hold ?? failure ?? withoutQuotes(customStatus ?? "");
+  return text.slice(0, 300);
+}
+
+function withoutQuotes(json: string): string {
+  if (json === "null") return "";
+  return /^"[^"\\]*"$/.test(json) ? json.slice(1, -1) : json;
+}
+
+/** ISO 8601 to microseconds; the list needs no more than milliseconds of it. */
+function moment(text: string): number {
+  return Date.parse(text) * 1000;
+}

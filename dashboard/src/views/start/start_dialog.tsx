@@ -1,0 +1,197 @@
+/** Starts an orchestration: which one, its input as a form or as JSON, its id if one is wanted. */
+
+import { useSignal, type Signal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useId, useMemo } from "preact/hooks";
+import { get, type ApiError } from "../../api/client";
+import { startInstance } from "../../api/instances";
+import { useResource } from "../../api/resource";
+import type { FunctionInfo, Functions } from "../../api/types";
+import { entered, formOf, type Entries, type Form } from "../../instance/actions/fields";
+import { Button } from "../../parts/button";
+import { Dialog } from "../../parts/dialog";
+import { ErrorNote } from "../../parts/error_note";
+import { ReadError } from "../../parts/read_error";
+import { FormFields } from "../../parts/form_fields";
+import { go, instanceAddress } from "../../router";
+import { inputSchema, inputSketch } from "./input_schema";
+
+export interface StartDialogProps {
+  /** Which orchestrator is chosen at first. */
+  readonly name?: string;
+  readonly onClose: () => void;
+}
+
+export function StartDialog({ name, onClose }: StartDialogProps): JSX.Element {
+  const functions = useResource("functions", () => get<Functions>("/admin/functions"));
+  const orchestrators = functions.value.value?.orchestrators;
+  const chosen = useSignal(name ?? "");
+  const info = orchestrators?.find((one) => one.name === chosen.value) ?? orchestrators?.[0];
+  const selectId = useId();
+  return (
+    <Dialog title="Start an orchestration" onClose={onClose}>
+      <ReadError of={functions} />
+      {orchestrators?.length === 0 && <p class="quiet-text">This host has no orchestrator to start.</p>}
+      {orchestrators && info && (
+        <>
+          <div class="field">
+            <label for={selectId}>Orchestrator</label>
+            <select
+              id={selectId}
+              class="dialog-first"
+              value={info.name}
+              onChange={(event) => (chosen.value = event.currentTarget.value)}
+            >
+              {orchestrators.map((one) => (
+                <option key={one.name} value={one.name}>
+                  {one.name}
+                </option>
+              ))}
+            </select>
+          </div>
+          <StartForm key={info.name} info={info} onClose={onClose} />
+        </>
+      )}
+    </Dialog>
+  );
+}
+
+interface StartFormProps {
+  readonly info: FunctionInfo;
+  readonly onClose: () => void;
+}
+
+function StartForm({ info, onClose }: StartFormProps): JSX.Element {
+  const input = useInput(info);
+  const id = useSignal("");
+  const failure = useSignal<ApiError | null>(null);
+  const isBusy = useSignal(false);
+  const idField = useId();
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    const read = input.read();
+    if (read === null || isBusy.value) return;
+    isBusy.value = true;
+    const wanted = id.value.trim();
+    const answer = await startInstance({ name: info.name, ...read, ...(wanted && { instanceId: wanted }) });
+    isBusy.value = false;
+    failure.value = answer.ok ? null : answer.error;
+    if (!answer.ok) return;
+    onClose();
+    go(instanceAddress(answer.value.instanceId));
+  };
+  return (
+    <form class="stack" onSubmit={submit}>
+      <InputFields input={input} />
+      <div class="field">
+        <label for={idField}>
+          Instance id <span class="quiet-text small-text">(may be left out)</span>
+        </label>
+        <input
+          id={idField}
+          autocomplete="off"
+          spellcheck={false}
+          value={id.value}
+          onInput={(event) => (id.value = event.currentTarget.value)}
+        />
+      </div>
+      {failure.value && <ErrorNote error={failure.value} />}
+      <div class="dialog-actions">
+        <Button onClick={onClose}>Cancel</Button>
+        <Button type="submit" kind="primary" isBusy={isBusy.value}>
+          Start
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+/** What was filled in so far, as a form or as JSON. */
+interface Input {
+  /** Null when the orchestrator takes no input. */
+  readonly form: Form | null;
+  readonly isRaw: Signal<boolean>;
+  readonly raw: Signal<string>;
+  readonly entries: Signal<Entries>;
+  readonly errors: Signal<Readonly<Record<string, string>>>;
+  /** The JSON of it; null when something is wrong, which then stands in `errors`. */
+  readonly read: () => { readonly inputText?: string } | null;
+}
+
+function useInput(info: FunctionInfo): Input {
+  const form = useMemo(() => {
+    const schema = inputSchema(info);
+    return schema && formOf(schema);
+  }, [info]);
+  const isRaw = useSignal(false);
+  const raw = useSignal(inputSketch(info));
+  const entries = useSignal<Entries>({});
+  const errors = useSignal<Readonly<Record<string, string>>>({});
+  const read = () => {
+    if (form === null) return {};
+    const { text, errors: wrong } = isRaw.value ? readRaw(raw.value) : entered(form, entries.value);
+    errors.value = wrong;
+    return text === null ? null : { inputText: text };
+  };
+  return { form, isRaw, raw, entries, errors, read };
+}
+
+function InputFields({ input }: { readonly input: Input }): JSX.Element {
+  const { form, isRaw, raw, entries, errors } = input;
+  if (form === null) return <p class="quiet-text">It takes no input.</p>;
+  return (
+    <fieldset class="stack tight form-input">
+      <legend class="row spread">
+        <span class="field-label">Input</span>
+        <Button kind="quiet" size="small" pressed={isRaw.value} onClick={() => (isRaw.value = !isRaw.value)}>
+          As JSON
+        </Button>
+      </legend>
+      {isRaw.value ? (
+        <RawInput value={raw.value} error={errors.value["raw"]} onInput={(text) => (raw.value = text)} />
+      ) : (
+        <FormFields
+          form={form}
+          entries={entries.value}
+          errors={errors.value}
+          onEntry={(name, value) => (entries.value = { ...entries.value, [name]: value })}
+        />
+      )}
+    </fieldset>
+  );
+}
+
+interface RawInputProps {
+  readonly value: string;
+  readonly error: string | undefined;
+  readonly onInput: (text: string) => void;
+}
+
+function RawInput({ value, error, onInput }: RawInputProps): JSX.Element {
+  return (
+    <div class="field">
+      <textarea
+        aria-label="Input as JSON"
+        rows={8}
+        spellcheck={false}
+        value={value}
+        aria-invalid={error !== undefined}
+        onInput={(event) => onInput(event.currentTarget.value)}
+      />
+      {error && <p class="field-wrong">{error}</p>}
+    </div>
+  );
+}
+
+function readRaw(text: string): { readonly text: string | null; readonly errors: Readonly<Record<string, string>> } {
+  try {
+    JSON.parse(text);
+    return { text, errors: {} };
+  } catch (error) {
+    // What the parser says names the place.
+    return {
+      text: null,
+      errors: { raw: `This is not JSON: ${error instanceof Error ? error.message : "no reason given"}` },
+    };
+  }
+}

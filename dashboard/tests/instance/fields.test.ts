@@ -1,0 +1,87 @@
+import { describe, expect, it } from "vitest";
+import { entered, formOf, formOfChoices, ONLY } from "../../src/instance/actions/fields";
+import type { JsonSchema } from "../../src/instance/shapes";
+
+const PAYMENT: JsonSchema = {
+  $ref: "#/$defs/Payment",
+  $defs: {
+    Payment: {
+      type: "object",
+      title: "Payment",
+      properties: {
+        amount: { type: "number", minimum: 0 },
+        currency: { enum: ["EUR", "USD"] },
+        note: { anyOf: [{ type: "string" }, { type: "null" }], default: null },
+        paid_at: { type: "string", format: "date-time" },
+        count: { type: "integer", default: 1 },
+        gift: { type: "boolean", default: false },
+        lines: { type: "array" },
+      },
+      required: ["amount", "currency", "paid_at"],
+    },
+  },
+};
+
+const FILLED = { amount: "12.50", currency: '"EUR"', paid_at: "2026-05-03T14:30", lines: "[1]" };
+
+describe("a form", () => {
+  it("has a field for each property", () => {
+    expect(formOf(PAYMENT).fields.map((field) => [field.name, field.kind, field.isRequired])).toEqual([
+      ["amount", "number", true],
+      ["currency", "choice", true],
+      ["note", "text", false],
+      ["paid_at", "moment", true],
+      ["count", "integer", false],
+      ["gift", "check", false],
+      ["lines", "json", false],
+    ]);
+  });
+
+  it("has labels as people write", () => {
+    expect(formOf(PAYMENT).fields[3]?.label).toBe("Paid at");
+  });
+
+  it("of a single value has one field", () => {
+    expect(formOf({ type: "string" })).toMatchObject({ isSingle: true, fields: [{ name: ONLY, kind: "text" }] });
+    expect(formOf({ type: "boolean" }).fields[0]?.choices.map((choice) => choice.label)).toEqual(["Yes", "No"]);
+  });
+
+  it("of nothing known takes JSON", () => {
+    expect(formOf(null).fields[0]?.kind).toBe("json");
+    expect(formOf({ anyOf: [{ type: "string" }, { type: "integer" }] }).fields[0]?.kind).toBe("json");
+  });
+});
+
+describe("what is filled in", () => {
+  it("becomes JSON, numbers to the letter", () => {
+    expect(entered(formOf(PAYMENT), { ...FILLED, amount: "0012345678901234567890.10" }).text).toBe(
+      '{"amount":12345678901234567890.10,"currency":"EUR","note":null,"paid_at":"2026-05-03T14:30:00Z",' +
+        '"count":1,"gift":false,"lines":[1]}',
+    );
+  });
+
+  it("leaves out what is empty and not needed", () => {
+    expect(entered(formOf(PAYMENT), { ...FILLED, lines: "" }).text).not.toContain("lines");
+  });
+
+  it("is refused field by field", () => {
+    const { text, errors } = entered(formOf(PAYMENT), { amount: "-1", count: "1.5", lines: "[", currency: "" });
+    expect(text).toBeNull();
+    expect(Object.keys(errors)).toEqual(["amount", "currency", "paid_at", "count", "lines"]);
+    expect(errors["amount"]).toBe("At least 0.");
+  });
+
+  it("is markup only as text", () => {
+    expect(entered(formOf({ type: "string" }), { [ONLY]: "<script>" }).text).toBe('"<script>"');
+  });
+});
+
+it("choices carry their values as JSON", () => {
+  const form = formOfChoices([{ label: "Ship it", value: { way: "air" } }, "wait", true]);
+  expect(form.fields[0]?.choices).toEqual([
+    { label: "Ship it", value: '{"way":"air"}' },
+    { label: "wait", value: '"wait"' },
+    { label: "Yes", value: "true" },
+  ]);
+  expect(entered(form, { [ONLY]: '"wait"' }).text).toBe('"wait"');
+});

@@ -1,0 +1,118 @@
+import { describe, expect, it } from "vitest";
+import type { InstanceRecord, Update } from "../src/api/types";
+import { EVERYTHING, filterOf, parametersOf, queryOf } from "../src/views/instances/filter";
+import { Rows } from "../src/views/instances/rows";
+
+const NOW = Date.UTC(2026, 10, 22) * 1000;
+
+describe("filters", () => {
+  it("survive the way through an address", () => {
+    const filter = {
+      ...EVERYTHING,
+      statuses: ["Running", "Failed"] as const,
+      name: "tour",
+      prefix: "a&b",
+      held: false,
+      order: "oldest" as const,
+      createdFrom: "2026-11-22T00:54",
+    };
+    const query = Object.fromEntries(Object.entries(queryOf(filter)).filter(([, value]) => value !== undefined));
+    expect(filterOf(query)).toEqual(filter);
+  });
+
+  it("ignore what they do not know", () => {
+    expect(
+      filterOf({ status: "flying", held: "perhaps", order: "random", created: "1y", createdFrom: "soon" }),
+    ).toEqual(EVERYTHING);
+  });
+
+  it("ask the API for moments in microseconds", () => {
+    const filter = filterOf({ status: "failed", created: "1h", createdFrom: "2026-11-01T00:00" });
+    expect(parametersOf(filter, NOW)).toMatchObject({ status: "failed", createdFrom: NOW - 3600e6, createdTo: null });
+    expect(parametersOf(filterOf({ createdTo: "2026-11-22T00:00" }), NOW)).toMatchObject({
+      createdFrom: null,
+      createdTo: NOW,
+    });
+  });
+});
+
+describe("rows under load", () => {
+  it("change where they stand", () => {
+    const rows = withThree();
+    const changed = rows.update(
+      [update("b", { runtimeStatus: "Failed", ended: true, failure: { errorType: "E", errorMessage: "no" } })],
+      EVERYTHING,
+      NOW,
+    );
+    expect(changed).toBe(true);
+    expect(rows.all.map((row) => row.id)).toEqual(["c", "b", "a"]);
+    expect(rows.all[1]).toMatchObject({ status: "Failed", note: "no" });
+  });
+
+  it("are announced when they are new, and count once", () => {
+    const rows = withThree();
+    const fresh = update("d", { createdTime: new Date(NOW / 1000).toISOString() });
+    rows.update([fresh, fresh], EVERYTHING, NOW);
+    expect(rows.newCount).toBe(1);
+    expect(rows.all).toHaveLength(3);
+  });
+
+  it("are not announced when they stand below what was read, or do not fit", () => {
+    const rows = withThree();
+    rows.update([update("old", { createdTime: "2020-01-01T00:00:00Z" })], EVERYTHING, NOW);
+    rows.update(
+      [update("e", { createdTime: new Date(NOW / 1000).toISOString() })],
+      filterOf({ status: "failed" }),
+      NOW,
+    );
+    expect(rows.newCount).toBe(0);
+  });
+
+  it("say when they were deleted", () => {
+    const rows = withThree();
+    rows.update([update("a", { purged: true })], EVERYTHING, NOW);
+    expect(rows.all[2]).toMatchObject({ id: "a", isPurged: true });
+  });
+
+  it("are compared after a gap in the updates", () => {
+    const rows = withThree();
+    rows.refresh([record("d", 4), { ...record("c", 3), status: 1 }]);
+    expect(rows.newCount).toBe(1);
+    expect(rows.all[0]).toMatchObject({ id: "c", status: "Completed" });
+  });
+});
+
+function withThree(): Rows {
+  const rows = new Rows();
+  rows.add([record("c", 3), record("b", 2), record("a", 1)]);
+  return rows;
+}
+
+function record(id: string, age: number): InstanceRecord {
+  return {
+    iid: age,
+    instanceId: id,
+    partition: 0,
+    name: "tour",
+    executionId: "e",
+    rootId: id,
+    createdAt: NOW - 10e6 + age,
+    status: 0,
+  };
+}
+
+function update(id: string, changes: Partial<Update>): Update {
+  return {
+    instanceId: id,
+    generation: 0,
+    turn: 1,
+    ended: false,
+    purged: false,
+    name: "tour",
+    runtimeStatus: "Running",
+    customStatus: null,
+    createdTime: "2026-11-21T00:00:00Z",
+    lastUpdatedTime: "2026-11-22T00:00:00Z",
+    ...changes,
+  };
+}
