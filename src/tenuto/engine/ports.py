@@ -26,7 +26,7 @@ from tenuto.model.requests import (
     InstancePage,
     InstanceQuery,
 )
-from tenuto.model.status import InstanceRecord
+from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
@@ -345,6 +345,12 @@ class Storage(StorageClient, TopicStorage, QueueStorage, Protocol):
 
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
+
+    async def open_counts(self, most: int) -> dict[RuntimeStatus, int]:
+        """How many instances of each status have not ended and are not held, each up to ``most``.
+
+        Costs the same however many have ended.
+        """
 
     async def misfits(
         self, partitions: Collection[int], reason: HoldReason | None = None
