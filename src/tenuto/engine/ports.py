@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from tenuto.engine.queue_ports import QueueReader, QueueStorage
 from tenuto.engine.rows import Answer, CommitBatch, CommitResult, InboxRow, Lease
+from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts
 from tenuto.engine.topic_ports import TopicReader, TopicStorage
 from tenuto.model.actions import TurnActions
 from tenuto.model.errors import StorageError
@@ -606,6 +607,12 @@ class Runner(Protocol):
     @property
     def hung(self) -> int:
         """Attempts that were given up and still hold something of this process."""
+
+    def loads(self) -> Mapping[str, ActivityLoad]:
+        """Attempts that have not ended, by activity."""
+
+    def workers(self) -> Sequence[WorkerFacts]:
+        """The processes of programs that are not of this process; none where there are none."""
 
     def shortages(self) -> Sequence[str]:
         """What it has too little of to run attempts, in sentences; none when all is well."""
