@@ -657,7 +657,7 @@ class Observer(Protocol):
 
     @property
     def sees_turns(self) -> bool:
-        """Whether it is to be told of each turn, and of beginnings; that costs."""
+        """Whether it is to be told of each turn, and of activities that begin; that costs."""
 
     def committed(self, turns: int, seconds: float) -> None:
         """A batch is durable."""
