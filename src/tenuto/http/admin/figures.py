@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from tenuto.http.options import Role
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.telemetry.counts import (
+    MOST_NAMES,
     ActivityCounts,
     HostCounts,
     LastFailure,
@@ -129,11 +130,11 @@ class FiguresApi:
             since=self._since,
             orchestrators=[
                 _of_orchestrator(name, counts.orchestrators.get(name, _NO_ORCHESTRATION), running)
-                for name in [*counts.orchestrators, *(running.keys() - counts.orchestrators.keys())]
+                for name in _names(counts.orchestrators, running)
             ],
             activities=[
                 _of_activity(name, counts.activities.get(name, _NO_ACTIVITY), loads)
-                for name in [*counts.activities, *(loads.keys() - counts.activities.keys())]
+                for name in _names(counts.activities, loads)
             ],
             timers=[_of_runs(name, runs) for name, runs in counts.timers.items()],
             event_functions=[_of_runs(name, runs) for name, runs in counts.event_functions.items()],
@@ -148,6 +149,12 @@ class FiguresApi:
             self._running = Counter(one.facts.name for one in states if not one.is_finished)
             self._fresh_until = now + _FRESH
         return self._running
+
+
+def _names(counted: Mapping[str, object], present: Mapping[str, object]) -> list[str]:
+    """Functions of which something was counted, then those that only run now: so many at most."""
+    others = (name for name in present if name not in counted)
+    return list(islice(chain(counted, others), MOST_NAMES + 1))
 
 
 _NO_ORCHESTRATION: Final = OrchestratorCounts()
