@@ -107,6 +107,9 @@ class Places:
         return partition_of(InstanceId(instance_id), cls.partitions)
 
 
+_PENDING, _RUNNING = RuntimeStatus.PENDING, RuntimeStatus.RUNNING
+
+
 def record(iid: int, instance_id: str | None = None, **changes: Any) -> InstanceRecord:
     name = InstanceId(f"instance-{iid}" if instance_id is None else instance_id)
     fresh = InstanceRecord(
@@ -725,6 +728,24 @@ class StorageSuite(StorageFixtures):
         assert (await owner.loaded(3)).record.hold is None
         found = await owner.storage.query(InstanceQuery(order="oldest", payloads=False))
         assert [row.hold for row in found.records] == [None, None, None]
+
+    async def test_who_has_not_ended_is_counted_by_status_up_to_a_bound(self, owner: Owner) -> None:
+        hold = Hold(HoldReason.GUARD, "why", 5)
+        open_ones = dict(enumerate([*[_RUNNING] * 3, _PENDING, RuntimeStatus.SUSPENDED], 1))
+        rows = [record(iid, status=status) for iid, status in open_ones.items()]
+        ended = record(6, status=RuntimeStatus.COMPLETED, completed_at=9, wake_at=None)
+        held = record(7, status=_RUNNING, hold=hold, wake_at=None)
+        await owner.commit(instances=[*rows, ended, held])
+        counts = await owner.storage.open_counts(10)
+        assert counts == {_PENDING: 1, _RUNNING: 3, RuntimeStatus.SUSPENDED: 1}
+        assert (await owner.storage.open_counts(2))[_RUNNING] == 2
+        failed = update(1, status=RuntimeStatus.FAILED, completed_at=9)
+        await owner.commit(updates=[failed, update(2, hold=hold), update(7)])
+        assert (await owner.storage.open_counts(10))[_RUNNING] == 2
+        await owner.commit(purged=[3, 4])
+        assert await owner.storage.open_counts(10) == {
+            _PENDING: 0, _RUNNING: 1, RuntimeStatus.SUSPENDED: 1
+        }  # fmt: skip
 
     async def test_misfits_are_held_for_what_another_host_may_change(
         self, backend: Backend

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -90,6 +91,49 @@ async def shared(*servers: Server) -> None:
 async def answer(server: Server, path: str) -> Any:  # noqa: ANN401 - any JSON
     async with httpx2.AsyncClient() as client:
         return (await client.get(f"{server.url}{path}")).json()
+
+
+def of_partition(served: Server) -> str:
+    """An instance id whose partition this server serves."""
+    owned = served.host.engine.partitions
+    ids = (InstanceId(f"wait-{number}") for number in range(1_000))
+    return next(one for one in ids if partition_of(one, PARTITIONS) in owned)
+
+
+async def test_any_host_counts_the_hub_and_tells_figures_of_its_own(hub: Hub) -> None:
+    first, second = await hub.server(), await hub.server()
+    await shared(first, second)
+    for server in (first, second):
+        await server.host.client.start("waits", None, instance_id=of_partition(server))
+
+    async def are_counted() -> Any:  # noqa: ANN401 - any JSON
+        found = [await answer(one, "/admin/overview") for one in (first, second)]
+        is_there = all(one["instances"]["running"] == 2 for one in found)
+        return found if is_there else None
+
+    for told, server in zip(await until_given(are_counted), (first, second), strict=True):
+        assert told["instances"]["pending"] == 0
+        assert told["host"] == server.host.description
+        assert sum(told["series"]["started"]) == 1, "each by the host that serves it"
+        figures = await answer(server, "/admin/functions/figures")
+        assert [
+            (one["name"], one["started"], one["running"]) for one in figures["orchestrators"]
+        ] == [("waits", 1, 1)]
+
+
+async def test_the_log_of_an_instance_is_its_hosts_and_another_one_says_whose(hub: Hub) -> None:
+    first, second = await hub.server(), await hub.server()
+    await shared(first, second)
+    name = of_partition(first)
+    await first.host.client.start("waits", None, instance_id=name)
+    logging.getLogger("some.library").warning("it waits", extra={"instance_id": name})
+    path = f"/admin/instances/{name}/log"
+    own = await answer(first, path)
+    assert [one["message"] for one in own["lines"]] == ["it waits"]
+    assert (own["host"], own["address"]) == (None, None)
+    other = await answer(second, path)
+    assert other["lines"] == []
+    assert (other["host"], other["address"]) == (first.host.description, first.url)
 
 
 async def test_each_host_is_listed_with_what_it_serves(hub: Hub) -> None:

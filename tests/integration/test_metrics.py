@@ -204,7 +204,7 @@ async def test_instances_that_queue_for_a_turn_are_shown_with_their_age(
 async def test_names_beyond_the_bound_share_one_label(
     app: App, test: TestHost, metrics: MetricsObserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tenuto.telemetry.metrics.MOST_ACTIVITIES", 2)
+    monkeypatch.setattr("tenuto.telemetry.counts.MOST_NAMES", 2)
 
     @app.orchestrator
     async def many(ctx: Context) -> None:

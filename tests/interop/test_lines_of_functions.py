@@ -55,6 +55,29 @@ def test_all_that_runs_is_told_to_those_who_want_to_know_everything(folder: Path
             assert re.search(line + rf"\(Succeeded, Id={known}/\d+, Duration=", command.err)
 
 
+def test_the_lines_and_the_workers_of_an_app_are_shown_to_people(folder: Path) -> None:
+    with serving(folder, "--verbose") as (command, url):
+        known = run(url, "hello")
+        command.until(f"instance {known!r} (hello) completed")
+        status, log = ask("GET", f"{url}/admin/instances/{known}/log")
+        assert status == 200
+        told = [one for one in log["lines"] if one["logger"] == f"{FUNCTIONS}.say_hello"]
+        assert told
+        assert all(one["message"].startswith("Executed 'Functions.say_hello'") for one in told)
+        assert {(one["function"], one["level"]) for one in told} == {("say_hello", "debug")}
+        status, overview = ask("GET", f"{url}/admin/overview")
+        assert status == 200
+        assert overview["workers"]
+        for worker in overview["workers"]:
+            assert worker["name"].endswith(" worker")
+            assert (worker["state"], worker["program"]) == ("ready", str(folder))
+            assert worker["pid"] > 1
+        status, figures = ask("GET", f"{url}/admin/functions/figures")
+        assert status == 200
+        (hello,) = (one for one in figures["activities"] if one["name"] == "say_hello")
+        assert (hello["completed"], hello["failed"], hello["running"]) == (len(told), 0, 0)
+
+
 def test_levels_of_host_json_decide_about_these_lines(folder: Path) -> None:
     levels = {"default": "Warning", "Function.say_hello": "Information"}
     host = {"version": "2.0", "logging": {"logLevel": levels}}

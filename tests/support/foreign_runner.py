@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from tenuto.engine.ports import ActivityWork, WorkStage
+from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import (
@@ -105,6 +106,12 @@ class ForeignRunner:
     @property
     def hung(self) -> int:
         return 0
+
+    def loads(self) -> Mapping[str, ActivityLoad]:
+        return {}
+
+    def workers(self) -> Sequence[WorkerFacts]:
+        return ()
 
     def shortages(self) -> Sequence[str]:
         return ()

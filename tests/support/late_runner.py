@@ -21,6 +21,7 @@ from tenuto.engine.ports import (
     Session,
     WorkStage,
 )
+from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts
 from tenuto.engine.runners import RunnerSet
 from tenuto.functions.runner import NativeRunner
 from tenuto.model.actions import Action, TurnActions
@@ -87,6 +88,12 @@ class LateRunner:
     @property
     def hung(self) -> int:
         return 0
+
+    def loads(self) -> Mapping[str, ActivityLoad]:
+        return {}
+
+    def workers(self) -> Sequence[WorkerFacts]:
+        return ()
 
     def shortages(self) -> Sequence[str]:
         return ()

@@ -64,7 +64,7 @@ from tenuto.model.requests import (
     InstancePage,
     InstanceQuery,
 )
-from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.status import OPEN, InstanceRecord, RuntimeStatus
 from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tests.support.shared_queues import SharedQueueStorage
 from tests.support.shared_topics import SharedTopics, SharedTopicStorage, unstorable
@@ -628,6 +628,15 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
             if one.hold is not None:
                 counts[one.hold.reason] = counts.get(one.hold.reason, 0) + 1
         return counts
+
+    async def open_counts(self, most: int) -> dict[RuntimeStatus, int]:
+        hub = await self._turn()
+        statuses = [
+            one.status
+            for one in hub.instances.values()
+            if one.completed_at is None and one.hold is None
+        ]
+        return {one: min(statuses.count(one), most) for one in OPEN}
 
     async def misfits(
         self, partitions: Collection[int], reason: HoldReason | None = None

@@ -12,6 +12,7 @@ from msgspec import Struct
 from tenuto.engine.news import Written, whatever
 from tenuto.engine.queue_ports import QueueReader, QueueStorage
 from tenuto.engine.rows import Answer, CommitBatch, CommitResult, InboxRow, Lease
+from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts
 from tenuto.engine.topic_ports import TopicReader, TopicStorage
 from tenuto.model.actions import TurnActions
 from tenuto.model.errors import StorageError
@@ -27,7 +28,7 @@ from tenuto.model.requests import (
     InstancePage,
     InstanceQuery,
 )
-from tenuto.model.status import InstanceRecord
+from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
@@ -347,6 +348,12 @@ class Storage(StorageClient, TopicStorage, QueueStorage, Protocol):
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
 
+    async def open_counts(self, most: int) -> dict[RuntimeStatus, int]:
+        """How many instances of each status have not ended and are not held, each up to ``most``.
+
+        Costs the same however many have ended.
+        """
+
     async def misfits(
         self, partitions: Collection[int], reason: HoldReason | None = None
     ) -> list[int]:
@@ -605,6 +612,12 @@ class Runner(Protocol):
     def hung(self) -> int:
         """Attempts that were given up and still hold something of this process."""
 
+    def loads(self) -> Mapping[str, ActivityLoad]:
+        """Attempts that have not ended, by activity."""
+
+    def workers(self) -> Sequence[WorkerFacts]:
+        """The processes of programs that are not of this process; none where there are none."""
+
     def shortages(self) -> Sequence[str]:
         """What it has too little of to run attempts, in sentences; none when all is well."""
 
@@ -648,7 +661,7 @@ class Observer(Protocol):
 
     @property
     def sees_turns(self) -> bool:
-        """Whether it is to be told of each turn, and of beginnings; that costs."""
+        """Whether it is to be told of each turn, and of activities that begin; that costs."""
 
     def committed(self, turns: int, seconds: float) -> None:
         """A batch is durable."""

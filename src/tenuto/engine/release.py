@@ -47,7 +47,7 @@ class Release:
                 self._drop_refused(resident, turn.inbox.taken)
                 continue
             resident.is_undecided = False
-            if is_watched or turn.logs:
+            if not turn.number or is_watched or turn.logs:
                 self._tell_of(resident.state, turn)
             effects = turn.effects
             if effects is not NOTHING and not engine.is_draining:
@@ -69,14 +69,16 @@ class Release:
             engine.schedule_pump()
 
     def _tell_of(self, state: InstanceState, turn: Step) -> None:
-        """Whoever watches hears of a turn, and its log lines are shown."""
+        """Who watches hears of a turn, all of a first one; its log lines are shown."""
         if turn.logs:
             _show(turn.logs)
+        if not turn.events:
+            return
         observer = self._engine.observer
-        if observer.sees_turns and turn.events:
-            if turn.number == 0:
-                name, trace = state.facts.name, state.facts.trace
-                observer.instance_began(state.instance_id, name, turn.generation, trace)
+        if turn.number == 0:
+            name, trace = state.facts.name, state.facts.trace
+            observer.instance_began(state.instance_id, name, turn.generation, trace)
+        if observer.sees_turns:
             observer.turn_committed(state.instance_id, turn.generation, turn.number)
 
     def _release_rest(self, batch: Batch, result: CommitResult) -> None:

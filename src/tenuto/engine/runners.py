@@ -20,6 +20,7 @@ from tenuto.engine.ports import (
     Session,
     WorkStage,
 )
+from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts, together
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import HistoryEvent, TaskFailed
 from tenuto.model.execution import ExecutionInfo
@@ -137,6 +138,14 @@ class RunnerSet:
     def hung(self) -> int:
         """Attempts that were given up and still hold something, wherever that is."""
         return sum(runner.hung for runner in self._runners)
+
+    def loads(self) -> Mapping[str, ActivityLoad]:
+        """Attempts that have not ended, by activity, wherever they are."""
+        return together(runner.loads() for runner in self._runners)
+
+    def workers(self) -> Sequence[WorkerFacts]:
+        """The worker processes of all."""
+        return [one for runner in self._runners for one in runner.workers()]
 
     def shortages(self) -> Sequence[str]:
         """What any of them has too little of."""

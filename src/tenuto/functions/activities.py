@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from msgspec.structs import replace
 
 from tenuto.engine.ports import ActivityWork, BegunWork, Clock, QueuedWork, WorkStage
+from tenuto.engine.runner_figures import ActivityLoad, load_by_activity
 from tenuto.functions.attempt import Attempt, Lane
 from tenuto.functions.locating import place_of
 from tenuto.functions.threads import WorkerThreads
@@ -176,6 +177,14 @@ class ActivityExecutor:
     def queued(self) -> int:
         """Attempts that wait for a thread or for room under a limit."""
         return sum(one.begun_at is None and not one.is_withdrawn for one in self._attempts.values())
+
+    def loads(self) -> dict[str, ActivityLoad]:
+        """Attempts that have not ended, by activity."""
+        return load_by_activity(
+            (one.work.name, one.begun_at is not None)
+            for one in self._attempts.values()
+            if not one.is_withdrawn
+        )
 
     def stages_of(self, works: Iterable[ActivityWork]) -> dict[ActivityWork, WorkStage]:
         """How far attempts have come, but those that are not here or are just being begun."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from tenuto.engine.looking_back import PastSession
 from tenuto.engine.ports import ActivityWork, Clock, Session, WorkStage
+from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts
 from tenuto.functions.activities import MAX_ASYNC, ActivityExecutor
 from tenuto.functions.built_in import AllActivities
 from tenuto.functions.outbound import OutboundSettings
@@ -121,6 +122,14 @@ class NativeRunner:
     def hung(self) -> int:
         """Sync attempts that were given up and keep a thread."""
         return self._executor.hung
+
+    def loads(self) -> Mapping[str, ActivityLoad]:
+        """Attempts that have not ended, by activity."""
+        return self._executor.loads()
+
+    def workers(self) -> Sequence[WorkerFacts]:
+        """None: processes for what keeps a processor busy are this program's own."""
+        return ()
 
     def shortages(self) -> Sequence[str]:
         """Whether attempts that hang hold all threads."""

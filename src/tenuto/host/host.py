@@ -166,6 +166,16 @@ class Host:
             raise TenutoError("the host is not running; use `async with Host(app) as host:`")
         return self._engine
 
+    @property
+    def description(self) -> str:
+        """Which it is among others, for people: process and machine."""
+        return self._identity.description
+
+    @property
+    def app_version(self) -> str:
+        """Of the app that it runs; empty when that says none."""
+        return self.settings.app_version or version_of(self.program)
+
     async def start(self) -> None:
         """Open the store, take it over, recover what was promised, begin to serve.
 
@@ -260,7 +270,7 @@ class Host:
             member=identity.owner,
             description=identity.description,
             address=self.address or self.webhook_base,
-            app_version=self._app_version,
+            app_version=self.app_version,
             orchestrators=sorted(self.program.orchestrators),
         )
         members = self._storage.members
@@ -274,10 +284,6 @@ class Host:
             settings.drain_seconds,
             settings.lease_seconds,
         )
-
-    @property
-    def _app_version(self) -> str:
-        return self.settings.app_version or version_of(self.program)
 
     async def _serve(
         self, links: Links, timers: list[Timer], triggered: list[TriggeredFunction]
@@ -383,9 +389,9 @@ class Host:
             return hub_hosts(await self._storage.members.census())
         return only_host(
             self.engine,
-            description=self._identity.description,
+            description=self.description,
             address=self.address or self.webhook_base,
-            app_version=self._app_version,
+            app_version=self.app_version,
             since=self._began_at,
         )
 

@@ -20,6 +20,7 @@ from tenuto.http.durable_functions.client_binding import TASK_HUB, client_bindin
 from tenuto.http.durable_functions.worker_calls import rpc_base_url
 from tenuto.http.options import check_keys
 from tenuto.http.server.application import Application, Served, checked_functions
+from tenuto.telemetry.instance_log import InstanceLog
 from tenuto.telemetry.log_observer import LogObserver
 from tenuto.telemetry.metrics import CONTENT_TYPE, MetricsObserver
 from tenuto.telemetry.traffic import Traffic
@@ -59,6 +60,7 @@ class ServedApp:
         self.traffic: Traffic = self._metrics.traffic
         self.host: Host = Host(app, settings=settings, clock=clock, observer=self._metrics)
         self.host.client_binding = self._client_binding
+        self._instance_log: InstanceLog | None = None
         self._rpc_token = ""
         self.own_address: str = settings.http.own_address + prefix
         """Where processes of this host reach it; a server with a socket of its own says so."""
@@ -89,6 +91,8 @@ class ServedApp:
         await self.host.start()
         try:
             self._metrics.watch(self.host.engine)
+            self._instance_log = InstanceLog(self._settings.instance_log, self.host.engine)
+            self._instance_log.attach()
             application = Application(
                 Served(
                     client=self.host.client,
@@ -110,11 +114,15 @@ class ServedApp:
                     linked=self.host.links,
                     hosts=self.host.hosts,
                     dashboard=partial(DashboardPages, built()) if http.dashboard else None,
+                    description=self.host.description,
+                    app_version=self.host.app_version,
+                    counts=self._metrics.counts,
+                    instance_log=self._instance_log,
                 )
             )
             await application.start()
         except BaseException:
-            await self.host.stop()
+            await self._stop_host()
             raise
         self.application = application
         return application
@@ -131,7 +139,14 @@ class ServedApp:
             if application is not None:
                 await application.stop()
         finally:
+            await self._stop_host()
+
+    async def _stop_host(self) -> None:
+        try:
             await self.host.stop()
+        finally:
+            if self._instance_log is not None:
+                self._instance_log.detach()
 
 
 def _front_of(hosted: Hosted) -> App:

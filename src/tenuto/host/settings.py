@@ -26,6 +26,7 @@ from tenuto.messaging.options import TopicSettings
 from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits
 from tenuto.storage import Sharing, is_postgres
+from tenuto.telemetry.log_options import InstanceLogSettings
 
 DEFAULT_STORAGE: Final = "sqlite:///tenuto.db"
 DEFAULT_PARTITIONS: int = 1
@@ -89,6 +90,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         topics: How long events of topics are kept.
         links: What may wait for linked hubs, and how patient links are.
         workers: What the processes of an Azure Functions app may use.
+        instance_log: How much of what instances log is kept in memory, to be looked at.
         log_format: ``text`` for people or ``json`` for machines.
         log_level: The least important lines that are shown.
 
@@ -120,6 +122,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     topics: TopicSettings = TopicSettings()
     links: LinkSettings = LinkSettings()
     workers: WorkerSettings = WorkerSettings()
+    instance_log: InstanceLogSettings = InstanceLogSettings()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -152,6 +155,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "topics": TopicSettings,
     "links": LinkSettings,
     "workers": WorkerSettings,
+    "instance_log": InstanceLogSettings,
 }
 
 

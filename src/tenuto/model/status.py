@@ -47,6 +47,8 @@ FINISHED = frozenset(
         RuntimeStatus.TERMINATED,
     }
 )
+OPEN: Final = (RuntimeStatus.PENDING, RuntimeStatus.RUNNING, RuntimeStatus.SUSPENDED)
+"""What an instance may be before it has ended; between two generations it is running."""
 _LABELS = {status: status.name.title().replace("_", "") for status in RuntimeStatus}
 
 

@@ -5,6 +5,7 @@ logs is shown once: silent in replay, as ``ctx.logger`` is (which also waits for
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from tenuto.orchestration.loop import SessionLoop, running_loop
@@ -12,6 +13,8 @@ from tenuto.telemetry.running import running_activity
 
 _NEVER_SILENT: Final = ("tenuto.", "asyncio")
 """Loggers that speak of the process, not of the orchestrator in whose turn they happen to speak."""
+
+_NO_FACTS: Final[Mapping[str, object]] = {}
 
 
 class ContextFilter(logging.Filter):
@@ -21,26 +24,39 @@ class ContextFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the facts; False for what was said before."""
-        loop = running_loop()
-        if isinstance(loop, SessionLoop):
-            return _in_orchestrator(record, loop)
-        running = running_activity.get(None)
-        if running is not None and not hasattr(record, "instance_id"):
-            activity = running()
-            record.instance_id = activity.instance_id
-            record.activity = activity.name
-            record.attempt = activity.attempt
+        facts = facts_of(record)
+        if facts is None:
+            return False
+        vars(record).update(facts)
         return True
 
 
-def _in_orchestrator(record: logging.LogRecord, loop: SessionLoop) -> bool:
+def facts_of(record: logging.LogRecord) -> Mapping[str, object] | None:
+    """Whose line a record is, if it does not say so itself; None for what was said before."""
+    loop = running_loop()
+    if isinstance(loop, SessionLoop):
+        return _in_orchestrator(record, loop)
+    running = running_activity.get(None)
+    if running is None or hasattr(record, "instance_id"):
+        return _NO_FACTS
+    activity = running()
+    return {
+        "instance_id": activity.instance_id,
+        "activity": activity.name,
+        "attempt": activity.attempt,
+    }
+
+
+def _in_orchestrator(record: logging.LogRecord, loop: SessionLoop) -> Mapping[str, object] | None:
     owner = loop.owner
     if owner is None:
-        return True
+        return _NO_FACTS
     if (owner.replaying or loop.dead) and not record.name.startswith(_NEVER_SILENT):
-        return False
-    if not hasattr(record, "instance_id"):
-        record.instance_id = owner.info.instance_id
-        record.execution_id = owner.info.facts.execution_id
-        record.orchestrator = owner.info.facts.name
-    return True
+        return None
+    if hasattr(record, "instance_id"):
+        return _NO_FACTS
+    return {
+        "instance_id": owner.info.instance_id,
+        "execution_id": owner.info.facts.execution_id,
+        "orchestrator": owner.info.facts.name,
+    }

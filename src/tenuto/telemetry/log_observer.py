@@ -66,10 +66,10 @@ class LogObserver:
     def instance_began(
         self, instance_id: InstanceId, name: str, generation: int, trace: TraceContext | None
     ) -> None:
-        """Nothing: it does not ask for it."""
+        """Nothing: a beginning is not news."""
 
     def turn_committed(self, instance_id: InstanceId, generation: int, turn: int) -> None:
-        """Nothing, as above."""
+        """Nothing: it does not ask for it."""
 
     def activities_began(self, works: Sequence[ActivityWork]) -> None:
         """Nothing, as above."""

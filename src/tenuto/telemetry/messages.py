@@ -4,10 +4,8 @@ Asked in the background, at most every few seconds, and only while somebody scra
 nothing, and a scrape never hangs on a store that does.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
@@ -15,13 +13,12 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from tenuto.engine.engine import Engine
 from tenuto.engine.topic_ports import FailedCount, SubscriptionStanding
-from tenuto.model.errors import StorageError
 from tenuto.model.timing import MICROSECONDS, Microseconds
+from tenuto.telemetry.refreshing import Refreshing
 
 FRESH_SECONDS: Final = 5.0
 """What is known is shown again for so long."""
 
-_PATIENCE_SECONDS: Final = 1.0
 _MOST: Final = 1_000
 """Subscriptions, and functions with failed deliveries, that get gauges: those that are worst."""
 
@@ -44,34 +41,22 @@ class MessageGauges:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._known = _Standing()
-        self._asked_at: float | None = None
-        self._asking: asyncio.Task[None] | None = None
+        self._refreshing = Refreshing(self._ask, FRESH_SECONDS, "tenuto-gauges")
 
     async def refresh(self) -> None:
         """Ask the store, unless that was done just now; waits for it a moment at most."""
-        now = asyncio.get_running_loop().time()
-        if self._asking is None and (
-            self._asked_at is None or now - self._asked_at >= FRESH_SECONDS
-        ):
-            self._asked_at = now
-            self._asking = asyncio.create_task(self._ask(), name="tenuto-gauges")
-        if self._asking is not None:
-            await asyncio.wait([self._asking], timeout=_PATIENCE_SECONDS)
+        await self._refreshing.refresh()
 
     async def _ask(self) -> None:
         engine, storage = self._engine, self._engine.storage
-        try:
-            with suppress(StorageError):  # shown as it was last known
-                engine.queues_seen = await storage.queues(engine.clock.now())
-                subscriptions = await storage.subscriptions()
-                failed = await storage.failed_counts()
-                self._known = _Standing(
-                    engine.clock.now(),
-                    tuple(sorted(subscriptions, key=lambda one: -one.lag)[:_MOST]),
-                    tuple(sorted(failed, key=lambda one: -one.count)[:_MOST]),
-                )
-        finally:
-            self._asking = None
+        engine.queues_seen = await storage.queues(engine.clock.now())
+        subscriptions = await storage.subscriptions()
+        failed = await storage.failed_counts()
+        self._known = _Standing(
+            engine.clock.now(),
+            tuple(sorted(subscriptions, key=lambda one: -one.lag)[:_MOST]),
+            tuple(sorted(failed, key=lambda one: -one.count)[:_MOST]),
+        )
 
     def collect(self) -> Iterator[Metric]:
         """The gauges."""

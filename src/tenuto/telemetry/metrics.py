@@ -6,7 +6,7 @@ This module loads prometheus_client: import it late.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -20,11 +20,13 @@ from prometheus_client.registry import Collector
 
 from tenuto.engine.engine import Engine
 from tenuto.engine.ports import ActivityWork, Observer
-from tenuto.model.events import TaskCompleted
+from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import InstanceId
-from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
+from tenuto.model.status import FINISHED, InstanceRecord
 from tenuto.model.timing import MICROSECONDS, Microseconds
+from tenuto.model.trace import TraceContext
+from tenuto.telemetry.counts import ACTIVITY_BOUNDS, HostCounts, RunCounts
 from tenuto.telemetry.distribution import Distribution
 from tenuto.telemetry.gauges import engine_gauges
 from tenuto.telemetry.messages import MessageGauges
@@ -33,34 +35,12 @@ from tenuto.telemetry.traffic import Traffic
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of what ``MetricsObserver.render`` gives."""
 
-MOST_ACTIVITIES: Final = 500
-"""Different activity names that get metrics of their own; the others share the name ``other``."""
-
 _MICROSECOND: Final = 1 / MICROSECONDS
 _COMMIT_BOUNDS: Final = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000,
                          500_000, 1_000_000, 5_000_000)  # fmt: skip
 _TURN_BOUNDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
-_ACTIVITY_BOUNDS: Final = (1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000,
-                           15_000_000, 60_000_000, 300_000_000, 3_600_000_000)  # fmt: skip
 
 _Labels: TypeAlias = Sequence[str]
-
-
-class _Activity:
-    """What is counted of one activity."""
-
-    __slots__ = ("canceled", "failed", "never_begun", "seconds")
-
-    def __init__(self) -> None:
-        self.seconds = Distribution(_ACTIVITY_BOUNDS)
-        self.never_begun = 0
-        self.failed = 0
-        self.canceled = 0
-
-    @property
-    def completed(self) -> int:
-        """Those that neither failed nor were cancelled."""
-        return sum(self.seconds.counts) + self.never_begun - self.failed - self.canceled
 
 
 class MetricsObserver(Collector):
@@ -70,6 +50,7 @@ class MetricsObserver(Collector):
 
     Attributes:
         traffic: What a server counts of its requests.
+        counts: What is counted of functions, for people too.
 
     Args:
         inner: Who else is told.
@@ -88,7 +69,6 @@ class MetricsObserver(Collector):
         self._inner = inner
         # Nothing of these is counted here, and they are told of often.
         self.sees_turns = inner.sees_turns
-        self.instance_began = inner.instance_began
         self.turn_committed = inner.turn_committed
         self.activities_began = inner.activities_began
         self._version = version
@@ -98,12 +78,8 @@ class MetricsObserver(Collector):
         self._turns = 0
         self._batch_turns = Distribution(_TURN_BOUNDS)
         self._commit_seconds = Distribution(_COMMIT_BOUNDS)
-        # By number: an enum member is hashed in Python.
-        self._ended = [0] * len(RuntimeStatus)
-        self._activities: dict[str, _Activity] = {}
-        self._others: _Activity | None = None
-        self._timers: dict[tuple[str, str], int] = {}
-        self._deliveries: dict[tuple[str, str], int] = {}
+        self.counts = HostCounts()
+        self._now: Callable[[], Microseconds] = _not_yet
         self._storage_failures = 0
         self._dead_letters = 0
         self._held: dict[HoldReason, int] = {}
@@ -114,6 +90,7 @@ class MetricsObserver(Collector):
     def watch(self, engine: Engine) -> None:
         """Read gauges from this engine from now on; counters go on."""
         self._engine = engine
+        self._now = engine.clock.now
         self._messages = MessageGauges(engine)
 
     async def refresh(self) -> None:
@@ -129,6 +106,8 @@ class MetricsObserver(Collector):
 
     def committed(self, turns: int, seconds: float) -> None:
         """Count the commit and its turns."""
+        if (now := self._now()) >= self.counts.step_ends:
+            self.counts.next_step(now)
         self._turns += turns
         self._batch_turns.add(turns)
         self._commit_seconds.add(round(seconds * MICROSECONDS))
@@ -148,16 +127,28 @@ class MetricsObserver(Collector):
         self._held[hold.reason] = self._held.get(hold.reason, 0) + 1
         self._inner.instance_held(instance_id, hold)
 
+    def instance_began(
+        self, instance_id: InstanceId, name: str, generation: int, trace: TraceContext | None
+    ) -> None:
+        """Count it, unless it has only begun anew."""
+        if not generation:
+            self.counts.instance_began(name)
+        self._inner.instance_began(instance_id, name, generation, trace)
+
     def instance_ended(self, record: InstanceRecord) -> None:
-        """Count it by status."""
-        self._ended[record.status] += 1
+        """Count it by status and by orchestrator."""
+        self.counts.instance_ended(record)
         self._inner.instance_ended(record)
 
     def activities_ended(self, works: Sequence[ActivityWork], now: Microseconds) -> None:
         """Count each, and how long it took: the hottest loop of all metrics."""
-        activities = self._activities
+        counts = self.counts
+        if now >= counts.step_ends:
+            counts.next_step(now)
+        counts.activities_ended += len(works)
+        activities = counts.activities
         for work in works:
-            activity = activities.get(work.name) or self._activity(work.name)
+            activity = activities.get(work.name) or activities[work.name]
             begun_at = work.begun_at
             if begun_at is None:
                 activity.never_begun += 1
@@ -165,33 +156,35 @@ class MetricsObserver(Collector):
                 # Distribution.add, without the call.
                 taken = now - begun_at
                 seconds = activity.seconds
-                seconds.counts[bisect_left(_ACTIVITY_BOUNDS, taken)] += 1
+                seconds.counts[bisect_left(ACTIVITY_BOUNDS, taken)] += 1
                 seconds.total += taken
-            if type(work.answer) is not TaskCompleted:
+                activity.slowest = max(activity.slowest, taken)
+            if work.attempt > 1:
+                activity.retried += 1
+            answer = work.answer
+            if type(answer) is not TaskCompleted:
                 if work.canceled:
                     activity.canceled += 1
-                else:
-                    activity.failed += 1
+                elif isinstance(answer, TaskFailed):
+                    failure = answer.failure_details
+                    counts.activity_failed(activity, work.instance_id, failure, now)
         self._inner.activities_ended(works, now)
 
     def timer_ended(self, name: str, error: BaseException | None, *, is_last: bool = True) -> None:
         """Count it by outcome."""
-        key = name, "completed" if error is None else "failed"
-        self._timers[key] = self._timers.get(key, 0) + 1
+        self.counts.timers[name].ended(error, self._now(), is_last=is_last)
         self._inner.timer_ended(name, error, is_last=is_last)
 
     def delivery_ended(
         self, name: str, error: BaseException | None, *, is_last: bool = True
     ) -> None:
         """Count it by outcome."""
-        key = name, "completed" if error is None else "failed"
-        self._deliveries[key] = self._deliveries.get(key, 0) + 1
+        self.counts.event_functions[name].ended(error, self._now(), is_last=is_last)
         self._inner.delivery_ended(name, error, is_last=is_last)
 
     def delivery_failed(self, name: str, message_id: str, error: BaseException) -> None:
         """Count it."""
-        key = name, "put_aside"
-        self._deliveries[key] = self._deliveries.get(key, 0) + 1
+        self.counts.event_functions[name].put_aside += 1
         self._inner.delivery_failed(name, message_id, error)
 
     def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
@@ -215,14 +208,6 @@ class MetricsObserver(Collector):
         """Pass it on."""
         self._inner.crash_point(name)
 
-    def _activity(self, name: str) -> _Activity:
-        if len(self._activities) < MOST_ACTIVITIES:
-            self._activities[name] = activity = _Activity()
-            return activity
-        if self._others is None:
-            self._others = _Activity()
-        return self._others
-
     # --- the Collector ---------------------------------------------------------------------------
 
     def collect(self) -> Iterator[Metric]:
@@ -244,7 +229,7 @@ class MetricsObserver(Collector):
             "tenuto_instances_ended",
             "Instances that ended, by how.",
             ["status"],
-            [((status.label,), self._ended[status]) for status in sorted(FINISHED)],
+            [((status.label,), self.counts.ended[status]) for status in sorted(FINISHED)],
         )
         yield _counters(
             "tenuto_holds",
@@ -257,13 +242,13 @@ class MetricsObserver(Collector):
             "tenuto_timers",
             "Runs of functions that schedules start, by outcome.",
             ["timer", "outcome"],
-            list(self._timers.items()),
+            _runs(self.counts.timers),
         )
         yield _counters(
             "tenuto_deliveries",
             "Runs of functions that events start, by outcome.",
             ["function", "outcome"],
-            list(self._deliveries.items()),
+            _runs(self.counts.event_functions),
         )
         yield _counter(
             "tenuto_storage_failures", "Commits that the store refused.", self._storage_failures
@@ -306,9 +291,7 @@ class MetricsObserver(Collector):
         )
 
     def _collect_activities(self) -> Iterator[Metric]:
-        activities = list(self._activities.items())
-        if self._others is not None:
-            activities.append(("other", self._others))
+        activities = list(self.counts.activities.items())
         yield _histogram(
             "tenuto_activity_seconds",
             "Time that attempts of activities took.",
@@ -329,6 +312,25 @@ class MetricsObserver(Collector):
                 )
             ],
         )
+
+
+def _not_yet() -> Microseconds:
+    """Before there is a clock."""
+    return -1
+
+
+def _runs(counted: Mapping[str, RunCounts]) -> list[tuple[_Labels, int]]:
+    """Runs of functions by name and outcome; what has never been is left out."""
+    return [
+        ((name, outcome), count)
+        for name, runs in list(counted.items())
+        for outcome, count in (
+            ("completed", runs.completed),
+            ("failed", runs.failed),
+            ("put_aside", runs.put_aside),
+        )
+        if count
+    ]
 
 
 def _counter(name: str, meaning: str, value: int) -> Metric:

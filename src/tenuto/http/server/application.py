@@ -14,11 +14,14 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.program import Program
 from tenuto.http.access import Access
 from tenuto.http.admin.facts import FactsApi, HostFacts
+from tenuto.http.admin.figures import FiguresApi
 from tenuto.http.admin.hosts import HostsApi, HostsReader
+from tenuto.http.admin.instance_log import InstanceLogApi
 from tenuto.http.admin.links import LinksApi
 from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.messages import MessagesApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
+from tenuto.http.admin.overview import HostSelf, OverviewApi
 from tenuto.http.admin.queues import QueuesApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.admin.running import RunningApi, TimerRunner
@@ -60,6 +63,8 @@ from tenuto.http.waiting import Waiting
 from tenuto.link.links import Links as LinkedHubs
 from tenuto.model.errors import TenutoError
 from tenuto.model.webhook import TOKEN_LENGTH
+from tenuto.telemetry.counts import HostCounts
+from tenuto.telemetry.instance_log import InstanceLog
 from tenuto.telemetry.traffic import Traffic
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
@@ -105,6 +110,10 @@ class Served(Struct, frozen=True, kw_only=True):
         linked: The links to other hubs; None where there are none.
         hosts: Tells which hosts serve the hub; None where nobody knows.
         dashboard: Makes the pages of the dashboard; None where it is switched off.
+        description: Which host it is, for people.
+        app_version: Of the app that it runs; empty when that says none.
+        counts: What was counted on it.
+        instance_log: What its instances have logged; None where nobody keeps that.
     """
 
     client: Client
@@ -126,6 +135,10 @@ class Served(Struct, frozen=True, kw_only=True):
     linked: LinkedHubs | None = None
     hosts: HostsReader | None = None
     dashboard: Callable[[Links], Pages] | None = None
+    description: str = ""
+    app_version: str = ""
+    counts: HostCounts = field(default_factory=HostCounts)
+    instance_log: InstanceLog | None = None
 
 
 def checked_functions(
@@ -237,6 +250,21 @@ class Application:
                 *([] if pages is None else [*session.routes(), *pages.routes()]),
                 *([] if self._linked is None else self._linked.routes()),
                 *([] if served.hosts is None else HostsApi(served.hosts).routes()),
+                *OverviewApi(
+                    served.engine,
+                    served.counts,
+                    HostSelf(
+                        description=served.description,
+                        version=served.version,
+                        app_version=served.app_version,
+                    ),
+                ).routes(),
+                *FiguresApi(served.engine, served.counts).routes(),
+                *(
+                    []
+                    if served.instance_log is None
+                    else InstanceLogApi(gateway, served.engine, served.instance_log).routes()
+                ),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
                 *_callbacks(served).routes(),

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from tenuto.engine.ports import ActivityWork, BegunWork, Clock, QueuedWork, WorkStage
+from tenuto.engine.runner_figures import ActivityLoad, load_by_activity
 from tenuto.interop.azure_app.bindings.binder import BoundCall, StorageBindingError
 from tenuto.interop.azure_app.functions import NamedFunctions
 from tenuto.interop.azure_app.gathering import Gathering
@@ -82,6 +83,11 @@ class AppActivities:
     def running(self) -> int:
         """Attempts that a worker has, or that have ended and are on their way."""
         return len(self._begun) + self._gathering.waiting
+
+    def loads(self) -> Mapping[str, ActivityLoad]:
+        """Attempts that have not ended, by activity."""
+        works = {**self._queue, **dict.fromkeys(self._out), **dict.fromkeys(self._reading)}
+        return load_by_activity((work.name, work in self._begun) for work in works)
 
     def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
         """Say where attempts go that have ended."""

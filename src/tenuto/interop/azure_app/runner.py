@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct, structs
 
 from tenuto.engine.ports import ActivityWork, Clock, Runner, Session, WorkStage
+from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts, together
 from tenuto.interop.azure_app.activities import ActivityOptions, AppActivities
 from tenuto.interop.azure_app.functions import NamedFunctions
 from tenuto.interop.azure_app.inputs import Inputs
@@ -153,6 +154,14 @@ class AppRunner:
     def hung(self) -> int:
         """None here: a worker with a function that does not end is replaced."""
         return self._built_in.hung
+
+    def loads(self) -> Mapping[str, ActivityLoad]:
+        """Attempts that have not ended, by activity."""
+        return together([self._activities.loads(), self._built_in.loads()])
+
+    def workers(self) -> Sequence[WorkerFacts]:
+        """The app's worker processes."""
+        return self._pool.workers()
 
     def shortages(self) -> Sequence[str]:
         """Whether it is without workers."""

@@ -28,10 +28,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from msgspec import structs
 
+from tenuto.engine.runner_figures import WorkerFacts
 from tenuto.interop.workers.errands import (
     AnyErrand,
     CallErrand,
@@ -106,6 +107,27 @@ class WorkerPool:
     def pids(self) -> list[int]:
         """Of the processes that are there."""
         return [one.worker.pid for one in self._links]
+
+    def workers(self) -> list[WorkerFacts]:
+        """The processes that are there, for people."""
+        launch = self._launch
+        return [
+            WorkerFacts(
+                program=launch.root,
+                name=launch.what,
+                state=self._state_of(link),
+                running=len(link.out),
+                pid=link.worker.pid,
+            )
+            for link in self.links
+        ]
+
+    def _state_of(self, link: WorkerLink) -> Literal["ready", "alone", "leaving", "silent"]:
+        if link.is_retiring:
+            return "leaving"
+        if link.is_silence_told:
+            return "silent"
+        return "alone" if link in self._quarantine.links else "ready"
 
     def new_key(self) -> int:
         """A key for a session."""

@@ -206,6 +206,14 @@ ORDER BY created_at, iid;
 -- held_counts: how many instances are held, by reason
 SELECT held_for, count(*) FROM hub.instance WHERE held_for IS NOT NULL GROUP BY held_for;
 
+-- open_counts: how many instances of each status have not ended and are not held, each up to a bound
+SELECT status, (
+    SELECT count(*) FROM (
+        SELECT 1 FROM hub.instance
+        WHERE instance.status = wanted.status AND completed_at IS NULL AND held_for IS NULL
+        LIMIT :most) AS counted) AS count
+FROM unnest(:statuses::smallint[]) AS wanted (status);
+
 -- answers: what became of messages from outside
 SELECT message_id, code, text FROM hub.answer WHERE message_id = ANY (:ids::text[]);
 

@@ -21,7 +21,7 @@ from tenuto.model.hold import HoldReason
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.links import FoundLink, Link
 from tenuto.model.requests import DeadLetter, DeadLetterPage, HistoryPage
-from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.status import OPEN, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.storage.postgres import rows
 from tenuto.storage.postgres.connection import Session
@@ -293,6 +293,12 @@ async def misfits(
 async def held_counts(session: Session) -> dict[str, int]:
     """How many instances are held, by reason."""
     return {row["held_for"]: row["count"] for row in await session.rows("held_counts")}
+
+
+async def open_counts(session: Session, most: int) -> dict[RuntimeStatus, int]:
+    """How many instances of each status have not ended and are not held, each up to so many."""
+    found = await session.rows("open_counts", statuses=[*OPEN], most=most)
+    return {RuntimeStatus(row["status"]): row["count"] for row in found}
 
 
 async def notes(session: Session, keys: Sequence[str]) -> dict[str, str]:

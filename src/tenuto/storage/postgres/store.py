@@ -40,7 +40,7 @@ from tenuto.model.requests import (
     InstancePage,
     InstanceQuery,
 )
-from tenuto.model.status import InstanceRecord
+from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.storage.postgres import listing, owning, packing, reading
 from tenuto.storage.postgres.access import add_messages
@@ -356,6 +356,10 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
     async def is_asked(self, instance_id: InstanceId, kinds: Collection[str]) -> bool:
         """Whether a request of one of these kinds to an instance waits to be taken in."""
         return await self.read(lambda session: reading.is_asked(session, instance_id, kinds))
+
+    async def open_counts(self, most: int) -> dict[RuntimeStatus, int]:
+        """How many instances of each status have not ended and are not held, each up to so many."""
+        return await self._read(lambda session: reading.open_counts(session, most))
 
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""

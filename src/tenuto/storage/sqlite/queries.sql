@@ -261,6 +261,14 @@ SELECT json_group_object(reason, total) FROM (
     SELECT held ->> 'reason' AS reason, count(*) AS total FROM instance
     WHERE held IS NOT NULL GROUP BY reason);
 
+-- open_counts: how many instances of each status have not ended and are not held, each up to a bound
+SELECT json_group_object(status.value, (
+    SELECT count(*) FROM (
+        SELECT 1 FROM instance
+        WHERE instance.status = status.value AND completed_at IS NULL AND held IS NULL
+        LIMIT :most)))
+FROM json_each(:statuses) AS status;
+
 -- unread: events that earlier generations of instances have left unread
 SELECT CAST('[' || coalesce(group_concat('[' || iid || ',' || number || ',' || event || ']'), '')
     || ']' AS BLOB)

@@ -32,7 +32,7 @@ from tenuto.model.links import FoundLink, Link
 from tenuto.model.messages import Start
 from tenuto.model.requests import DeadLetter, DeadLetterPage, HistoryPage
 from tenuto.model.room import roomy
-from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.status import OPEN, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite.database import transaction, value
 from tenuto.storage.sqlite.queries import SQL
@@ -46,6 +46,7 @@ _BEFORE_ALL: Final = -(2**63)
 
 _KEYS_PER_QUERY = 500
 _HARMFUL: Final = msgspec.json.encode([one for one in HoldReason if one.is_harmful]).decode()
+_OPEN: Final = msgspec.json.encode(OPEN).decode()
 LONGEST_VALUE = 16 * 1024 * 1024
 """Bytes of one value while results are gathered."""
 
@@ -58,6 +59,7 @@ _decode_open: Final = msgspec.json.Decoder(dict[InstanceId, int]).decode
 _decode_numbers: Final = msgspec.json.Decoder(list[int]).decode
 _decode_notes: Final = msgspec.json.Decoder(dict[str, str]).decode
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
+_decode_by_status: Final = msgspec.json.Decoder(dict[RuntimeStatus, int], strict=False).decode
 _decode_messages: Final = msgspec.json.Decoder(list[tuple[int, InboxRow]]).decode
 _decode_turns: Final = msgspec.json.Decoder(list[tuple[int, list[Raw]]]).decode
 _decode_link: Final = msgspec.json.Decoder(
@@ -342,6 +344,12 @@ def notes(connection: apsw.Connection, keys: Sequence[str]) -> dict[str, str]:
 def held_counts(connection: apsw.Connection) -> dict[str, int]:
     """How many instances are held, by reason."""
     return _decode_counts(value(connection, "held_counts"))
+
+
+def open_counts(connection: apsw.Connection, most: int) -> dict[RuntimeStatus, int]:
+    """How many instances of each status have not ended and are not held, each up to so many."""
+    found = value(connection, "open_counts", {"statuses": _OPEN, "most": most})
+    return _decode_by_status(found)
 
 
 def misfits(

@@ -36,7 +36,7 @@ from tenuto.model.requests import (
     InstancePage,
     InstanceQuery,
 )
-from tenuto.model.status import InstanceRecord
+from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import listing, reader
 from tenuto.storage.sqlite.changes import ChangeWatcher
@@ -313,6 +313,10 @@ class SqliteStorage(SqliteTopics, SqliteQueues, SqliteFlow):
     async def is_asked(self, instance_id: InstanceId, kinds: Collection[str]) -> bool:
         """Whether a request of one of these kinds to an instance waits to be taken in."""
         return await self._read(lambda reading: reader.is_asked(reading, instance_id, kinds))
+
+    async def open_counts(self, most: int) -> dict[RuntimeStatus, int]:
+        """How many instances of each status have not ended and are not held, each up to so many."""
+        return await self._read(lambda reading: reader.open_counts(reading, most))
 
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
