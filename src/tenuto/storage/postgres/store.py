@@ -359,7 +359,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
 
     async def open_counts(self, most: int) -> dict[RuntimeStatus, int]:
         """How many instances of each status have not ended and are not held, each up to so many."""
-        return await self._read(lambda session: reading.open_counts(session, most))
+        return await self.read(lambda session: reading.open_counts(session, most))
 
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
