@@ -4,6 +4,7 @@
 
 import type { Overview } from "../api/types";
 import type { Place } from "../router";
+import { heldCount } from "../views/holds";
 import type { IconName } from "./icons";
 
 export interface Entry {
@@ -46,8 +47,3 @@ export const NAVIGATION: readonly Group[] = [
     ],
   },
 ];
-
-/** How many instances are held, for whatever reason. */
-export function heldCount(overview: Overview): number {
-  return Object.values(overview.instances?.held ?? {}).reduce((sum, count) => sum + count, 0);
-}

@@ -6,7 +6,7 @@ import { StatusBadge } from "../parts/status_badge";
 import { Duration, Time } from "../parts/time";
 import { addressOf, instanceAddress } from "../router";
 import { statusOf } from "../statuses";
-import { pretty } from "./payload";
+import { pretty } from "../json_text";
 import type { Instance } from "./shapes";
 
 const SHORT_STATUS = 140;
@@ -67,7 +67,15 @@ export function Head({ row, actions }: { readonly row: Instance; readonly action
   );
 }
 
-function Fact({ name, children, isTag }: { readonly name: string; readonly children: ComponentChildren; readonly isTag?: boolean }): JSX.Element {
+function Fact({
+  name,
+  children,
+  isTag,
+}: {
+  readonly name: string;
+  readonly children: ComponentChildren;
+  readonly isTag?: boolean;
+}): JSX.Element {
   return (
     <div class={isTag ? "fact tag" : "fact"}>
       <dt>{name}</dt>

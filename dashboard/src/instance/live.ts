@@ -62,10 +62,13 @@ export function useLive(id: string): Live {
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const later = (): void => {
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        latest.current();
-      }, Math.max(LEAST_PAUSE, took.current * PAUSE_PER_READING));
+      timer ??= setTimeout(
+        () => {
+          timer = undefined;
+          latest.current();
+        },
+        Math.max(LEAST_PAUSE, took.current * PAUSE_PER_READING),
+      );
     };
     const stop = watchInstance(id, {
       onUpdates: (updates) => {

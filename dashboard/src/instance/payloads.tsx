@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { exactText } from "../formatting";
 import { zone } from "../preferences";
-import { PayloadText } from "./payload_text";
+import { Payload } from "../parts/payload";
 import type { Instance } from "./shapes";
 
 export function Payloads({ row }: { readonly row: Instance }): JSX.Element {
@@ -31,7 +31,7 @@ function Part({ title, text }: { readonly title: string; readonly text?: string 
   return (
     <section class="stack tight">
       <h2>{title}</h2>
-      {text == null ? <p class="quiet-text">None.</p> : <PayloadText text={text} label={title} />}
+      {text == null ? <p class="quiet-text">None.</p> : <Payload text={text} label={title} />}
     </section>
   );
 }

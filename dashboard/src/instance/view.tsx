@@ -50,7 +50,15 @@ function InstancePage({ id }: { readonly id: string }): JSX.Element {
   return (
     <article class="instance">
       {error && <ErrorNote error={error} retry={live.refresh} />}
-      {row ? <Loaded live={live} row={row} /> : !error && <p class="quiet-text" aria-busy="true">Reading {id} …</p>}
+      {row ? (
+        <Loaded live={live} row={row} />
+      ) : (
+        !error && (
+          <p class="quiet-text" aria-busy="true">
+            Reading {id} …
+          </p>
+        )
+      )}
     </article>
   );
 }
@@ -59,7 +67,8 @@ function Gone({ id, isPurged }: { readonly id: string; readonly isPurged: boolea
   return (
     <EmptyState title={isPurged ? `${id} was purged` : `There is no instance ${id}`}>
       <p>
-        {isPurged ? "It was deleted with its history." : "Perhaps it was purged, or its id is written otherwise."} <a href={addressOf("instances")}>All instances</a>
+        {isPurged ? "It was deleted with its history." : "Perhaps it was purged, or its id is written otherwise."}{" "}
+        <a href={addressOf("instances")}>All instances</a>
       </p>
     </EmptyState>
   );

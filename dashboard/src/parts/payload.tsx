@@ -1,21 +1,28 @@
 /**
- * A payload, pretty-printed. It is text nodes only: whatever markup it holds is shown, never read as HTML.
+ * A payload to the letter, with lines and indents. It is text nodes only: markup in it is shown, never read as HTML.
  *
  * Objects and lists can be closed. A long one shows its beginning until all of it is asked for.
  */
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { useMemo } from "preact/hooks";
 import { bytesText } from "../formatting";
+import { isJson, piecesOf, signsOf, type Branch, type Item, type Piece } from "../json_text";
+import { Button } from "./button";
 import { CopyButton } from "./copy_button";
 
-const SHOWN_CHARACTERS = 20_000;
+/** Longer ones are shown as they came: to make them pretty would hold the page up. */
+const MOST_PRETTY = 1_000_000;
+const SHOWN_CHARACTERS = 8_000;
 const SHOWN_ITEMS = 100;
-const OPEN_LEVELS = 3;
-const LONG_TEXT = 600;
+const OPEN_LEVELS = 4;
+const LONG_LEAF = 1_000;
+/** So short a text stands beside the button. */
+const SHORT = 30;
 
 export interface PayloadProps {
-  /** JSON as text, as instances have it. */
+  /** JSON as text, as instances have it, or any other text. */
   readonly text?: string | null;
   /** Or a value that was read already. */
   readonly value?: unknown;
@@ -24,82 +31,81 @@ export interface PayloadProps {
 }
 
 export function Payload({ text, value, label }: PayloadProps): JSX.Element {
-  const isWhole = useSignal(false);
-  const source = text ?? JSON.stringify(value, null, 2) ?? "";
-  if (text == null && value === undefined) return <p class="quiet-text payload-none">nothing</p>;
-  const isLong = source.length > SHOWN_CHARACTERS;
-  const read = isLong && !isWhole.value ? null : parsedJson(text, value);
+  const source = useMemo(() => text ?? JSON.stringify(value) ?? "null", [text, value]);
+  const piece = useMemo(() => (source.length > MOST_PRETTY ? null : piecesOf(source)), [source]);
   return (
-    <div class="payload" role="group" aria-label={label}>
+    <div class={`payload ${source.length < SHORT ? "short" : ""}`}>
       <div class="payload-tools">
-        <CopyButton text={() => prettyText(text, value)} />
+        <CopyButton text={source} label={isJson(source) ? "Copy as JSON" : "Copy"} />
       </div>
-      <div class="payload-text" tabIndex={0}>
-        {read === null ? (
-          source.slice(0, isWhole.value ? undefined : SHOWN_CHARACTERS)
-        ) : (
-          <Value value={read.value} level={0} />
-        )}
+      <div class="payload-text" tabIndex={0} role="group" aria-label={label}>
+        {piece === null ? <Plain text={source} most={SHOWN_CHARACTERS} /> : <Value piece={piece} level={0} />}
       </div>
-      {isLong && !isWhole.value && (
-        <button type="button" class="button plain small" onClick={() => (isWhole.value = true)}>
-          Show all ({bytesText(source.length)})
-        </button>
-      )}
     </div>
   );
 }
 
-function parsedJson(text: string | null | undefined, value: unknown): { readonly value: unknown } | null {
-  if (text == null) return { value };
-  try {
-    return { value: JSON.parse(text) as unknown };
-  } catch {
-    // Not JSON after all: it is shown to the letter.
-    return null;
-  }
-}
-
-/** The same as text with line breaks, for the clipboard. */
-export function prettyText(text: string | null | undefined, value: unknown): string {
-  const read = parsedJson(text, value);
-  return read === null ? (text ?? "") : (JSON.stringify(read.value, null, 2) ?? "");
+/** A text that may be too long to be shown at once. */
+function Plain({ text, most }: { readonly text: string; readonly most: number }): JSX.Element {
+  const isWhole = useSignal(text.length <= most);
+  if (isWhole.value) return <>{text}</>;
+  return (
+    <>
+      {text.slice(0, most)}…{" "}
+      <Button size="small" onClick={() => (isWhole.value = true)}>
+        Show all ({bytesText(text.length)})
+      </Button>
+    </>
+  );
 }
 
 interface ValueProps {
-  readonly value: unknown;
+  readonly piece: Piece;
   readonly level: number;
 }
 
-function Value({ value, level }: ValueProps): JSX.Element {
-  if (value === null) return <span class="json-word">null</span>;
-  if (typeof value === "string") return <Text text={value} />;
-  if (typeof value === "object") return <Branch value={value} level={level} />;
-  return <span class={typeof value === "number" ? "json-number" : "json-word"}>{String(value)}</span>;
-}
-
-function Text({ text }: { readonly text: string }): JSX.Element {
-  const isWhole = useSignal(text.length <= LONG_TEXT);
-  const shown = isWhole.value ? text : text.slice(0, LONG_TEXT);
+function Value({ piece, level }: ValueProps): JSX.Element {
+  if (piece.kind === "branch") {
+    return piece.line !== null ? <Line branch={piece} /> : <Fold branch={piece} level={level} />;
+  }
   return (
-    <span class="json-text">
-      {JSON.stringify(shown).slice(0, isWhole.value ? undefined : -1)}
-      {!isWhole.value && (
-        <button type="button" class="json-more" onClick={() => (isWhole.value = true)}>
-          … {bytesText(text.length)}
-        </button>
-      )}
+    <span class={lookOf(piece.text)}>
+      <Plain text={piece.text} most={LONG_LEAF} />
     </span>
   );
 }
 
-function Branch({ value, level }: { readonly value: object; readonly level: number }): JSX.Element {
-  const isList = Array.isArray(value);
-  const entries = Object.entries(value);
+/** Texts, numbers and words look different. */
+function lookOf(text: string): string {
+  if (text.startsWith('"')) return "json-text";
+  return /^[-\d]/.test(text) ? "json-number" : "json-word";
+}
+
+/** A short object or list, whose values hold no others. */
+function Line({ branch }: { readonly branch: Branch }): JSX.Element {
+  const [begin, end] = signsOf(branch);
+  const space = branch.isList || branch.items.length === 0 ? "" : " ";
+  return (
+    <>
+      {begin}
+      {space}
+      {branch.items.map((item, index) => (
+        <span key={index}>
+          <Named item={item} level={OPEN_LEVELS} />
+          {index < branch.items.length - 1 && ", "}
+        </span>
+      ))}
+      {space}
+      {end}
+    </>
+  );
+}
+
+function Fold({ branch, level }: { readonly branch: Branch; readonly level: number }): JSX.Element {
   const isOpen = useSignal(level < OPEN_LEVELS);
   const most = useSignal(SHOWN_ITEMS);
-  const [begin, end] = isList ? ["[", "]"] : ["{", "}"];
-  if (entries.length === 0) return <span class="json-sign">{begin + end}</span>;
+  const [begin, end] = signsOf(branch);
+  const { items } = branch;
   return (
     <>
       <button
@@ -109,27 +115,36 @@ function Branch({ value, level }: { readonly value: object; readonly level: numb
         onClick={() => (isOpen.value = !isOpen.value)}
       >
         {begin}
-        {!isOpen.value && <span class="json-more">{`${entries.length}…`}</span>}
-        {!isOpen.value && end}
+        {!isOpen.value && ` ${items.length} … ${end}`}
       </button>
       {isOpen.value && (
         <>
           <div class="json-items">
-            {entries.slice(0, most.value).map(([name, item]) => (
-              <div key={name} class="json-item">
-                {!isList && <span class="json-name">{JSON.stringify(name)}: </span>}
-                <Value value={item} level={level + 1} />
+            {items.slice(0, most.value).map((item, index) => (
+              <div key={index}>
+                <Named item={item} level={level + 1} />
+                {index < items.length - 1 && ","}
               </div>
             ))}
-            {entries.length > most.value && (
-              <button type="button" class="json-more" onClick={() => (most.value += 10 * SHOWN_ITEMS)}>
-                … {entries.length - most.value} more
-              </button>
+            {items.length > most.value && (
+              <Button size="small" onClick={() => (most.value += 10 * SHOWN_ITEMS)}>
+                {items.length - most.value} more
+              </Button>
             )}
           </div>
-          <span class="json-sign">{end}</span>
+          {end}
         </>
       )}
+    </>
+  );
+}
+
+function Named({ item, level }: { readonly item: Item; readonly level: number }): JSX.Element {
+  return (
+    <>
+      {item.name !== null && <span class="json-name">{item.name}</span>}
+      {item.name !== null && ": "}
+      <Value piece={item.value} level={level} />
     </>
   );
 }

@@ -1,6 +1,6 @@
 /** Why instances are held, in words: see "Held instances" in docs/operations.md. */
 
-import type { HoldReason } from "../api/types";
+import type { HoldReason, Overview } from "../api/types";
 
 interface Words {
   readonly short: string;
@@ -42,3 +42,8 @@ export const HOLD_REASONS: Readonly<Record<HoldReason, Words>> = {
     advice: "Only you can have it tried again: look at its payloads and at the store first.",
   },
 };
+
+/** How many instances are held, for whatever reason. */
+export function heldCount(overview: Overview): number {
+  return Object.values(overview.instances?.held ?? {}).reduce((sum, count) => sum + count, 0);
+}

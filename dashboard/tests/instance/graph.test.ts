@@ -40,7 +40,9 @@ describe("a graph", () => {
   });
 
   it("draws a loop of thousands as one node", () => {
-    const steps = Array.from({ length: 4000 }, (_, index) => step(index + 1, { turn: 1 + index, endedTurn: 2 + index, name: `s${index % 2}` }));
+    const steps = Array.from({ length: 4000 }, (_, index) =>
+      step(index + 1, { turn: 1 + index, endedTurn: 2 + index, name: `s${index % 2}` }),
+    );
     const graph = graphOf(run(steps), null);
     expect(graph.isMerged).toBe(true);
     expect(graph.nodes.map((node) => node.title)).toEqual(["tour", "s0 × 2000", "s1 × 2000"]);

@@ -6,6 +6,13 @@ export function step(number: number, changes: Partial<Step> = {}): Step {
 }
 
 export function run(steps: Step[], changes: Partial<Run["record"]> = {}): Run {
-  const record = { instanceId: "tour-1", name: "tour", status: "Running", createdAt: 0, updatedAt: 0, executionId: "e1" };
+  const record = {
+    instanceId: "tour-1",
+    name: "tour",
+    status: "Running",
+    createdAt: 0,
+    updatedAt: 0,
+    executionId: "e1",
+  };
   return { record: { ...record, ...changes }, steps };
 }

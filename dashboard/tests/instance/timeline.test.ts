@@ -33,7 +33,9 @@ describe("bars of a step", () => {
   });
 
   it("are open while it runs", () => {
-    expect(drawingOf(step(1, { state: "running" })).segments).toMatchObject([{ kind: "work", outcome: "running", to: null }]);
+    expect(drawingOf(step(1, { state: "running" })).segments).toMatchObject([
+      { kind: "work", outcome: "running", to: null },
+    ]);
   });
 
   it("are waits where it is queued", () => {
@@ -41,7 +43,10 @@ describe("bars of a step", () => {
   });
 
   it("are none for messages and events that nobody awaited: those are moments", () => {
-    expect(drawingOf(step(1, { kind: "message", begunAt: 7 }))).toEqual({ segments: [], marks: [{ kind: "sent", at: 7 }] });
+    expect(drawingOf(step(1, { kind: "message", begunAt: 7 }))).toEqual({
+      segments: [],
+      marks: [{ kind: "sent", at: 7 }],
+    });
     expect(drawingOf(step(-1, { kind: "event", begunAt: 7 })).marks).toEqual([{ kind: "arrived", at: 7 }]);
   });
 
@@ -74,7 +79,12 @@ describe("rows", () => {
   });
 
   it("count how the steps of a group stand", () => {
-    const steps = [step(1), step(2, { state: "failed" }), step(3, { state: "running" }), step(4, { state: "canceled" })];
+    const steps = [
+      step(1),
+      step(2, { state: "failed" }),
+      step(3, { state: "running" }),
+      step(4, { state: "canceled" }),
+    ];
     expect(tallyOf(steps)).toEqual({ completed: 1, failed: 1, open: 1, canceled: 1 });
   });
 });

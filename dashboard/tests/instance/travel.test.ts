@@ -5,7 +5,10 @@ import { piecesOf } from "../../src/instance/travel/python";
 import { run, step } from "./steps";
 
 describe("variables", () => {
-  const frame = (value: string, name = "order"): { function: string; file: string; line: number; variables: { name: string; value: string }[] } => ({
+  const frame = (
+    value: string,
+    name = "order",
+  ): { function: string; file: string; line: number; variables: { name: string; value: string }[] } => ({
     function: name,
     file: "app.py",
     line: 1,
@@ -27,16 +30,29 @@ describe("variables", () => {
 describe("a line of Python", () => {
   it("is the same text in pieces", () => {
     const line = '    total += len(await ctx.call(f"n{x}", 12.5))  # "why" not';
-    expect(piecesOf(line).map((piece) => piece.text).join("")).toBe(line);
+    expect(
+      piecesOf(line)
+        .map((piece) => piece.text)
+        .join(""),
+    ).toBe(line);
   });
 
   it("tells words, texts, numbers and comments", () => {
     const kinds = new Map(piecesOf("return 'a' + 12 # end").map((piece) => [piece.text, piece.kind]));
-    expect([kinds.get("return"), kinds.get("'a'"), kinds.get("12"), kinds.get("# end")]).toEqual(["word", "text", "number", "comment"]);
+    expect([kinds.get("return"), kinds.get("'a'"), kinds.get("12"), kinds.get("# end")]).toEqual([
+      "word",
+      "text",
+      "number",
+      "comment",
+    ]);
   });
 
   it("keeps a text that goes on over the line's end", () => {
-    expect(piecesOf('x = "open').map((piece) => piece.text).join("")).toBe('x = "open');
+    expect(
+      piecesOf('x = "open')
+        .map((piece) => piece.text)
+        .join(""),
+    ).toBe('x = "open');
   });
 });
 

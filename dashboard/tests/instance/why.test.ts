@@ -24,7 +24,11 @@ describe("the chain of causes", () => {
       ["waits for activity charge, queued at place 3", null, ""],
       ["waits for child ship", "ship-1", ", Running"],
     ]);
-    expect(links?.[1]?.below[0]).toMatchObject({ text: "pack", instanceId: "pack-1", after: ", 2 calls down, waits for event “go” for 10 s" });
+    expect(links?.[1]?.below[0]).toMatchObject({
+      text: "pack",
+      instanceId: "pack-1",
+      after: ", 2 calls down, waits for event “go” for 10 s",
+    });
   });
 
   it("marks what somebody must repair", () => {
@@ -44,6 +48,8 @@ it("moments in sentences are told in the zone of the reader", () => {
 
 it("commands are found in advice, whatever is quoted in them", () => {
   expect(commandsOf("tenuto instances answer order-1 ANSWER")).toEqual(["tenuto instances answer order-1 ANSWER"]);
-  expect(commandsOf("start a host with code that fits, or tenuto instances resume x-1; or terminate it")).toEqual(["tenuto instances resume x-1"]);
+  expect(commandsOf("start a host with code that fits, or tenuto instances resume x-1; or terminate it")).toEqual([
+    "tenuto instances resume x-1",
+  ]);
   expect(commandsOf("see tenuto instances show 'a, b; c'")).toEqual(["tenuto instances show 'a, b; c'"]);
 });

@@ -18,7 +18,9 @@ interface Done {
 export function ActionBar({ live, row }: { readonly live: Live; readonly row: Instance }): JSX.Element {
   const done = useSignal<Done | null>(null);
   const isMoreShown = useSignal(false);
-  const hasQuestion = (live.run.value.value?.steps ?? []).some((step) => step.kind === "question" && step.state === "waiting");
+  const hasQuestion = (live.run.value.value?.steps ?? []).some(
+    (step) => step.kind === "question" && step.state === "waiting",
+  );
   const { shown, more } = arranged(row, hasQuestion);
   const status = row.hold ? "held" : statusOf(row);
   const onDone = (text: string): void => {
@@ -33,7 +35,8 @@ export function ActionBar({ live, row }: { readonly live: Live; readonly row: In
         <Button kind="quiet" expanded={isMoreShown.value} onClick={() => (isMoreShown.value = !isMoreShown.value)}>
           {isMoreShown.value ? "Less" : "More"}
         </Button>
-        {isMoreShown.value && more.map((kind) => <ActionButton key={kind} kind={kind} live={live} row={row} onDone={onDone} />)}
+        {isMoreShown.value &&
+          more.map((kind) => <ActionButton key={kind} kind={kind} live={live} row={row} onDone={onDone} />)}
       </div>
       <Outcome done={done.value} status={status} onForget={() => (done.value = null)} />
     </div>
@@ -42,7 +45,15 @@ export function ActionBar({ live, row }: { readonly live: Live; readonly row: In
 
 const SHOWN_FOR = 12_000;
 
-function Outcome({ done, status, onForget }: { readonly done: Done | null; readonly status: string; readonly onForget: () => void }): JSX.Element {
+function Outcome({
+  done,
+  status,
+  onForget,
+}: {
+  readonly done: Done | null;
+  readonly status: string;
+  readonly onForget: () => void;
+}): JSX.Element {
   const forget = useRef(onForget);
   forget.current = onForget;
   useEffect(() => {
@@ -55,7 +66,8 @@ function Outcome({ done, status, onForget }: { readonly done: Done | null; reado
       {done && (
         <>
           <span aria-hidden="true">✓ </span>
-          {done.text} {done.statusBefore === status ? `It is ${status}.` : `It was ${done.statusBefore}, now it is ${status}.`}
+          {done.text}{" "}
+          {done.statusBefore === status ? `It is ${status}.` : `It was ${done.statusBefore}, now it is ${status}.`}
         </>
       )}
     </p>

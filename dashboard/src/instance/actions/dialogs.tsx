@@ -34,13 +34,26 @@ export function ActionDialog(props: ActionDialogProps): JSX.Element {
 }
 
 const CONTROLS: Readonly<Record<Control, { readonly verb: string; readonly text: string; readonly done: string }>> = {
-  suspend: { verb: "Suspend", text: "It pauses. What is sent to it is kept until it is resumed; activities that run go on.", done: "Suspended." },
+  suspend: {
+    verb: "Suspend",
+    text: "It pauses. What is sent to it is kept until it is resumed; activities that run go on.",
+    done: "Suspended.",
+  },
   resume: { verb: "Resume", text: "It goes on; a held one is tried again.", done: "Resumed." },
-  terminate: { verb: "Terminate", text: "It ends now. Its code runs no further, not even what would clean up.", done: "Terminated." },
+  terminate: {
+    verb: "Terminate",
+    text: "It ends now. Its code runs no further, not even what would clean up.",
+    done: "Terminated.",
+  },
   fail: { verb: "Fail", text: "It ends as failed. Who waits for its result gets an error.", done: "Ended as failed." },
 };
 
-function ControlDialog({ control, row, onDone, onClose }: ActionDialogProps & { readonly control: Control }): JSX.Element {
+function ControlDialog({
+  control,
+  row,
+  onDone,
+  onClose,
+}: ActionDialogProps & { readonly control: Control }): JSX.Element {
   const isRecursive = useSignal(false);
   const { verb, text, done } = CONTROLS[control];
   return (
@@ -50,14 +63,19 @@ function ControlDialog({ control, row, onDone, onClose }: ActionDialogProps & { 
       isDangerous={control === "terminate" || control === "fail"}
       asksReason
       act={(reason) =>
-        controlInstance(row.instanceId, control, { ...(reason && { reason }), ...(isRecursive.value && { recurse: true }) })
+        controlInstance(row.instanceId, control, {
+          ...(reason && { reason }),
+          ...(isRecursive.value && { recurse: true }),
+        })
       }
       onDone={() => onDone(done)}
       onClose={onClose}
     >
       <Whose row={row} />
       <p>{text}</p>
-      {control === "terminate" && <Check label="Also end what it has called, and what that has called" value={isRecursive} />}
+      {control === "terminate" && (
+        <Check label="Also end what it has called, and what that has called" value={isRecursive} />
+      )}
     </Confirmation>
   );
 }
@@ -86,7 +104,13 @@ function RestartDialog({ row, onDone, onClose }: ActionDialogProps): JSX.Element
         Under a new id; this one stays as it is
       </label>
       <label class="check">
-        <input type="radio" name={group} checked={way.value === "same"} disabled={!canKeepId} onChange={() => (way.value = "same")} />
+        <input
+          type="radio"
+          name={group}
+          checked={way.value === "same"}
+          disabled={!canKeepId}
+          onChange={() => (way.value = "same")}
+        />
         {`Under its own id; what it has done so far is replaced${canKeepId ? "" : " (once it has ended or is held)"}`}
       </label>
     </Confirmation>

@@ -29,7 +29,8 @@ export const ACTIONS: Readonly<Record<ActionKind, Action>> = {
     label: "Resume",
     role: "operate",
     isDangerous: false,
-    unfit: (row) => going(row) ?? (statusOf(row) === "Suspended" || row.hold ? null : "It is neither suspended nor held."),
+    unfit: (row) =>
+      going(row) ?? (statusOf(row) === "Suspended" || row.hold ? null : "It is neither suspended nor held."),
   },
   terminate: { label: "Terminate", role: "operate", isDangerous: true, unfit: going },
   fail: { label: "Fail", role: "operate", isDangerous: true, unfit: going },
@@ -38,12 +39,20 @@ export const ACTIONS: Readonly<Record<ActionKind, Action>> = {
 };
 
 /** Those that stand beside each other, and those behind "More". */
-export function arranged(row: Instance, hasQuestion: boolean): { readonly shown: ActionKind[]; readonly more: ActionKind[] } {
+export function arranged(
+  row: Instance,
+  hasQuestion: boolean,
+): { readonly shown: ActionKind[]; readonly more: ActionKind[] } {
   if (isFinished(statusOf(row))) {
     return { shown: ["restart", "purge"], more: ["answer", "raise-event", "suspend", "resume", "terminate", "fail"] };
   }
   const isPaused = statusOf(row) === "Suspended" || row.hold != null;
-  const shown: ActionKind[] = [...(hasQuestion ? (["answer"] as const) : []), "raise-event", isPaused ? "resume" : "suspend", "terminate"];
+  const shown: ActionKind[] = [
+    ...(hasQuestion ? (["answer"] as const) : []),
+    "raise-event",
+    isPaused ? "resume" : "suspend",
+    "terminate",
+  ];
   const all = Object.keys(ACTIONS) as ActionKind[];
   return { shown, more: all.filter((kind) => !shown.includes(kind)) };
 }

@@ -15,8 +15,8 @@ import { Dialog } from "../../parts/dialog";
 import { ErrorNote } from "../../parts/error_note";
 import type { Instance, SendForm } from "../shapes";
 import type { ActionDialogProps } from "./dialogs";
-import { entered, formOf, formOfChoices, ONLY, type Entries, type Form } from "./fields";
-import { FormFields } from "../../parts/form_fields";
+import { entered, formOf, formOfChoices, ONLY, type Entries, type Form } from "../../forms/fields";
+import { FormFields } from "../../forms/form_fields";
 
 export function SendDialog(props: ActionDialogProps & { readonly wanted: SendForm["kind"] }): JSX.Element {
   const { row, wanted, onClose } = props;
@@ -77,8 +77,15 @@ function Sending({ row, wanted, forms, onDone, onClose }: SendingProps): JSX.Ele
   return (
     <form class="stack" onSubmit={(event) => void submit(event)} noValidate>
       <Which forms={forms} at={at.value} onChoose={choose} wanted={wanted} />
-      {wanted === "event" && chosen === undefined && <NameField value={name.value} onInput={(text) => (name.value = text)} />}
-      <FormFields form={form} entries={entries.value} errors={errors.value} onEntry={(field, text) => (entries.value = { ...entries.value, [field]: text })} />
+      {wanted === "event" && chosen === undefined && (
+        <NameField value={name.value} onInput={(text) => (name.value = text)} />
+      )}
+      <FormFields
+        form={form}
+        entries={entries.value}
+        errors={errors.value}
+        onEntry={(field, text) => (entries.value = { ...entries.value, [field]: text })}
+      />
       {refused.value && <ErrorNote error={refused.value} />}
       <div class="dialog-actions">
         {chosen && hasForm(chosen) && (
@@ -87,7 +94,12 @@ function Sending({ row, wanted, forms, onDone, onClose }: SendingProps): JSX.Ele
           </Button>
         )}
         <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" kind="primary" isBusy={isBusy.value} refusal={wanted === "question" && !chosen ? "Nothing is asked now." : null}>
+        <Button
+          type="submit"
+          kind="primary"
+          isBusy={isBusy.value}
+          refusal={wanted === "question" && !chosen ? "Nothing is asked now." : null}
+        >
           {wanted === "question" ? "Answer" : "Raise event"}
         </Button>
       </div>
@@ -111,7 +123,13 @@ function toggleRaw(isRaw: { value: boolean }, form: Form, entries: { value: Entr
   isRaw.value = !isRaw.value;
 }
 
-function sent(row: Instance, wanted: SendForm["kind"], chosen: SendForm | undefined, name: string, text: string): Promise<Result<void>> {
+function sent(
+  row: Instance,
+  wanted: SendForm["kind"],
+  chosen: SendForm | undefined,
+  name: string,
+  text: string,
+): Promise<Result<void>> {
   if (wanted === "event") return raiseEvent(row.instanceId, chosen?.name ?? name, text);
   return answerQuestion(row.instanceId, text, chosen?.number ?? chosen?.title ?? undefined);
 }
@@ -152,12 +170,24 @@ function Which({ forms, at, wanted, onChoose }: WhichProps): JSX.Element {
   );
 }
 
-function NameField({ value, onInput }: { readonly value: string; readonly onInput: (text: string) => void }): JSX.Element {
+function NameField({
+  value,
+  onInput,
+}: {
+  readonly value: string;
+  readonly onInput: (text: string) => void;
+}): JSX.Element {
   const id = useId();
   return (
     <div class="field">
       <label for={id}>Name of the event</label>
-      <input id={id} required value={value} autocomplete="off" onInput={(event) => onInput(event.currentTarget.value)} />
+      <input
+        id={id}
+        required
+        value={value}
+        autocomplete="off"
+        onInput={(event) => onInput(event.currentTarget.value)}
+      />
       <span class="field-hint">It is kept until the orchestrator asks for an event of this name.</span>
     </div>
   );

@@ -15,7 +15,12 @@ import { stateText } from "../timeline/wording";
 export function Children({ live }: { readonly live: Live }): JSX.Element {
   const steps = live.run.value.value?.steps;
   const children = (steps ?? []).filter((step) => step.kind === "orchestration");
-  if (!steps) return <p class="quiet-text" aria-busy="true">Reading its children …</p>;
+  if (!steps)
+    return (
+      <p class="quiet-text" aria-busy="true">
+        Reading its children …
+      </p>
+    );
   if (children.length === 0) return <EmptyState title="It has called no other orchestrator" />;
   return (
     <div class="card scrolled-table">
@@ -26,14 +31,28 @@ export function Children({ live }: { readonly live: Live }): JSX.Element {
 
 const COLUMNS: readonly Column<Step>[] = [
   { id: "name", label: "Orchestrator", cell: (step) => step.name },
-  { id: "id", label: "Instance", cell: (step) => <a href={instanceAddress(step.instanceId ?? "")}>{step.instanceId}</a>, isWide: true },
+  {
+    id: "id",
+    label: "Instance",
+    cell: (step) => <a href={instanceAddress(step.instanceId ?? "")}>{step.instanceId}</a>,
+    isWide: true,
+  },
   { id: "status", label: "Status", cell: statusCell },
   { id: "begun", label: "Called", cell: (step) => <Time at={step.begunAt} /> },
-  { id: "took", label: "Took", cell: (step) => spanText(Math.max((step.endedAt ?? now.value) - step.begunAt, 0) / 1e6), isNumber: true },
+  {
+    id: "took",
+    label: "Took",
+    cell: (step) => spanText(Math.max((step.endedAt ?? now.value) - step.begunAt, 0) / 1e6),
+    isNumber: true,
+  },
 ];
 
 function statusCell(step: Step): JSX.Element {
   const record = step.run?.record;
   if (record?.hold) return <StatusBadge status="held" />;
-  return record ? <StatusBadge status={record.status} /> : <StatusBadge status={step.state}>{stateText(step)}</StatusBadge>;
+  return record ? (
+    <StatusBadge status={record.status} />
+  ) : (
+    <StatusBadge status={step.state}>{stateText(step)}</StatusBadge>
+  );
 }

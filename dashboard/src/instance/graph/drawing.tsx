@@ -67,7 +67,12 @@ export function Drawing({ layout, label, onStep }: DrawingProps): JSX.Element {
           </defs>
           <g transform={`translate(${shown.x} ${shown.y}) scale(${shown.zoom})`}>
             {layout.edges.map(({ edge, path }) => (
-              <path key={`${edge.from} ${edge.to}`} d={path} class={`graph-edge ${edge.isFlow ? "flow" : ""}`} marker-end="url(#graph-head)" />
+              <path
+                key={`${edge.from} ${edge.to}`}
+                d={path}
+                class={`graph-edge ${edge.isFlow ? "flow" : ""}`}
+                marker-end="url(#graph-head)"
+              />
             ))}
             {layout.nodes.map((placed) => (
               <NodeView key={placed.node.id} placed={placed} onStep={onStep} />
@@ -88,7 +93,11 @@ function widthZoom(layout: Layout, width: number): number {
 function fit(layout: Layout, width: number, height: number, least: number): Place {
   const zoom = Math.max(Math.min(width / Math.max(layout.width, 1), height / Math.max(layout.height, 1), 1), least);
   const isWide = layout.width * zoom > width;
-  return { zoom, x: isWide ? 0 : (width - layout.width * zoom) / 2, y: Math.max((height - layout.height * zoom) / 2, 0) };
+  return {
+    zoom,
+    x: isWide ? 0 : (width - layout.width * zoom) / 2,
+    y: Math.max((height - layout.height * zoom) / 2, 0),
+  };
 }
 
 function useMoving(
@@ -134,14 +143,22 @@ function useMoving(
 const TEXT_LENGTH = 19;
 const ABOUT_LENGTH = 25;
 
-function NodeView({ placed, onStep }: { readonly placed: PlacedNode; readonly onStep: (number: number) => void }): JSX.Element {
+function NodeView({
+  placed,
+  onStep,
+}: {
+  readonly placed: PlacedNode;
+  readonly onStep: (number: number) => void;
+}): JSX.Element {
   const { node, x, y } = placed;
   const [first] = node.steps;
   const body = (
     <>
       <title>{`${node.title}, ${node.about}`}</title>
       <rect width={NODE_WIDTH} height={NODE_HEIGHT} rx="8" class="graph-box" />
-      {node.kind === "group" && <path d={`M6 ${NODE_HEIGHT}v3h${NODE_WIDTH - 12}v-3m-6 3v3H12v-3`} class="graph-box stacked" />}
+      {node.kind === "group" && (
+        <path d={`M6 ${NODE_HEIGHT}v3h${NODE_WIDTH - 12}v-3m-6 3v3H12v-3`} class="graph-box stacked" />
+      )}
       <text x="30" y="21" class="graph-title" aria-hidden="true">
         {cut(node.title, TEXT_LENGTH)}
       </text>

@@ -29,7 +29,13 @@ export type Direction = "LR" | "TB";
 
 export function laidOut(graph: Graph, dagre: Pick<typeof Dagre, "graphlib" | "layout">, direction: Direction): Layout {
   const drawn = new dagre.graphlib.Graph();
-  drawn.setGraph({ rankdir: direction, nodesep: 18, ranksep: direction === "LR" ? 40 : 28, marginx: MARGIN, marginy: MARGIN });
+  drawn.setGraph({
+    rankdir: direction,
+    nodesep: 18,
+    ranksep: direction === "LR" ? 40 : 28,
+    marginx: MARGIN,
+    marginy: MARGIN,
+  });
   drawn.setDefaultEdgeLabel(() => ({}));
   for (const node of graph.nodes) drawn.setNode(node.id, { width: NODE_WIDTH, height: NODE_HEIGHT });
   const known = new Set(graph.nodes.map((node) => node.id));
@@ -44,7 +50,10 @@ export function laidOut(graph: Graph, dagre: Pick<typeof Dagre, "graphlib" | "la
       const { x, y } = drawn.node(node.id) as Point;
       return { node, x: x - NODE_WIDTH / 2, y: y - NODE_HEIGHT / 2 };
     }),
-    edges: edges.map((edge) => ({ edge, path: curve((drawn.edge(edge.from, edge.to) as { points: Point[] }).points, direction) })),
+    edges: edges.map((edge) => ({
+      edge,
+      path: curve((drawn.edge(edge.from, edge.to) as { points: Point[] }).points, direction),
+    })),
   };
 }
 
@@ -62,7 +71,8 @@ function curve(points: readonly Point[], direction: Direction): string {
   for (const to of rest) {
     const x = round((from.x + to.x) / 2);
     const y = round((from.y + to.y) / 2);
-    const bend = direction === "LR" ? `${x} ${round(from.y)} ${x} ${round(to.y)}` : `${round(from.x)} ${y} ${round(to.x)} ${y}`;
+    const bend =
+      direction === "LR" ? `${x} ${round(from.y)} ${x} ${round(to.y)}` : `${round(from.x)} ${y} ${round(to.x)} ${y}`;
     path += `C${bend} ${round(to.x)} ${round(to.y)}`;
     from = to;
   }

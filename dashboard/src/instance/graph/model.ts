@@ -68,7 +68,16 @@ function bounded(nodes: GraphNode[], edges: GraphEdge[], isMerged: boolean): Gra
 function startNode(id: string, run: Run): GraphNode {
   const { name, instanceId, status } = run.record;
   const state = stateOfStatus(status);
-  return { id, kind: "instance", title: name, about: `${instanceId} · ${status}`, state, instanceId, steps: [], isAsked: true };
+  return {
+    id,
+    kind: "instance",
+    title: name,
+    about: `${instanceId} · ${status}`,
+    state,
+    instanceId,
+    steps: [],
+    isAsked: true,
+  };
 }
 
 // --- steps ----------------------------------------------------------------------------------------
@@ -108,7 +117,9 @@ function groupsOf(steps: readonly Step[], timeOf: Time): Step[][] {
     else groups.set(key, [step]);
   }
   // Small groups come apart again, and each step is a node of its own.
-  return [...groups.values()].flatMap((group) => (group.length < FEWEST_IN_GROUP ? group.map((step) => [step]) : [group]));
+  return [...groups.values()].flatMap((group) =>
+    group.length < FEWEST_IN_GROUP ? group.map((step) => [step]) : [group],
+  );
 }
 
 function stepNode(step: Step): GraphNode {
@@ -154,8 +165,7 @@ function* followed(steps: readonly Step[], nodeOfStep: NodeOfStep, start: string
     since.push(...turn.ended);
     if (turn.decided.length === 0) continue;
     const causes = since.length > 0 ? since.map((step) => nodeOfStep.get(step.number)!) : [start];
-    for (const from of new Set(causes))
-      for (const step of turn.decided) yield [from, nodeOfStep.get(step.number)!];
+    for (const from of new Set(causes)) for (const step of turn.decided) yield [from, nodeOfStep.get(step.number)!];
     since = [];
   }
 }

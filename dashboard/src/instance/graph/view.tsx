@@ -15,7 +15,15 @@ import { Drawing } from "./drawing";
 import { graphOf, type Graph } from "./model";
 import { laidOut, type Layout } from "./layout";
 
-export function GraphTab({ live, row, selected }: { readonly live: Live; readonly row: Instance; readonly selected: string | null }): JSX.Element {
+export function GraphTab({
+  live,
+  row,
+  selected,
+}: {
+  readonly live: Live;
+  readonly row: Instance;
+  readonly selected: string | null;
+}): JSX.Element {
   const run = live.run.value.value;
   const flow = useResource<Flow>(`flow ${live.id}`, (signal) => get("/admin/flow", { of: live.id }, signal));
   const changes = live.changes.value;
@@ -32,12 +40,26 @@ export function GraphTab({ live, row, selected }: { readonly live: Live; readonl
         {(graph?.omitted ?? 0) > 0 && <p class="note">{`${graph?.omitted} more are left out.`}</p>}
         {flow.value.value?.isCut && <p class="note">The flow is larger than what is read here: its end is left out.</p>}
         {layout ? (
-          <Drawing layout={layout} onStep={(number) => setQuery({ step: `/${number}` }, { replace: true })} label={`What led to what in ${row.name} ${row.instanceId}`} />
+          <Drawing
+            layout={layout}
+            onStep={(number) => setQuery({ step: `/${number}` }, { replace: true })}
+            label={`What led to what in ${row.name} ${row.instanceId}`}
+          />
         ) : (
-          <p class="quiet-text" aria-busy="true">Drawing …</p>
+          <p class="quiet-text" aria-busy="true">
+            Drawing …
+          </p>
         )}
       </div>
-      {step && <StepPane key={selected} found={step} live={live} now={Date.now() * 1000} onClose={() => setQuery({ step: undefined }, { replace: true })} />}
+      {step && (
+        <StepPane
+          key={selected}
+          found={step}
+          live={live}
+          now={Date.now() * 1000}
+          onClose={() => setQuery({ step: undefined }, { replace: true })}
+        />
+      )}
     </div>
   );
 }
@@ -62,5 +84,8 @@ function useLayout(graph: Graph | null): Layout | null {
 /** States change more often than shapes: they are put in without laying everything out anew. */
 function withNews(layout: Layout, graph: Graph): Layout {
   const nodes = new Map(graph.nodes.map((node) => [node.id, node]));
-  return { ...layout, nodes: layout.nodes.map((placed) => ({ ...placed, node: nodes.get(placed.node.id) ?? placed.node })) };
+  return {
+    ...layout,
+    nodes: layout.nodes.map((placed) => ({ ...placed, node: nodes.get(placed.node.id) ?? placed.node })),
+  };
 }

@@ -5,7 +5,7 @@ import { useMemo } from "preact/hooks";
 import { counted } from "../../formatting";
 import { Dialog } from "../../parts/dialog";
 import { countOf, differenceOf, type DifferenceLine } from "../difference";
-import { pretty } from "../payload";
+import { pretty } from "../../json_text";
 import { payloadOf, typeWords, type EventRow, type HistoryRows } from "./events";
 
 export interface ComparisonProps {
@@ -15,7 +15,12 @@ export interface ComparisonProps {
 }
 
 const SIGNS: Readonly<Record<DifferenceLine["kind"], string>> = { same: " ", left: "−", right: "+", gap: "⋯" };
-const WORDS: Readonly<Record<DifferenceLine["kind"], string>> = { same: "", left: "only first: ", right: "only second: ", gap: "" };
+const WORDS: Readonly<Record<DifferenceLine["kind"], string>> = {
+  same: "",
+  left: "only first: ",
+  right: "only second: ",
+  gap: "",
+};
 
 export function Comparison({ rows, history, onClose }: ComparisonProps): JSX.Element {
   const [left, right] = [...rows].sort((a, b) => a.index - b.index) as [EventRow, EventRow];
@@ -30,7 +35,11 @@ export function Comparison({ rows, history, onClose }: ComparisonProps): JSX.Ele
         <dt>+ second</dt>
         <dd>{titleOf(right, history)}</dd>
       </dl>
-      <p role="status">{isEqual ? "They are equal." : `${counted(count.left, "line")} only in the first, ${count.right} only in the second.`}</p>
+      <p role="status">
+        {isEqual
+          ? "They are equal."
+          : `${counted(count.left, "line")} only in the first, ${count.right} only in the second.`}
+      </p>
       <pre class="difference" tabIndex={0} role="group" aria-label="Difference">
         {lines.map((line, index) => (
           <div key={index} class={line.kind}>

@@ -7,7 +7,7 @@ import { CopyButton } from "../../parts/copy_button";
 import { zone } from "../../preferences";
 import { instanceAddress } from "../../router";
 import { FailureView } from "../failure_view";
-import { PayloadText } from "../payload_text";
+import { Payload } from "../../parts/payload";
 import { fieldsOf, payloadOf, typeWords, type EventRow } from "./events";
 
 export interface EventPaneProps {
@@ -53,7 +53,11 @@ export function EventPane({ row, name, instanceId, onClose }: EventPaneProps): J
           </>
         ))}
       </dl>
-      {event.failureDetails ? <FailureView failure={event.failureDetails} /> : payload && <PayloadText text={payload.text} label={payload.label} />}
+      {event.failureDetails ? (
+        <FailureView failure={event.failureDetails} />
+      ) : (
+        payload && <Payload text={payload.text} label={payload.label} />
+      )}
       <div class="row">
         <CopyButton text={() => JSON.stringify(event, null, 2)} label="Copy the event as JSON" />
       </div>

@@ -11,7 +11,7 @@ import { ErrorNote } from "../../parts/error_note";
 import { VirtualTable, type VirtualColumn } from "../../parts/virtual_table";
 import { zone } from "../../preferences";
 import type { Live } from "../live";
-import { preview } from "../payload";
+import { preview } from "../../json_text";
 import type { Instance } from "../shapes";
 import { Comparison } from "./comparison";
 import { filtered, GROUPS, payloadOf, typeWords, type EventRow, type Group, type HistoryRows } from "./events";
@@ -42,7 +42,12 @@ export function HistoryTab({ live, row }: { readonly live: Live; readonly row: I
     <div class={`with-pane ${opened.value ? "open" : ""}`}>
       <div class="stack tight">
         {error && <ErrorNote error={error} retry={() => void history.read()} />}
-        <Filters groups={groups.value} onGroups={(next) => (groups.value = next)} text={text.value} onText={(next) => (text.value = next)} />
+        <Filters
+          groups={groups.value}
+          onGroups={(next) => (groups.value = next)}
+          text={text.value}
+          onText={(next) => (text.value = next)}
+        />
         <div class="row">
           <span class="quiet-text small-text" role="status">
             {standing(rows.length, history.rows.rows.length, history.isReading.value)}
@@ -52,12 +57,27 @@ export function HistoryTab({ live, row }: { readonly live: Live; readonly row: I
               Read further
             </Button>
           )}
-          <Button size="small" refusal={chosen.value.length === 2 ? null : "Choose two rows by their boxes."} onClick={() => (isComparing.value = true)}>
+          <Button
+            size="small"
+            refusal={chosen.value.length === 2 ? null : "Choose two rows by their boxes."}
+            onClick={() => (isComparing.value = true)}
+          >
             Compare two
           </Button>
-          <CopyButton text={() => JSON.stringify(rows.map((one) => ({ turn: one.turn, at: one.at, ...one.event })), null, 2)} label="Copy as JSON" />
+          <CopyButton
+            text={() =>
+              JSON.stringify(
+                rows.map((one) => ({ turn: one.turn, at: one.at, ...one.event })),
+                null,
+                2,
+              )
+            }
+            label="Copy as JSON"
+          />
         </div>
-        {rows.length === 0 && !history.isReading.value && <EmptyState title={history.rows.rows.length === 0 ? "It has no history yet" : "No event fits"} />}
+        {rows.length === 0 && !history.isReading.value && (
+          <EmptyState title={history.rows.rows.length === 0 ? "It has no history yet" : "No event fits"} />
+        )}
         {rows.length > 0 && (
           <VirtualTable
             label="History"
@@ -72,8 +92,18 @@ export function HistoryTab({ live, row }: { readonly live: Live; readonly row: I
           />
         )}
       </div>
-      {opened.value && <EventPane key={opened.value.index} row={opened.value} name={history.rows.nameOf(opened.value.event)} instanceId={live.id} onClose={() => (opened.value = null)} />}
-      {isComparing.value && chosen.value.length === 2 && <Comparison rows={chosen.value} history={history.rows} onClose={() => (isComparing.value = false)} />}
+      {opened.value && (
+        <EventPane
+          key={opened.value.index}
+          row={opened.value}
+          name={history.rows.nameOf(opened.value.event)}
+          instanceId={live.id}
+          onClose={() => (opened.value = null)}
+        />
+      )}
+      {isComparing.value && chosen.value.length === 2 && (
+        <Comparison rows={chosen.value} history={history.rows} onClose={() => (isComparing.value = false)} />
+      )}
     </div>
   );
 }
@@ -103,7 +133,15 @@ function columnsOf(
       ),
     },
     { id: "turn", label: "Turn", cell: (row) => row.turn, isNumber: true },
-    { id: "time", label: "Time", cell: (row) => <span class="time" title={exactText(row.at, zone.value)}>{timeOnly(row.at)}</span> },
+    {
+      id: "time",
+      label: "Time",
+      cell: (row) => (
+        <span class="time" title={exactText(row.at, zone.value)}>
+          {timeOnly(row.at)}
+        </span>
+      ),
+    },
     {
       id: "type",
       label: "Event",
@@ -114,7 +152,11 @@ function columnsOf(
       ),
     },
     { id: "name", label: "Name", cell: (row) => history.nameOf(row.event) },
-    { id: "payload", label: "Payload", cell: (row) => <code class="quiet-text">{preview(payloadOf(row.event)?.text ?? "")}</code> },
+    {
+      id: "payload",
+      label: "Payload",
+      cell: (row) => <code class="quiet-text">{preview(payloadOf(row.event)?.text ?? "")}</code>,
+    },
   ];
 }
 
@@ -138,7 +180,13 @@ function Filters({ groups, onGroups, text, onText }: FiltersProps): JSX.Element 
   };
   return (
     <div class="row">
-      <input type="search" placeholder="Name, event or payload" aria-label="Find by name, event or payload" value={text} onInput={(event) => onText(event.currentTarget.value)} />
+      <input
+        type="search"
+        placeholder="Name, event or payload"
+        aria-label="Find by name, event or payload"
+        value={text}
+        onInput={(event) => onText(event.currentTarget.value)}
+      />
       <div class="chips" role="group" aria-label="Kinds of events">
         {GROUPS.map((group) => (
           <button key={group} type="button" class="chip" aria-pressed={groups.has(group)} onClick={() => toggle(group)}>

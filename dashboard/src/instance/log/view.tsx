@@ -32,7 +32,14 @@ export function LogTab({ live }: { readonly live: Live }): JSX.Element {
   useEffect(() => log.reload(), [changes]);
   const page = log.value.value;
   const error = log.error.value;
-  if (!page) return error ? <ErrorNote error={error} retry={log.reload} /> : <p class="quiet-text" aria-busy="true">Reading its log …</p>;
+  if (!page)
+    return error ? (
+      <ErrorNote error={error} retry={log.reload} />
+    ) : (
+      <p class="quiet-text" aria-busy="true">
+        Reading its log …
+      </p>
+    );
   return <Lines page={page} />;
 }
 
@@ -49,7 +56,13 @@ function Lines({ page }: { readonly page: InstanceLog }): JSX.Element {
       <Standing page={page} />
       {page.lines.length > 0 && (
         <div class="row">
-          <input type="search" placeholder="Find in the lines" aria-label="Find in the lines" value={wanted.value} onInput={(event) => (wanted.value = event.currentTarget.value)} />
+          <input
+            type="search"
+            placeholder="Find in the lines"
+            aria-label="Find in the lines"
+            value={wanted.value}
+            onInput={(event) => (wanted.value = event.currentTarget.value)}
+          />
           <Button size="small" pressed={isImportant.value} onClick={() => (isImportant.value = !isImportant.value)}>
             Warnings and errors
           </Button>
@@ -70,7 +83,14 @@ function Standing({ page }: { readonly page: InstanceLog }): JSX.Element | null 
     return (
       <EmptyState title={`Host ${page.host} has its lines`}>
         <p>
-          It serves this instance now. {page.address ? <>Ask it at <a href={`${page.address}/dashboard`}>{page.address}</a>.</> : "Its address is not known."}
+          It serves this instance now.{" "}
+          {page.address ? (
+            <>
+              Ask it at <a href={`${page.address}/dashboard`}>{page.address}</a>.
+            </>
+          ) : (
+            "Its address is not known."
+          )}
         </p>
       </EmptyState>
     );
@@ -79,7 +99,13 @@ function Standing({ page }: { readonly page: InstanceLog }): JSX.Element | null 
     return (
       <EmptyState title="No lines are kept">
         <p>
-          Lines that its orchestrator and activities log appear here. The host keeps them in memory{page.keptSince ? <>, since <Time at={page.keptSince} /></> : null}; what was logged before is in the host's own log.
+          Lines that its orchestrator and activities log appear here. The host keeps them in memory
+          {page.keptSince ? (
+            <>
+              , since <Time at={page.keptSince} />
+            </>
+          ) : null}
+          ; what was logged before is in the host's own log.
         </p>
       </EmptyState>
     );

@@ -10,10 +10,10 @@ import { StatusBadge } from "../../parts/status_badge";
 import { Time } from "../../parts/time";
 import { instanceAddress } from "../../router";
 import { FailureView } from "../failure_view";
-import { eventsOfStep, payloadOf, typeWords, type HistoryRows, type Payload } from "../history/events";
+import { eventsOfStep, payloadOf, typeWords, type HistoryRows, type Payload as EventPayload } from "../history/events";
 import { useHistory } from "../history/store";
 import type { Live } from "../live";
-import { PayloadText } from "../payload_text";
+import { Payload } from "../../parts/payload";
 import type { Attempt, HistoryEvent, Microseconds, Step } from "../shapes";
 import { KindSign } from "../timeline/kind_sign";
 import { kindText, stateText, titleOf } from "../timeline/wording";
@@ -34,7 +34,8 @@ export function StepPane({ found, live, now, onClose }: StepPaneProps): JSX.Elem
     before.current = document.activeElement;
     heading.current?.focus({ preventScroll: true });
     return () => {
-      if (before.current instanceof HTMLElement || before.current instanceof SVGElement) before.current.focus({ preventScroll: true });
+      if (before.current instanceof HTMLElement || before.current instanceof SVGElement)
+        before.current.focus({ preventScroll: true });
     };
   }, []);
   return (
@@ -60,7 +61,15 @@ export function StepPane({ found, live, now, onClose }: StepPaneProps): JSX.Elem
   );
 }
 
-function StepFacts({ step, owner, now }: { readonly step: Step; readonly owner: string; readonly now: Microseconds }): JSX.Element {
+function StepFacts({
+  step,
+  owner,
+  now,
+}: {
+  readonly step: Step;
+  readonly owner: string;
+  readonly now: Microseconds;
+}): JSX.Element {
   const isMoment = step.kind === "message" || step.number < 0;
   const hasEnded = step.endedAt != null;
   const due = step.kind === "timer" ? "Due" : step.state === "retrying" ? "Next attempt" : "Given up";
@@ -76,7 +85,11 @@ function StepFacts({ step, owner, now }: { readonly step: Step; readonly owner: 
           <InTurn owner={owner} turn={step.endedTurn} />
         </Fact>
       )}
-      {!isMoment && <Fact name={hasEnded ? "Took" : "For"}>{spanText(Math.max((step.endedAt ?? now) - step.begunAt, 0) / 1e6)}</Fact>}
+      {!isMoment && (
+        <Fact name={hasEnded ? "Took" : "For"}>
+          {spanText(Math.max((step.endedAt ?? now) - step.begunAt, 0) / 1e6)}
+        </Fact>
+      )}
       {step.dueAt != null && !hasEnded && (
         <Fact name={due}>
           <Time at={step.dueAt} look="exact" /> (<Time at={step.dueAt} />)
@@ -103,7 +116,13 @@ function Fact({ name, children }: { readonly name: string; readonly children: Co
 }
 
 /** Leads to what was known then. */
-function InTurn({ owner, turn }: { readonly owner: string; readonly turn: number | null | undefined }): JSX.Element | null {
+function InTurn({
+  owner,
+  turn,
+}: {
+  readonly owner: string;
+  readonly turn: number | null | undefined;
+}): JSX.Element | null {
   if (!turn) return null;
   return (
     <>
@@ -113,7 +132,13 @@ function InTurn({ owner, turn }: { readonly owner: string; readonly turn: number
   );
 }
 
-function Attempts({ attempts, now }: { readonly attempts: readonly Attempt[]; readonly now: Microseconds }): JSX.Element | null {
+function Attempts({
+  attempts,
+  now,
+}: {
+  readonly attempts: readonly Attempt[];
+  readonly now: Microseconds;
+}): JSX.Element | null {
   if (attempts.length < 2) return null;
   return (
     <section class="stack tight">
@@ -122,9 +147,13 @@ function Attempts({ attempts, now }: { readonly attempts: readonly Attempt[]; re
         {attempts.map((attempt) => (
           <li key={attempt.attempt}>
             <p class="row">
-              <StatusBadge status={attempt.failure ? "failed" : attempt.endedAt == null ? "running" : "completed"}>{`attempt ${attempt.attempt}`}</StatusBadge>
+              <StatusBadge
+                status={attempt.failure ? "failed" : attempt.endedAt == null ? "running" : "completed"}
+              >{`attempt ${attempt.attempt}`}</StatusBadge>
               <Time at={attempt.begunAt} look="short" />
-              <span class="time quiet-text">{spanText(Math.max((attempt.endedAt ?? now) - attempt.begunAt, 0) / 1e6)}</span>
+              <span class="time quiet-text">
+                {spanText(Math.max((attempt.endedAt ?? now) - attempt.begunAt, 0) / 1e6)}
+              </span>
             </p>
             {attempt.failure && <FailureView failure={attempt.failure} />}
           </li>
@@ -135,7 +164,10 @@ function Attempts({ attempts, now }: { readonly attempts: readonly Attempt[]; re
 }
 
 /** The payloads of a step; attempts have the same input, which is told once. */
-function payloadsOf(history: HistoryRows, number: number): { readonly event: HistoryEvent; readonly payload: Payload }[] {
+function payloadsOf(
+  history: HistoryRows,
+  number: number,
+): { readonly event: HistoryEvent; readonly payload: EventPayload }[] {
   const said = new Set<string>();
   return eventsOfStep(history, number).flatMap(({ event }) => {
     const payload = payloadOf(event);
@@ -154,8 +186,14 @@ function StepPayloads({ found, live }: { readonly found: Found; readonly live: L
   const error = history.error.value;
   const events = payloadsOf(history.rows, step.number);
   if (error) return <ErrorNote error={error} retry={() => void history.read()} />;
-  if (events.length === 0 && history.isReading.value) return <p class="quiet-text" aria-busy="true">Reading its history …</p>;
-  if (events.length === 0 && !history.isComplete.value) return <p class="quiet-text">What went in and out lies further on in the history.</p>;
+  if (events.length === 0 && history.isReading.value)
+    return (
+      <p class="quiet-text" aria-busy="true">
+        Reading its history …
+      </p>
+    );
+  if (events.length === 0 && !history.isComplete.value)
+    return <p class="quiet-text">What went in and out lies further on in the history.</p>;
   return (
     <>
       {events.slice(0, shown.value).map(({ event, payload }, index) => (
@@ -164,11 +202,14 @@ function StepPayloads({ found, live }: { readonly found: Found; readonly live: L
             {payload.label === "input" ? "Input" : payload.label === "result" ? "Output" : payload.label}{" "}
             <span class="quiet-text small-text">{typeWords(event.type)}</span>
           </h3>
-          <PayloadText text={payload.text} label={payload.label} />
+          <Payload text={payload.text} label={payload.label} />
         </section>
       ))}
       {events.length > shown.value && (
-        <Button size="small" onClick={() => (shown.value = events.length)}>{`${events.length - shown.value} more payloads`}</Button>
+        <Button
+          size="small"
+          onClick={() => (shown.value = events.length)}
+        >{`${events.length - shown.value} more payloads`}</Button>
       )}
     </>
   );

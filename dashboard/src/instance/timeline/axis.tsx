@@ -17,7 +17,13 @@ export function AxisLabels({ frame, origin, line }: AxisProps): JSX.Element {
   return (
     <svg class="tl-axis" width={frame.width} height="26" aria-hidden="true">
       {ticks.map((tick) => (
-        <text key={tick.offset} x={labelX(tick, frame.width)} y="17" class="tl-label" text-anchor={anchorOf(tick, frame.width)}>
+        <text
+          key={tick.offset}
+          x={labelX(tick, frame.width)}
+          y="17"
+          class="tl-label"
+          text-anchor={anchorOf(tick, frame.width)}
+        >
           {offsetText(tick.offset)}
         </text>
       ))}
@@ -26,7 +32,9 @@ export function AxisLabels({ frame, origin, line }: AxisProps): JSX.Element {
           {skipText(skip)}
         </text>
       ))}
-      {line !== null && <path d={`M${pixel(frame.scale, frame.view, frame.width, line)} 26l-4-6h8z`} class="tl-now-head" />}
+      {line !== null && (
+        <path d={`M${pixel(frame.scale, frame.view, frame.width, line)} 26l-4-6h8z`} class="tl-now-head" />
+      )}
     </svg>
   );
 }

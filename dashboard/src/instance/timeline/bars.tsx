@@ -44,7 +44,14 @@ export function GroupBars({ steps, frame, top }: { steps: readonly Step[]; frame
   return (
     <>
       <rect x={place.x} y={top - HEIGHT / 2} width={place.width} height={HEIGHT} rx="3" class="tl-group" />
-      <rect x={place.x} y={top - HEIGHT / 2} width={Math.max(done, 0)} height={HEIGHT} rx="3" class={`tl-bar ${outcome}`} />
+      <rect
+        x={place.x}
+        y={top - HEIGHT / 2}
+        width={Math.max(done, 0)}
+        height={HEIGHT}
+        rx="3"
+        class={`tl-bar ${outcome}`}
+      />
     </>
   );
 }
@@ -61,10 +68,15 @@ function Bar({ segment, frame, top }: { segment: Segment; frame: Frame; top: num
   const look = segment.kind === "wait" ? `wait ${segment.outcome}` : segment.outcome;
   return (
     <>
-      <rect x={x} y={top - height / 2} width={width} height={height} rx={width < 8 ? 1 : height > THIN ? 3 : 2} class={`tl-bar ${look}`} />
-      {segment.outcome === "failed" && width >= 14 && (
-        <path d={cross(x + width - 7, top)} class="tl-cross" />
-      )}
+      <rect
+        x={x}
+        y={top - height / 2}
+        width={width}
+        height={height}
+        rx={width < 8 ? 1 : height > THIN ? 3 : 2}
+        class={`tl-bar ${look}`}
+      />
+      {segment.outcome === "failed" && width >= 14 && <path d={cross(x + width - 7, top)} class="tl-cross" />}
     </>
   );
 }
@@ -82,7 +94,8 @@ function Elsewhere({ frame, at, top }: { frame: Frame; at: Microseconds; top: nu
 
 function MarkSign({ mark, frame, top }: { mark: Mark; frame: Frame; top: number }): JSX.Element | null {
   const x = pixel(frame.scale, frame.view, frame.width, mark.at);
-  if (isBeyond(frame.scale, mark.at)) return <path d={`M${frame.width - 9} ${top - 4}l4 4l-4 4m4-8l4 4l-4 4`} class="tl-elsewhere" />;
+  if (isBeyond(frame.scale, mark.at))
+    return <path d={`M${frame.width - 9} ${top - 4}l4 4l-4 4m4-8l4 4l-4 4`} class="tl-elsewhere" />;
   if (x < -1 || x > frame.width + 1) return null;
   switch (mark.kind) {
     case "due":

@@ -20,9 +20,18 @@ export function onKey(event: KeyboardEvent, rows: readonly Row[], row: Row | und
   action();
 }
 
-function keyAction(event: KeyboardEvent, rows: readonly Row[], row: Row, at: number, tools: KeyTools): (() => void) | null {
+function keyAction(
+  event: KeyboardEvent,
+  rows: readonly Row[],
+  row: Row,
+  at: number,
+  tools: KeyTools,
+): (() => void) | null {
   const isExpandable = row.type === "group" || row.isExpandable;
-  const to = (index: number): (() => void) => () => focusRow(rows, index, tools);
+  const to =
+    (index: number): (() => void) =>
+    () =>
+      focusRow(rows, index, tools);
   switch (event.key) {
     case "ArrowDown":
       return to(at + 1);
@@ -77,4 +86,3 @@ function focusRow(rows: readonly Row[], index: number, { body, height }: KeyTool
     }),
   );
 }
-

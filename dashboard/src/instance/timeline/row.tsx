@@ -37,7 +37,11 @@ export function RowView(props: RowProps): JSX.Element {
       style={{ transform: `translateY(${props.index * height}px)`, height: `${height}px` }}
     >
       <div role="gridcell" class="tl-name" style={{ paddingLeft: `${Math.min(row.depth, 8) * 16}px` }}>
-        <span class={`tl-fold ${isExpandable ? (row.isExpanded ? "open" : "closed") : ""}`} data-fold={isExpandable || undefined} aria-hidden="true" />
+        <span
+          class={`tl-fold ${isExpandable ? (row.isExpanded ? "open" : "closed") : ""}`}
+          data-fold={isExpandable || undefined}
+          aria-hidden="true"
+        />
         {row.type === "group" ? <GroupName row={row} /> : <StepName step={row.step} now={frame.now} />}
       </div>
       <div role="presentation" class="tl-bars">

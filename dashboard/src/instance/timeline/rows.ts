@@ -40,7 +40,7 @@ export function rowsOf(run: Run, toggled: ReadonlySet<string>): Row[] {
 
 function addRun(rows: Row[], run: Run, toggled: ReadonlySet<string>, depth: number, above: string): void {
   const owner = run.record.instanceId;
-  for (const steps of alike((run.steps ?? []))) {
+  for (const steps of alike(run.steps ?? [])) {
     const [first] = steps as [Step, ...Step[]];
     const path = `${above}/${first.number}`;
     if (steps.length < FEWEST_IN_GROUP) {
@@ -115,7 +115,7 @@ export function endOf(steps: readonly Step[]): Microseconds | null {
 
 /** Every step that is in a run and in what is read of its children. */
 export function* allSteps(run: Run): Generator<Step> {
-  for (const step of (run.steps ?? [])) {
+  for (const step of run.steps ?? []) {
     yield step;
     if (step.run) yield* allSteps(step.run);
   }

@@ -16,7 +16,12 @@ export function StepTable({ run, now }: { readonly run: Run; readonly now: Micro
     { id: "kind", label: "Kind", cell: kindText },
     { id: "state", label: "State", cell: (step) => <StatusBadge status={step.state}>{stateText(step)}</StatusBadge> },
     { id: "begun", label: "Begun", cell: (step) => <Time at={step.begunAt} look="short" /> },
-    { id: "took", label: "Took", cell: (step) => spanText(Math.max((step.endedAt ?? now) - step.begunAt, 0) / 1e6), isNumber: true },
+    {
+      id: "took",
+      label: "Took",
+      cell: (step) => spanText(Math.max((step.endedAt ?? now) - step.begunAt, 0) / 1e6),
+      isNumber: true,
+    },
     { id: "attempts", label: "Attempts", cell: (step) => step.attempt ?? 1, isNumber: true },
   ];
   return (

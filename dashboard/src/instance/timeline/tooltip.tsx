@@ -16,7 +16,15 @@ export interface Hovered {
 
 const WIDTH = 300;
 
-export function Tooltip({ hovered, origin, now }: { readonly hovered: Hovered; readonly origin: Microseconds; readonly now: Microseconds }): JSX.Element {
+export function Tooltip({
+  hovered,
+  origin,
+  now,
+}: {
+  readonly hovered: Hovered;
+  readonly origin: Microseconds;
+  readonly now: Microseconds;
+}): JSX.Element {
   const { step } = hovered;
   const left = Math.min(hovered.x + 14, innerWidth - WIDTH - 12);
   const isLow = hovered.y > innerHeight - 220;
@@ -52,7 +60,9 @@ export function Tooltip({ hovered, origin, now }: { readonly hovered: Hovered; r
           </>
         )}
       </dl>
-      {step.failure && (step.state === "failed" || step.state === "retrying") && <p class="tl-tip-failure">{headline(step.failure).slice(0, 160)}</p>}
+      {step.failure && (step.state === "failed" || step.state === "retrying") && (
+        <p class="tl-tip-failure">{headline(step.failure).slice(0, 160)}</p>
+      )}
     </div>
   );
 }

@@ -28,7 +28,14 @@ export function TimelineTab({ live, row, selected }: TimelineTabProps): JSX.Elem
   const error = live.run.error.value;
   const present = usePresent(row.createdAt, run !== null && isStill(run));
   const isTable = useSignal(false);
-  if (!run) return error ? <ErrorNote error={error} retry={live.run.reload} /> : <p class="quiet-text" aria-busy="true">Reading its steps …</p>;
+  if (!run)
+    return error ? (
+      <ErrorNote error={error} retry={live.run.reload} />
+    ) : (
+      <p class="quiet-text" aria-busy="true">
+        Reading its steps …
+      </p>
+    );
   if ((run.steps ?? []).length === 0) return <NoSteps run={run} />;
   const now = Math.max(present, run.record.updatedAt ?? 0);
   const close = (): void => setQuery({ step: undefined }, { replace: true });

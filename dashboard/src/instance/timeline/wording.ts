@@ -6,7 +6,11 @@ export function titleOf(step: Step): string {
   const name = plainName(step.name ?? "");
   switch (step.kind) {
     case "timer":
-      return step.purpose === "timeout" ? "time limit" : step.purpose === "poll" ? "pause before asking again" : "timer";
+      return step.purpose === "timeout"
+        ? "time limit"
+        : step.purpose === "poll"
+          ? "pause before asking again"
+          : "timer";
     case "event":
       return step.place === "topic" ? `${name} / ${step.key ?? ""}` : name;
     case "message":

@@ -14,7 +14,11 @@ export function Code({ view, before }: { readonly view: Turn; readonly before: T
   const tasks = (view.tasks ?? []).filter((task) => (task.frames ?? []).length > 0);
   return (
     <div class="frames">
-      <Frames frames={frames} before={before?.frames ?? null} isOpen={(index) => index === frames.length - 1 || frames.length <= 2} />
+      <Frames
+        frames={frames}
+        before={before?.frames ?? null}
+        isOpen={(index) => index === frames.length - 1 || frames.length <= 2}
+      />
       {tasks.length > 0 && <h2>{tasks.length === 1 ? "Another task of it" : `${tasks.length} other tasks of it`}</h2>}
       {tasks.map((task, index) => (
         <Frames
@@ -35,7 +39,13 @@ function NoCode({ view }: { readonly view: Turn }): JSX.Element {
       <p>{view.why ?? "This host does not say why."}</p>
       {view.fitsThrough ? (
         <p>
-          It fits through <button type="button" class="link" onClick={() => setQuery({ turn: String(view.fitsThrough) })}>{`turn ${view.fitsThrough}`}</button>.
+          It fits through{" "}
+          <button
+            type="button"
+            class="link"
+            onClick={() => setQuery({ turn: String(view.fitsThrough) })}
+          >{`turn ${view.fitsThrough}`}</button>
+          .
         </p>
       ) : null}
     </EmptyState>
@@ -60,7 +70,11 @@ function Frames({ frames, before, title, isOpen }: FramesProps): JSX.Element {
             <code>{frame.function}</code>
             <span class="quiet-text small-text broken-anywhere">{` ${shortFile(frame.file)}:${frame.line}${title ? ` · ${title}` : ""}`}</span>
           </summary>
-          {(frame.source ?? []).length > 0 ? <Source frame={frame} /> : <p class="note">{frame.noSource ?? "Its lines are not known."}</p>}
+          {(frame.source ?? []).length > 0 ? (
+            <Source frame={frame} />
+          ) : (
+            <p class="note">{frame.noSource ?? "Its lines are not known."}</p>
+          )}
           <Variables frame={frame} changed={before === null ? new Set() : changed[index]!} />
         </details>
       ))}
@@ -81,17 +95,36 @@ function Source({ frame }: { readonly frame: Frame }): JSX.Element {
     box.current.scrollTop = top - box.current.clientHeight / 2;
   }, [frame.line, frame.file]);
   return (
-    <pre ref={box} class="source" tabIndex={0} role="group" aria-label={`Source of ${frame.function}, stands at line ${frame.line}`}>
+    <pre
+      ref={box}
+      class="source"
+      tabIndex={0}
+      role="group"
+      aria-label={`Source of ${frame.function}, stands at line ${frame.line}`}
+    >
       {(frame.source ?? []).map(({ line, text }) => {
         const isCurrent = line === frame.line;
         return (
-          <div key={line} ref={isCurrent ? current : undefined} class={isCurrent ? "source-line current" : "source-line"} aria-current={isCurrent ? "step" : undefined}>
+          <div
+            key={line}
+            ref={isCurrent ? current : undefined}
+            class={isCurrent ? "source-line current" : "source-line"}
+            aria-current={isCurrent ? "step" : undefined}
+          >
             <span class="source-number">
               {isCurrent ? "▶ " : ""}
               {line}
             </span>
             <span>
-              {piecesOf(text).map((piece, index) => (piece.kind === "plain" ? piece.text : <span key={index} class={`py-${piece.kind}`}>{piece.text}</span>))}
+              {piecesOf(text).map((piece, index) =>
+                piece.kind === "plain" ? (
+                  piece.text
+                ) : (
+                  <span key={index} class={`py-${piece.kind}`}>
+                    {piece.text}
+                  </span>
+                ),
+              )}
             </span>
           </div>
         );

@@ -11,7 +11,8 @@ const WORDS: ReadonlySet<string> = new Set(
     "global if import in is lambda match nonlocal not or pass raise return try while with yield self"
   ).split(" "),
 );
-const PIECE = /(#.*$)|((?:[rbfu]{1,2})?(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?))|(\b\d[\w.]*)|([A-Za-z_]\w*)|([^\w#"']+)/gi;
+const PIECE =
+  /(#.*$)|((?:[rbfu]{1,2})?(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?))|(\b\d[\w.]*)|([A-Za-z_]\w*)|([^\w#"']+)/gi;
 
 export function piecesOf(line: string): Piece[] {
   const pieces: Piece[] = [];

@@ -43,7 +43,13 @@ export function Slider({ turns, at, origin, onTurn }: SliderProps): JSX.Element 
   return (
     <div class="travel-slider">
       <div class="row">
-        <Controls at={at} last={last} isPlaying={isPlaying.value} onTurn={go} onPlay={() => play(isPlaying, at, last, onTurn)} />
+        <Controls
+          at={at}
+          last={last}
+          isPlaying={isPlaying.value}
+          onTurn={go}
+          onPlay={() => play(isPlaying, at, last, onTurn)}
+        />
         <p class="travel-where">
           <b>
             Turn {countText(at)} of {countText(last)}

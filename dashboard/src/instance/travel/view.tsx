@@ -12,7 +12,7 @@ import { ErrorNote } from "../../parts/error_note";
 import { zone } from "../../preferences";
 import { setQuery } from "../../router";
 import type { Live } from "../live";
-import { PayloadText } from "../payload_text";
+import { Payload } from "../../parts/payload";
 import type { Instance, Microseconds, Run, Turn } from "../shapes";
 import { Timeline } from "../timeline/timeline";
 import { titleOf } from "../timeline/wording";
@@ -33,33 +33,71 @@ export function TravelTab({ live, row, turn }: TravelTabProps): JSX.Element {
   const list = turns.list.value;
   const error = turns.error.value;
   if (list.length === 0) {
-    return error ? <ErrorNote error={error} /> : <p class="quiet-text" aria-busy={turns.isReading.value}>{turns.isReading.value ? "Reading its turns …" : "It has had no turn yet."}</p>;
+    return error ? (
+      <ErrorNote error={error} />
+    ) : (
+      <p class="quiet-text" aria-busy={turns.isReading.value}>
+        {turns.isReading.value ? "Reading its turns …" : "It has had no turn yet."}
+      </p>
+    );
   }
   const at = Math.min(Math.max(turn ?? list.length, 1), list.length);
   return (
     <div class="stack">
-      <Slider turns={list} at={at} origin={row.createdAt} onTurn={(next) => setQuery({ turn: String(next) }, { replace: true })} />
+      <Slider
+        turns={list}
+        at={at}
+        origin={row.createdAt}
+        onTurn={(next) => setQuery({ turn: String(next) }, { replace: true })}
+      />
       <TurnView live={live} row={row} at={at} />
     </div>
   );
 }
 
-function TurnView({ live, row, at }: { readonly live: Live; readonly row: Instance; readonly at: number }): JSX.Element {
+function TurnView({
+  live,
+  row,
+  at,
+}: {
+  readonly live: Live;
+  readonly row: Instance;
+  readonly at: number;
+}): JSX.Element {
   const { view, before, error } = useTurn(live.id, row.executionId, at);
   const run = useMemo(() => view && runThen(row, view), [view, row.instanceId]);
   if (error) return <ErrorNote error={error} />;
-  if (!view || !run) return <p class="quiet-text" aria-busy="true">Going there …</p>;
+  if (!view || !run)
+    return (
+      <p class="quiet-text" aria-busy="true">
+        Going there …
+      </p>
+    );
   return (
     <>
       <div class="travel-sides">
         <Code view={view} before={before} />
         <div class="stack">
           <Texts title="What arrived" texts={view.arrived ?? []} none="Nothing." look="arrived" />
-          <Texts title="What it decided" texts={view.decided ?? []} none="Nothing: it went on waiting." look="decided" />
-          <Texts title="What it waits for then" texts={(view.waits ?? []).map((wait) => waitText(wait, view))} none="Nothing." look="waits" />
+          <Texts
+            title="What it decided"
+            texts={view.decided ?? []}
+            none="Nothing: it went on waiting."
+            look="decided"
+          />
+          <Texts
+            title="What it waits for then"
+            texts={(view.waits ?? []).map((wait) => waitText(wait, view))}
+            none="Nothing."
+            look="waits"
+          />
           <section class="stack tight">
             <h2>Custom status</h2>
-            {view.customStatus ? <PayloadText text={view.customStatus} label="Custom status" /> : <p class="quiet-text">None.</p>}
+            {view.customStatus ? (
+              <Payload text={view.customStatus} label="Custom status" />
+            ) : (
+              <p class="quiet-text">None.</p>
+            )}
           </section>
         </div>
       </div>
@@ -68,7 +106,15 @@ function TurnView({ live, row, at }: { readonly live: Live; readonly row: Instan
         {(view.steps ?? []).length === 0 ? (
           <p class="quiet-text">None yet.</p>
         ) : (
-          <Timeline run={run} whole={live.run.value.value ?? undefined} now={view.at} line={view.at} end={endOf(row, view)} selected={null} label={`Steps after turn ${view.turn}`} />
+          <Timeline
+            run={run}
+            whole={live.run.value.value ?? undefined}
+            now={view.at}
+            line={view.at}
+            end={endOf(row, view)}
+            selected={null}
+            label={`Steps after turn ${view.turn}`}
+          />
         )}
       </section>
     </>
@@ -88,7 +134,9 @@ function runThen(row: Instance, view: Turn): Run {
 function waitText({ kind, name, number }: NonNullable<Turn["waits"]>[number], view: Turn): string {
   const step = view.steps?.find((one) => one.number === number);
   const title = step ? titleOf(step) : name;
-  return [kind === "orchestration" ? "child" : kind, title === kind ? "" : title, number ? `(no. ${number})` : ""].filter(Boolean).join(" ");
+  return [kind === "orchestration" ? "child" : kind, title === kind ? "" : title, number ? `(no. ${number})` : ""]
+    .filter(Boolean)
+    .join(" ");
 }
 
 interface TextsProps {
@@ -117,7 +165,11 @@ function Texts({ title, texts, none, look }: TextsProps): JSX.Element {
           ))}
           {shown.length < texts.length && (
             <li>
-              <button type="button" class="link" onClick={() => (isWhole.value = true)}>{`${texts.length - shown.length} more`}</button>
+              <button
+                type="button"
+                class="link"
+                onClick={() => (isWhole.value = true)}
+              >{`${texts.length - shown.length} more`}</button>
             </li>
           )}
         </ul>
@@ -145,7 +197,11 @@ function useTurn(id: string, execution: string, at: number): TurnRead {
     const stopping = new AbortController();
     const read = async (turn: number): Promise<void> => {
       if (turn < 1 || known.has(turn)) return;
-      const answer = await get<Turn>(`/admin/instances/${encodeURIComponent(id)}/turns/${turn}`, undefined, stopping.signal);
+      const answer = await get<Turn>(
+        `/admin/instances/${encodeURIComponent(id)}/turns/${turn}`,
+        undefined,
+        stopping.signal,
+      );
       if (stopping.signal.aborted) return;
       if (answer.ok) known.set(turn, answer.value);
       else if (turn === at) error.value = answer.error;

@@ -10,7 +10,15 @@ import { holdText } from "./wording";
 /** These are tried again whenever a host starts; the others only when somebody says so. */
 const MISFITS: ReadonlySet<string> = new Set(["decisions", "not_served", "guard", "payload", "poison"]);
 
-export function HoldView({ live, row, hold }: { readonly live: Live; readonly row: Instance; readonly hold: Hold }): JSX.Element {
+export function HoldView({
+  live,
+  row,
+  hold,
+}: {
+  readonly live: Live;
+  readonly row: Instance;
+  readonly hold: Hold;
+}): JSX.Element {
   const hasSides = hold.recorded != null || hold.produced != null;
   return (
     <section class="why held" aria-label="Why it is held">
@@ -29,7 +37,10 @@ export function HoldView({ live, row, hold }: { readonly live: Live; readonly ro
             , last tried again <Time at={hold.tried} />
           </>
         )}
-        . Nothing that was sent to it is lost. {MISFITS.has(hold.reason) ? "It goes on by itself when a host starts whose code fits." : "It is tried again only when somebody resumes it."}
+        . Nothing that was sent to it is lost.{" "}
+        {MISFITS.has(hold.reason)
+          ? "It goes on by itself when a host starts whose code fits."
+          : "It is tried again only when somebody resumes it."}
       </p>
       {hasSides && (
         <details class="small-text">
@@ -47,7 +58,15 @@ export function HoldView({ live, row, hold }: { readonly live: Live; readonly ro
   );
 }
 
-function Side({ title, text, look }: { readonly title: string; readonly text?: string | null | undefined; readonly look: string }): JSX.Element {
+function Side({
+  title,
+  text,
+  look,
+}: {
+  readonly title: string;
+  readonly text?: string | null | undefined;
+  readonly look: string;
+}): JSX.Element {
   return (
     <figure class={`side-of ${look}`}>
       <figcaption>{title}</figcaption>

@@ -49,7 +49,10 @@ function storyOf(links: readonly Link[]): Story {
   const [first, ...rest] = links;
   if (!first) return { head: "goes on", rest: [] };
   if (rest.length > 0 && links.every((link) => link.text.startsWith(WAITS))) {
-    return { head: `${WAITS}${links.length} things`, rest: links.map((link) => ({ ...link, text: link.text.slice(WAITS.length) })) };
+    return {
+      head: `${WAITS}${links.length} things`,
+      rest: links.map((link) => ({ ...link, text: link.text.slice(WAITS.length) })),
+    };
   }
   return { head: first.text, about: first.instanceId, after: first.after, rest: [...first.below, ...rest] };
 }

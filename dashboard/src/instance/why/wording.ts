@@ -123,7 +123,8 @@ function activityText(fact: Fact, now: Microseconds, until: string): string {
     const begun = (fact["begunAt"] as Microseconds | undefined) ?? fact.since ?? now;
     return `${attempt}, running for ${spanText((now - begun) / 1e6)}${before}`;
   }
-  if (fact.stage === "queued") return `${attempt}, queued at place ${fact["place"] ?? "?"}${behindText(fact["behind"])}${before}`;
+  if (fact.stage === "queued")
+    return `${attempt}, queued at place ${fact["place"] ?? "?"}${behindText(fact["behind"])}${before}`;
   return `${attempt}${before}`;
 }
 

@@ -29,6 +29,7 @@ export function InstanceTable({ list, filter, chosen }: InstanceTableProps): JSX
   if (rows.length === 0 && list.isComplete.value) return <NoRows filter={filter} />;
   return (
     <VirtualTable
+      key={list.beginnings.value}
       label="Instances"
       look="of-instances"
       columns={columnsOf(list, chosen)}

@@ -15,6 +15,8 @@ export class InstanceList {
   readonly rows = new Rows();
   /** Grows whenever rows have changed: what renders them reads it. */
   readonly version = signal(0);
+  /** Grows when the list begins anew, with its first row. */
+  readonly beginnings = signal(0);
   readonly newCount = signal(0);
   readonly error = signal<ApiError | null>(null);
   readonly isLoading = signal(false);
@@ -75,7 +77,10 @@ export class InstanceList {
     this.isLoading.value = false;
     this.error.value = answer.ok ? null : answer.error;
     if (!answer.ok) return;
-    if (this.pages === 0) this.rows.clear();
+    if (this.pages === 0) {
+      this.rows.clear();
+      this.beginnings.value += 1;
+    }
     this.pages += 1;
     this.after = answer.value.after;
     this.isComplete.value = answer.value.after === null;

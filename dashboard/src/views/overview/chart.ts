@@ -14,14 +14,15 @@ export interface Chart {
   readonly remove: () => void;
 }
 
-export function drawChart(place: HTMLElement): Chart {
+/** Draws into a place; `onPoint` hears which step the pointer is at, null when at none. */
+export function drawChart(place: HTMLElement, onPoint: (step: number | null) => void): Chart {
   let data: number[][] = [[], ...LINES.map(() => [])];
   let zone: Zone = "local";
   let plot: uPlot | null = null;
   const width = () => Math.max(place.clientWidth, 100);
   const draw = () => {
     plot?.destroy();
-    plot = new uPlot(optionsOf(place, width(), zone), data as AlignedData, place);
+    plot = new uPlot(optionsOf(place, width(), zone, onPoint), data as AlignedData, place);
   };
   const sizes = new ResizeObserver(() => plot?.setSize({ width: width(), height: HEIGHT }));
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -43,7 +44,7 @@ export function drawChart(place: HTMLElement): Chart {
   };
 }
 
-function optionsOf(place: HTMLElement, width: number, zone: Zone): Options {
+function optionsOf(place: HTMLElement, width: number, zone: Zone, onPoint: (step: number | null) => void): Options {
   const colour = coloursOf(place);
   const axis = {
     stroke: colour("text"),
@@ -56,6 +57,7 @@ function optionsOf(place: HTMLElement, width: number, zone: Zone): Options {
     height: HEIGHT,
     padding: [8, 4, 0, 0],
     legend: { show: false },
+    hooks: { setCursor: [(plot) => onPoint(plot.cursor.idx ?? null)] },
     cursor: { drag: { x: false, y: false }, points: { size: 6 }, y: false },
     tzDate: (seconds) =>
       zone === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000),

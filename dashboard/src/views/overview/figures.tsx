@@ -3,9 +3,9 @@
 import type { JSX } from "preact";
 import { MOST_COUNTED, type Overview } from "../../api/types";
 import { countText, spanText } from "../../formatting";
-import { heldCount } from "../../frame/navigation";
 import { StatusSign } from "../../parts/status_badge";
 import { addressOf } from "../../router";
+import { heldCount } from "../holds";
 
 export function Figures({ overview }: { readonly overview: Overview | null }): JSX.Element {
   const instances = overview?.instances;

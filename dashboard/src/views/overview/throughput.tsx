@@ -14,6 +14,7 @@ import { chartData, LINES, minutes, rateNow, rateText, type Line, type Minute } 
 
 export function Throughput({ series }: { readonly series: Series | null }): JSX.Element {
   const isTable = useSignal(false);
+  const step = useSignal<number | null>(null);
   return (
     <section class="card of-throughput" aria-labelledby="throughput-head">
       <header class="card-head">
@@ -31,32 +32,56 @@ export function Throughput({ series }: { readonly series: Series | null }): JSX.
         />
       ) : (
         <div class="card-body">
-          <ul class="legend" aria-label="Per second, over the last minute">
-            {LINES.map((line) => (
-              <LegendLine key={line.id} line={line} series={series} />
-            ))}
-          </ul>
-          <ChartPlace series={series} />
+          <Legend series={series} step={step.value} />
+          <ChartPlace series={series} onPoint={(at) => (step.value = at)} />
         </div>
       )}
     </section>
   );
 }
 
-function LegendLine({ line, series }: { readonly line: Line; readonly series: Series | null }): JSX.Element {
+interface LegendProps {
+  readonly series: Series | null;
+  /** The step that is pointed at; null for the last minute. */
+  readonly step: number | null;
+}
+
+function Legend({ series, step }: LegendProps): JSX.Element {
   return (
-    <li class={`legend-line of-${line.id}`}>
-      <svg viewBox="0 0 22 6" width="22" height="6" aria-hidden="true">
-        <path d="M0 3h22" stroke-dasharray={line.dash.join(" ")} />
-      </svg>
-      {line.label}
-      <strong>{series ? `${rateText(rateNow(series, line.id))}/s` : "–"}</strong>
-    </li>
+    <ul class="legend" aria-label="Per second, over the last minute">
+      {LINES.map((line) => (
+        <li key={line.id} class={`legend-line of-${line.id}`}>
+          <svg viewBox="0 0 22 6" width="22" height="6" aria-hidden="true">
+            <path d="M0 3h22" stroke-dasharray={line.dash.join(" ")} />
+          </svg>
+          {line.label}
+          <strong>{series ? `${rateText(rateAt(series, line.id, step))}/s` : "–"}</strong>
+        </li>
+      ))}
+      <li class="legend-time">
+        {series && step !== null ? (
+          <>
+            at <Time at={series.from + step * series.stepSeconds * 1e6} look="short" />
+          </>
+        ) : (
+          "last minute"
+        )}
+      </li>
+    </ul>
   );
 }
 
+function rateAt(series: Series, id: Line["id"], step: number | null): number {
+  return step === null ? rateNow(series, id) : (series[id][step] ?? 0) / series.stepSeconds;
+}
+
+interface ChartPlaceProps {
+  readonly series: Series | null;
+  readonly onPoint: (step: number | null) => void;
+}
+
 /** The chart is loaded after the page is there; its place is kept free, so that nothing moves. */
-function ChartPlace({ series }: { readonly series: Series | null }): JSX.Element {
+function ChartPlace({ series, onPoint }: ChartPlaceProps): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const chart = useRef<Chart | null>(null);
   const isLoaded = useSignal(false);
@@ -64,7 +89,7 @@ function ChartPlace({ series }: { readonly series: Series | null }): JSX.Element
     let isGone = false;
     void import("./chart").then(({ drawChart }) => {
       if (isGone || !place.current) return;
-      chart.current = drawChart(place.current);
+      chart.current = drawChart(place.current, onPoint);
       isLoaded.value = true;
     });
     return () => {

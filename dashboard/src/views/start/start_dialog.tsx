@@ -7,12 +7,12 @@ import { get, type ApiError } from "../../api/client";
 import { startInstance } from "../../api/instances";
 import { useResource } from "../../api/resource";
 import type { FunctionInfo, Functions } from "../../api/types";
-import { entered, formOf, type Entries, type Form } from "../../instance/actions/fields";
+import { entered, formOf, type Entries, type Form } from "../../forms/fields";
 import { Button } from "../../parts/button";
 import { Dialog } from "../../parts/dialog";
 import { ErrorNote } from "../../parts/error_note";
 import { ReadError } from "../../parts/read_error";
-import { FormFields } from "../../parts/form_fields";
+import { FormFields } from "../../forms/form_fields";
 import { go, instanceAddress } from "../../router";
 import { inputSchema, inputSketch } from "./input_schema";
 

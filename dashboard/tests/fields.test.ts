@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { entered, formOf, formOfChoices, ONLY } from "../../src/instance/actions/fields";
-import type { JsonSchema } from "../../src/instance/shapes";
+import { entered, formOf, formOfChoices, ONLY } from "../src/forms/fields";
+import type { JsonSchema } from "../src/api/types";
 
 const PAYMENT: JsonSchema = {
   $ref: "#/$defs/Payment",

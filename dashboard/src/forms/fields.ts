@@ -3,8 +3,8 @@
  *
  * What has no simple field (objects in objects, lists, several types) is filled in as JSON.
  */
-import type { JsonSchema } from "../shapes";
-import { isJson } from "../payload";
+import type { JsonSchema } from "../api/types";
+import { isJson } from "../json_text";
 
 export type FieldKind = "text" | "integer" | "number" | "check" | "choice" | "date" | "time" | "moment" | "json";
 
@@ -200,7 +200,10 @@ function readEmpty(field: Field): Read {
 
 /** As JSON writes it: no plus, no zeros in front. */
 function plainNumber(given: string): string {
-  return given.trim().replace(/^\+/, "").replace(/^(-?)0+(?=\d)/, "$1");
+  return given
+    .trim()
+    .replace(/^\+/, "")
+    .replace(/^(-?)0+(?=\d)/, "$1");
 }
 
 function inRange(field: Field, text: string): Read {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { countOf, differenceOf } from "../../src/instance/difference";
-import { isJson, pretty, preview } from "../../src/instance/payload";
+import { countOf, differenceOf } from "../src/instance/difference";
+import { isJson, piecesOf, pretty, preview } from "../src/json_text";
 
 describe("a pretty payload", () => {
   it("has lines and indents, and short groups in one line", () => {
@@ -55,7 +55,8 @@ describe("a difference", () => {
       const [left, right] = [words(random), words(random)];
       const lines = differenceOf(left.join("\n"), right.join("\n"));
       if (lines.some((line) => line.kind === "gap")) continue;
-      const side = (skipped: string): string[] => lines.filter((line) => line.kind !== skipped).map((line) => line.text);
+      const side = (skipped: string): string[] =>
+        lines.filter((line) => line.kind !== skipped).map((line) => line.text);
       expect(side("right")).toEqual(left);
       expect(side("left")).toEqual(right);
     }
@@ -80,3 +81,29 @@ function mulberry(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }
+
+describe("the pieces of a payload", () => {
+  it("keep names and values as they are written", () => {
+    const piece = piecesOf('{"a":1.10,"a":[true,{"b":"\\u00e9"}]}');
+    expect(piece).toMatchObject({
+      kind: "branch",
+      isList: false,
+      line: null,
+      items: [
+        { name: '"a"', value: { kind: "leaf", text: "1.10" } },
+        { name: '"a"', value: { kind: "branch", isList: true, items: [{ name: null }, { name: null }] } },
+      ],
+    });
+  });
+
+  it("are none of a text that is no JSON", () => {
+    expect(piecesOf("<b>")).toBeNull();
+  });
+
+  it("are read in good time", () => {
+    const text = JSON.stringify(Array.from({ length: 50_000 }, (_, index) => ({ index })));
+    const began = performance.now();
+    expect(piecesOf(text)).toMatchObject({ isList: true });
+    expect(performance.now() - began).toBeLessThan(2_000);
+  });
+});

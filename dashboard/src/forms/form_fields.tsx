@@ -1,8 +1,8 @@
-/** The fields of a form that was made from a JSON schema (`instance/actions/fields`), each with its label and what is wrong. */
+/** The fields of a form that was made from a JSON schema (`fields`), each with its label and what is wrong. */
 
 import type { JSX } from "preact";
 import { useId } from "preact/hooks";
-import type { Entries, Field, Form } from "../instance/actions/fields";
+import type { Entries, Field, Form } from "./fields";
 
 export interface FormFieldsProps {
   readonly form: Form;
