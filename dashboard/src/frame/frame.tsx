@@ -26,7 +26,7 @@ export function Frame(): JSX.Element {
     every: view === "overview" ? OFTEN : SELDOM,
   });
   useEffect(() => {
-    if (view === "overview") overview.reload();
+    if (view === "overview" && overview.value.peek() !== null) overview.reload();
   }, [view]);
   useEffect(() => watchHub({ onUpdates: () => undefined }), []);
   useEffect(() => {

@@ -42,8 +42,8 @@ export function Top({ isMenuOpen, onMenu }: TopProps): JSX.Element {
         <button
           type="button"
           class="icon-button"
-          aria-label="Keys and help"
-          title="Keys and help (?)"
+          aria-label="Help"
+          title="Help (?)"
           onClick={() => (isHelpOpen.value = true)}
         >
           <Icon name="help" />
