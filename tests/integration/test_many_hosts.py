@@ -3,6 +3,7 @@ or dies.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -13,10 +14,12 @@ import pytest
 from tenuto import App, Client, Context, Host
 from tenuto.engine.member_ports import Roster
 from tenuto.engine.ports import HostIdentity
+from tenuto.engine.rows import Lease
 from tenuto.host.settings import Settings
 from tenuto.link.links import Links
 from tenuto.model.errors import SettingsError, StorageLostError, StorageUnavailableError
 from tenuto.storage import Sharing
+from tenuto.storage.postgres import owning
 from tenuto.storage.postgres.address import address_of
 from tenuto.storage.postgres.connection import Session
 from tenuto.storage.postgres.renewal import Renewal
@@ -287,6 +290,36 @@ async def test_a_host_that_hangs_in_a_transaction_holds_up_nobody(postgres: Post
         await one.close()
 
 
+async def test_what_is_free_is_taken_once_and_what_a_living_host_has_is_not_free(
+    postgres: Postgres,
+) -> None:
+    """Two find the same free at once: the later one waits, and looks again."""
+    address = address_of(postgres.fresh_url())
+    first, second = (PostgresStorage(address, partitions=2, sharing=Sharing()) for _ in range(2))
+    for one in (first, second):
+        await one.open()
+    taken, over = asyncio.Event(), asyncio.Event()
+    host = HostIdentity(owner="first", description="first")
+
+    async def takes_for_long(session: Session) -> list[Lease]:
+        leases = await owning.take(session, host, [0], 10, only_free=True)
+        taken.set()
+        await over.wait()
+        return leases
+
+    early = asyncio.create_task(first.written(takes_for_long))
+    await taken.wait()
+    other = HostIdentity(owner="second", description="second")
+    late = asyncio.create_task(second.members.acquire_free(other, [0, 1]))
+    await asyncio.wait([late], timeout=0.2)
+    over.set()
+    assert await early == [Lease(0, "first", 1)]
+    assert await late == [Lease(1, "second", 1)]
+    assert await second.members.acquire_free(other, [0]) == []
+    for one in (first, second):
+        await one.close()
+
+
 async def test_a_host_that_owns_nothing_publishes_and_enqueues(postgres: Postgres) -> None:
     """More hosts than partitions: it commits all the same, and stays up."""
     hub = Hub(postgres.fresh_url())
@@ -407,6 +440,37 @@ async def test_a_host_that_answers_is_not_taken_for_blocked(postgres: Postgres) 
     await asyncio.sleep(2.5)
     roster = await storage.members.roster()
     assert [place.is_free for place in roster.places] == [False]
+    await storage.close()
+
+
+async def test_a_host_that_was_forgotten_is_a_member_again_when_it_wakes(hub: Hub) -> None:
+    """Who has given no sign of life for a day may have slept."""
+    host = await hub.host()
+    storage = storage_of(host)
+    await storage.written(
+        lambda session: session.wire.execute(f'DELETE FROM "{storage._address.schema}".member')
+    )
+
+    async def is_back() -> bool:
+        return bool((await storage.members.roster()).members)
+
+    await until_given(is_back)
+    await until(shared(host, await hub.host()))
+
+
+async def test_a_host_whose_loop_is_blocked_for_long_gives_no_sign_of_life(
+    postgres: Postgres,
+) -> None:
+    """Its thread could go on for ever: then what it has would be nobody's work."""
+    sharing = Sharing(lease_seconds=1, blocked_seconds=0.5)
+    address = address_of(postgres.fresh_url())
+    storage = PostgresStorage(address, partitions=1, sharing=sharing)
+    await storage.open()
+    await storage.acquire(HostIdentity(owner="me", description="me"), [0])
+    is_over = f'SELECT lease_until < clock_timestamp() FROM "{address.schema}".owner'
+    end = time.monotonic() + 20
+    while postgres.psql(is_over) != "t":  # which blocks the loop
+        assert time.monotonic() < end, "it goes on giving signs of life"
     await storage.close()
 
 

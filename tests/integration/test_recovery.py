@@ -77,7 +77,7 @@ async def run_sql(storage: Storage, statement: str) -> None:
     else:
         assert isinstance(storage, PostgresStorage)
         named = statement.replace("hub.", f"{quoted(storage._address.schema)}.")
-        await storage._write(lambda session: session.wire.execute(named))
+        await storage.written(lambda session: session.wire.execute(named))
 
 
 def commit_before_the_next_turn(test: TestHost) -> None:

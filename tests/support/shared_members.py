@@ -17,6 +17,7 @@ class SharedMembers:
     Attributes:
         others: Members that live beside it, and own nothing that is not theirs in the hub.
         loses_answer: The next time partitions are acquired, nobody hears of it.
+        takes: How often partitions were to be acquired.
     """
 
     def __init__(self, storage: "MemberStorage") -> None:
@@ -25,6 +26,7 @@ class SharedMembers:
         self._heard: Callable[[Roster], None] = lambda _: None
         self.others: list[str] = []
         self.loses_answer = False
+        self.takes = 0
         self.is_leaving = False
         self.failure: StorageError | None = None
 
@@ -45,7 +47,11 @@ class SharedMembers:
 
     async def tell(self) -> None:
         """A new roster comes."""
-        self._heard(await self.roster())
+        self.hear(await self.roster())
+
+    def hear(self, roster: Roster) -> None:
+        """This one comes."""
+        self._heard(roster)
 
     async def roster(self) -> Roster:
         """Who is there now."""
@@ -72,6 +78,7 @@ class SharedMembers:
 
     async def acquire_free(self, host: HostIdentity, partitions: Sequence[int]) -> list[Lease]:
         """Own those of these that nobody has."""
+        self.takes += 1
         places = self._storage.hub.places
         free = [number for number in partitions if places[number].owner is None]
         # As a server does what it was asked for, whether somebody waits for the answer or not.

@@ -71,8 +71,8 @@ dead_letters: GuessingGroup = GuessingGroup(
         LazyCommand("acknowledge", "dead_letters:acknowledge", "Say that they were seen to."),
         LazyCommand("purge", "dead_letters:purge", "Delete them."),
     ],
-    help="Events that nobody could take: read them, send them again, delete them.",
-    short_help="Events that nobody could take.",
+    help="Events and starts that came to nothing: read them, send them again, delete them.",
+    short_help="Events and starts that came to nothing.",
     context_settings=_HELP,
 )
 queues: GuessingGroup = GuessingGroup(

@@ -1,4 +1,4 @@
-"""``tenuto dead-letters``: events that nobody could take (promise ``no_silent_drop``).
+"""``tenuto dead-letters``: what nobody could take, mostly events (promise ``no_silent_drop``).
 
 Read from a store or a host; sent again, acknowledged and deleted in a store, also beside its host.
 """
@@ -37,7 +37,10 @@ _WHAT: Final = {AnswerQuestion.__name__: "answer to", Start.__name__: "start of 
 @place_options
 @json_option
 def list_(limit: int, *, place: Place, as_json: bool) -> None:
-    """List events and answers that nobody could take, newest first: for whom, why, with what."""
+    """List events, answers and starts that came to nothing, newest first: for whom, why, with what.
+
+    A start is one that nobody waited for, such as an outbox hands over: its id was taken.
+    """
 
     async def read(connection: Connection) -> list[DeadLetter]:
         return await connection.gateway.dead_letters(limit)
@@ -73,7 +76,8 @@ def redrive(
 ) -> int:
     """Send dead letters to their instances again, by ID, or --all of them: the oldest first.
 
-    An instance must be there and not have ended. Of those that are named all are sent, or none.
+    An instance must be there and not have ended, so starts stay: start them anew, with another id.
+    Of those that are named all are sent, or none.
     """
     named = _named(letter_ids, everything=everything)
     url = _url(storage)

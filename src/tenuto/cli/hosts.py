@@ -108,9 +108,17 @@ def _state(one: HubHost, now: Microseconds) -> str:
         gone = "" if one.until is None else f" for {_ago(now, one.until)}"
         return f"gone{gone}"
     if one.silent_seconds is not None:
-        return f"silent for {duration(int(one.silent_seconds * MICROSECONDS), least_unit='s')}"
+        return _silence(one.silent_seconds, None if one.until is None else one.until - now)
     since = "" if one.since is None else f" for {_ago(now, one.since)}"
     return f"{'leaving' if one.is_leaving else 'runs'}{since}"
+
+
+def _silence(seconds: float, left: Microseconds | None) -> str:
+    """How long a host has said nothing: it may have died, and others wait for its lease to end."""
+    silent = f"silent for {duration(int(seconds * MICROSECONDS), least_unit='s')}"
+    if left is None:
+        return silent
+    return f"{silent}, its lease ends in {duration(max(0, left), least_unit='s')}"
 
 
 def _ago(now: Microseconds, moment: Microseconds) -> str:

@@ -6,7 +6,6 @@ look at the store with all others (``engine.store_watch``).
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Final
 
 from msgspec import Raw, structs
@@ -63,7 +62,6 @@ from tenuto.model.topics import PublishedEvent, QueuedMessage, is_of_linked_hub
 
 _LOOK_SECONDS: Final = 0.5
 """How often it is considered whether an answer is worth waiting for."""
-_MOST_TRIES: Final = 10
 
 
 def _kinds(messages: Iterable[type]) -> tuple[str, ...]:
@@ -125,27 +123,17 @@ class StoreGateway(StoreReads):
         partition = partition_of(facts.instance_id, self._partitions)
         now = self.now()  # for people; no decision hangs on it
         record = pending_row(facts, partition=partition, created_at=now)
-        event = started(facts, "")
         if derived_from(facts.instance_id) and await self.storage.get(facts.instance_id) is None:
             raise reserved_id(facts.instance_id)
-        for _ in range(_MOST_TRIES):
-            standing = await self.storage.start_instance(record)
-            if standing.execution_id == facts.execution_id:
-                self.on_stored(facts.instance_id)
-                return
-            if standing.status not in request.reuse:
-                raise taken_by(standing)
-            # When it is purged meanwhile, so is our request, and the id is free.
-            with suppress(InstanceNotFoundError):
-                await self._ask(
-                    facts.instance_id,
-                    Start(event=event, reuse=request.reuse),
-                    "was not replaced",
-                )
-                return
-        raise InstanceStateError(
-            facts.instance_id, "was started and purged by others each time; try again"
-        )
+        standing = await self.storage.start_instance(record)
+        if standing.execution_id == facts.execution_id:
+            self.on_stored(facts.instance_id)
+            return
+        if standing.status not in request.reuse:
+            raise taken_by(standing)
+        # It is for the id: should that instance be purged meanwhile, it starts all the same.
+        message = Start(event=started(facts, ""), reuse=request.reuse)
+        await self._ask(facts.instance_id, message, "was not replaced")
 
     async def publish(
         self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]

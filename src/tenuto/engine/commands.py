@@ -35,6 +35,8 @@ AWAY_SECONDS: Final = 5.0
 """Who publishes waits so long for a store that is known to be away."""
 PATIENCE_SECONDS: Final = 25.0
 """And so long for one of which nothing is known, as others do who wait for the store."""
+_LOOKS: Final = 5
+"""So often within the shorter of the two it is looked who has waited for long."""
 
 
 class Commands:
@@ -44,6 +46,8 @@ class Commands:
         self._engine = engine
         self.now: Callable[[], Microseconds] = engine.clock.now
         self.watch: StoreWatch = engine.watch
+        self._publishing: dict[_Answer, tuple[Posted, float]] = {}
+        self._looks = False
 
     @property
     def hub_partitions(self) -> int:
@@ -125,25 +129,36 @@ class Commands:
             posted = self._engine.outside.posted(posted)
         self._engine.pipeline.batch.posted.append(posted)
         self._engine.schedule_pump()
-        loop = self._engine.loop
-        look = loop.call_later(AWAY_SECONDS, self._look_after, posted, answer, loop.time())
+        self._publishing[answer] = posted, self._engine.loop.time()
+        if not self._looks:
+            self._look_soon()
         try:
             await answer.future
         finally:
-            look.cancel()
+            del self._publishing[answer]
 
-    def _look_after(self, posted: Posted, answer: "_Answer", asked_at: float) -> None:
-        """End a wait that has lasted for long, with the truth about what was to be published."""
+    def _look_soon(self) -> None:
+        """One timer for all who publish: most have their answer long before."""
+        self._looks = bool(self._publishing)
+        if self._looks:
+            self._engine.loop.call_later(AWAY_SECONDS / _LOOKS, self._look)
+
+    def _look(self) -> None:
+        """End the waits that have lasted for too long."""
         engine = self._engine
         problem = engine.pipeline.unavailable
-        waited = engine.loop.time() - asked_at
-        if answer.future.done():
-            return
-        if problem is None and waited < PATIENCE_SECONDS:
-            engine.loop.call_later(AWAY_SECONDS, self._look_after, posted, answer, asked_at)
-            return
-        reason = str(problem or "the store has not answered")
-        waiting = engine.pipeline.batch.posted
+        patience = PATIENCE_SECONDS if problem is None else AWAY_SECONDS
+        for answer, (posted, asked_at) in self._publishing.items():
+            waited = engine.loop.time() - asked_at
+            if waited < patience:
+                break  # and so has whoever came later
+            if not answer.future.done():
+                self._end(posted, answer, waited, str(problem or "the store has not answered"))
+        self._look_soon()
+
+    def _end(self, posted: Posted, answer: "_Answer", waited: float, reason: str) -> None:
+        """End a wait that has lasted for long, with the truth about what was to be published."""
+        waiting = self._engine.pipeline.batch.posted
         place = next((at for at, one in enumerate(waiting) if one is posted), None)
         if place is not None:
             del waiting[place]

@@ -109,11 +109,13 @@ class KnownHost(Member, frozen=True, kw_only=True):
 
     Attributes:
         orchestrators: Names of the orchestrators that it can run.
-        lives_until: Until when its last sign of life holds, or held.
+        heard_at: When it gave its last sign of life.
+        lives_until: Until when that holds, or held.
         is_alive: Whether that is still to come.
     """
 
     orchestrators: Sequence[str] = ()
+    heard_at: Microseconds = 0
     lives_until: Microseconds = 0
     is_alive: bool = True
 

@@ -29,7 +29,7 @@ from tenuto.host.forked import end_children_of, forget
 from tenuto.host.last_word import LastWord
 from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
-from tenuto.host.timers import HostTimers, timers_of
+from tenuto.host.timers import HostTimers, Timer, timers_of
 from tenuto.host.triggers import HostTriggers, check_triggered
 from tenuto.host.watchdog import Watchdog
 from tenuto.link.links import Links
@@ -191,6 +191,16 @@ class Host:
                 f"the store has {self._hub.partitions} partitions, as many as it was made with; "
                 f"the setting partitions={self.settings.partitions} changes nothing"
             )
+        links = await self._take_over(self._hub)
+        try:
+            await self._serve(links, timers, triggered)
+        except BaseException:
+            await self.abandon()  # nobody could stop what has begun
+            raise
+        self._log.started(time.perf_counter() - began, self.settings)
+
+    async def _take_over(self, hub: HubInfo) -> Links:
+        """Make an engine and give it the store; when that fails, nothing is left of either."""
         runner: Runner | None = None
         try:
             runner = self.program.make_runner(self._means())
@@ -201,7 +211,7 @@ class Host:
             links = Links(engine, self.settings.links, lifecycle.arrived)
             await links.load()
             self._watch(engine)
-            membership = await self._own(engine, lifecycle, self._hub)
+            membership = await self._own(engine, lifecycle, hub)
             self._storage.on_lost(self._on_lost)
         except BaseException:
             self._watch_no_more()
@@ -217,16 +227,7 @@ class Host:
         end_children_of(self)
         gateway = EngineGateway(Commands(engine), self._storage, lifecycle.arrived)
         self._client = Client(gateway, self.program, self.settings.limits)
-        try:
-            self._timers = HostTimers(timers, engine, self._client)
-            self._timers.start()
-            self._links = links
-            await links.start(self._hub.partitions)
-            await self._listen(self._client, engine, triggered)
-        except BaseException:
-            await self.abandon()  # nobody could stop what has begun
-            raise
-        self._log.started(time.perf_counter() - began, self.settings)
+        return links
 
     async def _own(self, engine: Engine, lifecycle: Lifecycle, hub: HubInfo) -> Membership | None:
         """Take the store over, or our share of it, and recover what was promised."""
@@ -278,10 +279,15 @@ class Host:
     def _app_version(self) -> str:
         return self.settings.app_version or version_of(self.program)
 
-    async def _listen(
-        self, client: Client, engine: Engine, triggered: list[TriggeredFunction]
+    async def _serve(
+        self, links: Links, timers: list[Timer], triggered: list[TriggeredFunction]
     ) -> None:
-        """Let events start functions, and look after topics."""
+        """Let schedules, other hubs and events start functions, and look after topics."""
+        engine, client = self.engine, self.client
+        self._timers = HostTimers(timers, engine, client)
+        self._timers.start()
+        self._links = links
+        await links.start(engine.hub_partitions)
         self._triggers = HostTriggers(triggered, engine, client, self.settings.outbound)
         await self._triggers.start()
         if self._runs_timers:

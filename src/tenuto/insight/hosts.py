@@ -17,8 +17,8 @@ from tenuto.engine.membership import load_of
 from tenuto.insight.wording import one_line
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
-_SILENT: Final = 0.6
-"""A part of the lease: signs of life are given three times within one."""
+_SILENT: Final = 0.45
+"""A part of the lease: signs of life are given three times within one, so that one is missing."""
 
 
 class HubHost(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -99,15 +99,11 @@ class HubHosts(Struct, frozen=True, kw_only=True, rename="camel"):
 def hub_hosts(census: Census) -> HubHosts:
     """What a census says, for people."""
     newest = max((one.newness for one in census.alive), default=0)
-    # Signs of life hold for a lease: the one that holds longest is about that long.
-    lease = max((one.lives_until for one in census.alive), default=census.at) - census.at
     served: dict[str | None, list[int]] = {}
     for place in census.places:
         if not place.is_free:
             served.setdefault(place.member, []).append(place.partition)
-    hosts = [
-        _host(one, newest, census.at, lease, served.pop(one.member, [])) for one in census.hosts
-    ]
+    hosts = [_host(one, newest, census.at, served.pop(one.member, [])) for one in census.hosts]
     hosts += _strangers(census, served)
     return HubHosts(
         at=census.at,
@@ -161,11 +157,9 @@ def owned_by(owner: str | None, partitions: int, now: Microseconds) -> HubHosts:
     return HubHosts(at=now, partitions=partitions, hosts=[one], unserved=[])
 
 
-def _host(
-    one: KnownHost, newest: int, at: Microseconds, lease: Microseconds, partitions: list[int]
-) -> HubHost:
-    silent = lease - (one.lives_until - at)
-    is_silent = one.is_alive and silent > lease * _SILENT
+def _host(one: KnownHost, newest: int, at: Microseconds, partitions: list[int]) -> HubHost:
+    silent = at - one.heard_at
+    is_silent = one.is_alive and silent > (one.lives_until - one.heard_at) * _SILENT
     return HubHost(
         host=one.member,
         description=one.description,

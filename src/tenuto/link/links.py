@@ -179,7 +179,7 @@ class Links:
         try:
             await self.refresh()
         except StorageUnavailableError as error:
-            engine.observer.problem(None, f"links are read again soon: {error}")
+            engine.outage.failed(_LINKS, error)
             self._changed()
         engine.storage.on_change(self._changed)
         engine.moves.owned.append(self._changed)

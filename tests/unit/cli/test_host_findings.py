@@ -23,7 +23,8 @@ def host(name: str, **more: Any) -> KnownHost:
         "member": name,
         "description": f"process of {name}",
         "joined_at": NOW - 300 * SECOND,
-        "lives_until": NOW + 5 * SECOND,
+        "heard_at": NOW - 2 * SECOND,
+        "lives_until": NOW + 8 * SECOND,
     }
     return KnownHost(**(given | more))
 
@@ -95,11 +96,20 @@ def test_hosts_that_died_are_told_together() -> None:
 
 def test_a_host_that_is_silent_for_longer_than_it_should_be_is_told() -> None:
     hub = found(
-        [host("a", lives_until=NOW + 9 * SECOND), host("b", lives_until=NOW + 2 * SECOND)],
+        [host("a"), host("b", heard_at=NOW - 7 * SECOND, lives_until=NOW + 3 * SECOND)],
         places("a", "b"),
     )
     assert [one.silent_seconds for one in hub.hosts] == [None, 7.0]
-    assert [_state(one, NOW) for one in hub.hosts] == ["runs for 5 min 00 s", "silent for 7.0 s"]
+    assert [_state(one, NOW) for one in hub.hosts] == [
+        "runs for 5 min 00 s",
+        "silent for 7.0 s, its lease ends in 3.0 s",
+    ]
+
+
+def test_a_host_that_is_alone_and_silent_is_told_as_well() -> None:
+    """There is no other whose last sign of life would say how old its own is."""
+    hub = found([host("a", heard_at=NOW - 6 * SECOND, lives_until=NOW + 4 * SECOND)], places("a"))
+    assert [_state(one, NOW) for one in hub.hosts] == ["silent for 6.0 s, its lease ends in 4.0 s"]
 
 
 @pytest.mark.parametrize("width", [30, 50, 80])

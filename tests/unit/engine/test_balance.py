@@ -48,6 +48,17 @@ def test_what_the_dead_had_is_free() -> None:
     assert change_for(found, "a").take == [1, 2]
 
 
+def test_what_has_run_out_counts_for_nobody() -> None:
+    """Not for a host that lives, either: it may have come back from a long sleep."""
+    old, new = Member(member="old", newness=1), Member(member="new", newness=2)
+    held = {0: "old", 1: "old", 2: "old", 3: "new"}
+    found = roster([old, new], held, 4, dead=frozenset({0, 1, 2}))
+    assert fair_shares(found) == {"old": 0, "new": 4}
+    assert change_for(found, "new").take
+    alone = roster([old], {0: "old", 1: "old"}, 2, dead=frozenset({1}))
+    assert change_for(alone, "old").take == [1]
+
+
 def test_whom_the_roster_does_not_know_does_nothing() -> None:
     change = change_for(roster(members("a"), {}, 4), "b")
     assert (change.take, change.surplus) == ([], 0)

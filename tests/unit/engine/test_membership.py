@@ -100,6 +100,40 @@ async def test_what_could_not_be_given_back_is_given_back_later(host: Host) -> N
     assert (host.owned, host.served) == ([2, 3], [2, 3])
 
 
+async def test_an_older_roster_takes_nothing_away_that_came_meanwhile(host: Host) -> None:
+    host.storage.members.others = ["other"]
+    await host.start()
+    older = await host.storage.members.roster()
+    host.storage.members.others = []
+    await host.hear()
+    assert host.served == [0, 1, 2, 3]
+    host.storage.members.hear(older)
+    assert host.served == [0, 1, 2, 3]
+    assert host.observer.problems == []
+
+
+async def test_what_is_being_taken_is_neither_given_back_nor_taken_once_more(host: Host) -> None:
+    host.storage.members.others = ["other"]
+    await host.start()
+    host.storage.members.others = []
+    host.hub.rounds = lambda: 5
+    for _ in range(50):  # in between it is ours in the store, and is not served yet
+        await host.storage.members.tell()
+        await asyncio.sleep(0)
+    await host.hear()
+    assert (host.owned, host.served) == ([0, 1, 2, 3], [0, 1, 2, 3])
+    assert [place.epoch for place in host.hub.places] == [1, 1, 1, 1]
+    assert host.storage.members.takes == 2
+
+
+async def test_a_host_that_stops_takes_nothing_any_more(host: Host) -> None:
+    await host.start()
+    await host.membership.stop(1.0)
+    host.hub.places[0].owner = None
+    await host.hear()
+    assert (host.owned, host.served) == ([1, 2, 3], [1, 2, 3])
+
+
 async def test_a_host_that_stops_while_it_takes_leaves_nothing_behind(host: Host) -> None:
     host.storage.members.others = ["other"]
     await host.start()

@@ -127,6 +127,26 @@ def checked_functions(program: Program, triggers: HttpTriggers) -> ForeignFuncti
     return ForeignFunctions(program.http_functions, _OWN, triggers)
 
 
+def _facts(served: Served, foreign: ForeignFunctions) -> FactsApi:
+    facts = HostFacts(
+        version=served.version,
+        storage=served.storage,
+        configuration=served.configuration,
+        sources=served.sources,
+    )
+    return FactsApi(facts, served.program, served.triggers, foreign, served.engine.clock)
+
+
+def _callbacks(served: Served) -> Callbacks:
+    return Callbacks(
+        served.client.gateway,
+        served.client.limits,
+        served.engine.storage.link,
+        secret=served.secret,
+        body_bytes=served.settings.webhook_bytes,
+    )
+
+
 class Application:
     """The whole server as one ASGI callable.
 
@@ -166,12 +186,6 @@ class Application:
         )
         admin = AdminApi(gateway, limits, served.program, self._waiting, settings, explaining)
         messages = MessagesApi(gateway, limits)
-        facts = HostFacts(
-            version=served.version,
-            storage=served.storage,
-            configuration=served.configuration,
-            sources=served.sources,
-        )
         self._worker_calls = WorkerCalls(management, served.rpc_token)
         self._masking = Masking(served.secret, hidden=self._access.system_key)
         self._live = LiveApi(
@@ -191,21 +205,13 @@ class Application:
                 *TopicsApi(gateway).routes(),
                 *CloudEventsApi(gateway, limits).routes(),
                 *EventGridApi(gateway, limits, served.program, self._access).routes(),
-                *FactsApi(
-                    facts, served.program, served.triggers, foreign, served.engine.clock
-                ).routes(),
+                *_facts(served, foreign).routes(),
                 *running.routes(),
                 *([] if self._linked is None else self._linked.routes()),
                 *([] if served.hosts is None else HostsApi(served.hosts).routes()),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
-                *Callbacks(
-                    gateway,
-                    limits,
-                    served.engine.storage.link,
-                    secret=served.secret,
-                    body_bytes=served.settings.webhook_bytes,
-                ).routes(),
+                *_callbacks(served).routes(),
                 *durable.routes(),
                 *open_api.routes(),
             ]

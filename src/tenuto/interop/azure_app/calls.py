@@ -15,6 +15,7 @@ from tenuto.engine.program import HttpRequest, HttpResponse, TimerFire, TimerRet
 from tenuto.interop.azure_app.activities import failure, json_text
 from tenuto.interop.azure_app.bindings.binder import (
     RETURN,
+    BoundCall,
     StorageBindingError,
     is_output,
     kind_of,
@@ -124,13 +125,8 @@ class AppCaller:
             if not over.done():
                 over.set_result((answer, attachment))
 
-        bound_to = self._inputs.bound(function)
-        bound = None
         try:
-            inputs = self._inputs.of(function, given)
-            if bound_to is not None:
-                bound = bound_to.call(given, metadata or {}, body, current_cause.get())
-                inputs.update(await bound.read())
+            inputs, bound = await self._given(function, given, body, metadata or {})
         except (NoServerError, StorageBindingError) as missing:
             raise _failed(function, invocation, str(missing)) from None
         call = Call(0, function.name, invocation, inputs, metadata or {}, retry, trace)
@@ -166,6 +162,18 @@ class AppCaller:
                 raise _failed(function, invocation, str(error)) from None
         _EXECUTED.executed(function.name, invocation, took)
         return answer, attachment
+
+    async def _given(
+        self, function: FunctionFacts, given: Datum, body: bytes, metadata: Mapping[str, Any]
+    ) -> tuple[dict[str, Datum | None], BoundCall | None]:
+        """What a function is called with, and what it is bound to in a storage account."""
+        inputs = self._inputs.of(function, given)
+        bound_to = self._inputs.bound(function)
+        if bound_to is None:
+            return inputs, None
+        bound = bound_to.call(given, metadata, body, current_cause.get())
+        inputs.update(await bound.read())
+        return inputs, bound
 
 
 def _failed(

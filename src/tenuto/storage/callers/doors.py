@@ -4,6 +4,7 @@ Keeps a hub apart from others of its form: the first connection says which one i
 statement asks for that one.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
@@ -53,7 +54,7 @@ class MakesRow(Protocol):
     def __call__(self, partitions: int, /) -> InboxRow: ...
 
 
-class Door:
+class Door(ABC):
     """Into one hub.
 
     Attributes:
@@ -95,10 +96,11 @@ class Door:
                 f"this outbox has seen first in {self.url!r}; make an outbox for each"
             )
 
+    @abstractmethod
     def no_hub(self) -> InputError:
         """The error of a connection to a database in which the hub is not."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refusal(self, state: str | None, text: str) -> InputError | StorageError | None:
         """The error of ours for one of the database's; None: it is the caller's own affair.
 
@@ -106,8 +108,8 @@ class Door:
             state: The code, where the database has such.
             text: What it says.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def check_texts(self, *texts: str | None) -> None:
         """See that texts fit into columns; the owner of the hub would refuse them, after a commit.
 
@@ -115,6 +117,7 @@ class Door:
             InputError: one does not.
         """
 
+    @abstractmethod
     def check_file(self, files: Sequence[tuple[str, str]]) -> None:
         """See that a connection has the hub's file open.
 
@@ -122,11 +125,11 @@ class Door:
             files: Names and files of its databases; the first one is the main one.
         """
 
-    def _check_version(self, schema: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _check_version(self, schema: int) -> None: ...
 
-    def _pack(self, row: InboxRow) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _pack(self, row: InboxRow) -> dict[str, Any]: ...
 
 
 class PostgresDoor(Door):
@@ -184,6 +187,9 @@ class PostgresDoor(Door):
                 "cannot keep in a name, a key or an id"
             )
 
+    def check_file(self, files: Sequence[tuple[str, str]]) -> None:
+        """It is in none."""
+
     def _check_version(self, schema: int) -> None:
         from tenuto.storage.postgres.statements import NEWEST_SCHEMA  # noqa: PLC0415 - as above
 
@@ -222,6 +228,9 @@ class FileDoor(Door):
                 "no connection but Tenuto's own reaches a store in memory; give the store a file"
             )
         self.url = f"sqlite:///{self._path}"
+
+    def check_texts(self, *texts: str | None) -> None:
+        """A file keeps any."""
 
     def check_file(self, files: Sequence[tuple[str, str]]) -> None:
         """See that it is the main file, and that no SQLite but the caller's has it open here."""

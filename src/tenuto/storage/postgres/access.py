@@ -1,5 +1,6 @@
 """What the parts of a store share: one piece of work on the right connection."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -12,35 +13,37 @@ from tenuto.storage.postgres.connection import Session, Work
 T = TypeVar("T")
 
 
-class Access:
+class Access(ABC):
     """The ways to the server; the store has them."""
 
     @property
-    def _url(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def url(self) -> str:
+        """Of the store, as people are shown it."""
 
-    async def _read(self, work: Work[T]) -> T:
-        raise NotImplementedError
-
-    async def _write(self, work: Work[T], *, tells: bool = False) -> T:
-        raise NotImplementedError
-
+    @abstractmethod
     async def read(self, work: Work[T]) -> T:
         """One piece of work that reads."""
-        return await self._read(work)
 
+    @abstractmethod
     async def written(self, work: Work[T], *, tells: bool = False) -> T:
         """One piece of work that writes; ``tells``: other processes want to know."""
-        return await self._write(work, tells=tells)
 
-    async def _hold(self, session: Session, lease: Lease, so: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def hold(self, session: Session, lease: Lease, so: str) -> None:
+        """The lease holds until this transaction is over.
 
-    async def _rows(self, name: str, /, **values: Any) -> list[asyncpg.Record]:
-        return await self._read(lambda session: session.rows(name, **values))
+        Raises:
+            FencedError: it does not; ``so`` says what follows.
+        """
 
-    async def _value(self, name: str, /, **values: Any) -> Any:  # noqa: ANN401 - a column's
-        return await self._read(lambda session: session.value(name, **values))
+    async def rows(self, name: str, /, **values: Any) -> list[asyncpg.Record]:
+        """All rows of a statement that reads."""
+        return await self.read(lambda session: session.rows(name, **values))
+
+    async def value(self, name: str, /, **values: Any) -> Any:  # noqa: ANN401 - a column's
+        """The first column of its first row; None when there is none."""
+        return await self.read(lambda session: session.value(name, **values))
 
 
 async def add_messages(session: Session, rows: Sequence[InboxRow]) -> None:

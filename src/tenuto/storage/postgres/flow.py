@@ -26,7 +26,7 @@ class PostgresFlow(Access):
 
     async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
         """Events and messages with these causes."""
-        found = await self._rows("flow", causes=list(causes), limit=limit)
+        found = await self.rows("flow", causes=list(causes), limit=limit)
         return [FlowEvent(**dict(row)) for row in found]
 
     async def flow_event(self, cause: str) -> FlowEvent | None:
@@ -34,7 +34,7 @@ class PostgresFlow(Access):
         kind, _, rest = cause.partition(":")
         place, _, message_id = rest.partition("/")
         statement = "flow_event" if kind == "event" else "flow_message"
-        found = await self._rows(statement, place=place, id=message_id)
+        found = await self.rows(statement, place=place, id=message_id)
         for row in found:
             values = dict(row)
             content = values.pop("content")
@@ -45,7 +45,7 @@ class PostgresFlow(Access):
 
     async def flow_instances(self, causes: Sequence[str], limit: int) -> list[CausedInstance]:
         """Instances with these causes."""
-        found = await self._rows(
+        found = await self.rows(
             "flow_instances",
             causes=list(causes),
             parents=[
@@ -57,14 +57,14 @@ class PostgresFlow(Access):
 
     async def flow_instance(self, instance_id: InstanceId) -> CausedInstance | None:
         """One instance."""
-        found = await self._rows("flow_instance", instance_id=instance_id)
+        found = await self.rows("flow_instance", instance_id=instance_id)
         return _caused(found[0]) if found else None
 
     async def flow_failures(self, causes: Sequence[str], limit: int) -> list[FlowFailure]:
         """Deliveries of these causes that were put aside."""
         parts = [(cause, *_parts(cause)) for cause in causes]
         known = [one for one in parts if one[1] in _SOURCES]
-        found = await self._rows(
+        found = await self.rows(
             "flow_failures",
             causes=[cause for cause, _, _, _ in known],
             sources=[_SOURCES[kind] for _, kind, _, _ in known],

@@ -32,7 +32,7 @@ _LIFE_DIGITS: Final = 32
 _LAST: Final = 2**63 - 1
 
 
-class PostgresLinks(Access):
+class PostgresLinks:
     """The links of one store.
 
     Args:
@@ -41,27 +41,21 @@ class PostgresLinks(Access):
 
     def __init__(self, store: Access) -> None:
         self._store = store
-        self._read = store._read  # type: ignore[method-assign]  # noqa: SLF001 - a part of it
-        self._write = store._write  # type: ignore[method-assign]  # noqa: SLF001 - the same
-
-    @property
-    def _url(self) -> str:
-        return self._store._url  # noqa: SLF001 - a part of it
 
     async def life(self) -> str:
         """Of this store."""
-        (row,) = await self._rows("facts")
+        (row,) = await self._store.rows("facts")
         facts = f"{row['secret']}:{row['incarnation']}"
         return hashlib.sha256(facts.encode()).hexdigest()[:_LIFE_DIGITS]
 
     async def hubs(self) -> list[LinkedHub]:
         """All links."""
-        return [LinkedHub(**dict(row)) for row in await self._rows("linked_hubs")]
+        return [LinkedHub(**dict(row)) for row in await self._store.rows("linked_hubs")]
 
     async def put(self, hub: LinkedHub) -> None:
         """Make a link or change it."""
         # Crash points: before COMMIT there is the old link or none, after it the new one.
-        await self._write(
+        await self._store.written(
             lambda session: session.run(
                 "put_linked_hub", name=hub.name, url=hub.url, called=hub.called, key=hub.key
             )
@@ -70,7 +64,9 @@ class PostgresLinks(Access):
     async def bound(self, messages: int, size: int) -> None:
         """So much may wait for each hub."""
         # Crash points: before COMMIT the bound before holds for clients; a host has its own.
-        await self._write(lambda session: session.run("bound_links", messages=messages, bytes=size))
+        await self._store.written(
+            lambda session: session.run("bound_links", messages=messages, bytes=size)
+        )
 
     async def drop(self, name: str, now: Microseconds) -> None:
         """A link is no more, and what waits for it is given up."""
@@ -81,16 +77,16 @@ class PostgresLinks(Access):
             await session.run("drop_pieces", hub=name, sequence=None)
 
         # Crash points: before COMMIT the link is there as before.
-        await self._write(drop)
+        await self._store.written(drop)
 
     async def bury(self, now: Microseconds) -> None:
         """What waits for hubs that are linked no more is given up."""
         # Crash points: before COMMIT it waits as before, and the next host buries it.
-        await self._write(lambda session: _give_up(session, None, now))
+        await self._store.written(lambda session: _give_up(session, None, now))
 
     async def outgoing(self, hub: str, after: int, most_bytes: int) -> list[Outgoing]:
         """The next messages for a hub."""
-        found = await self._rows(
+        found = await self._store.rows(
             "outgoing", hub=hub, after=after, most_bytes=most_bytes, rows=_MOST_ROWS
         )
         return [_outgoing(row) for row in found]
@@ -113,19 +109,19 @@ class PostgresLinks(Access):
             return row["count"], row["size"]
 
         # Crash points: before COMMIT they are sent once more, and known there.
-        return await self._write(note)
+        return await self._store.written(note)
 
     async def drop_outgoing(self, hub: str, sequence: int) -> None:
         """One message is not to be sent."""
         # Crash points: before COMMIT it is refused once more.
-        await self._write(
+        await self._store.written(
             lambda session: session.run("drop_outgoing", hub=hub, first=sequence, last=sequence)
         )
 
     async def heard(self, hub: str, now: Microseconds | None, problem: str | None) -> None:
         """Note when a hub was heard of."""
         # Crash points: none that matter; it is for people.
-        await self._write(
+        await self._store.written(
             lambda session: session.run("note_heard", hub=hub, now=now, problem=problem)
         )
 
@@ -154,10 +150,10 @@ class PostgresLinks(Access):
             await session.run("new_life", hub=hub, life=life)
             await session.run("drop_pieces", hub=hub, sequence=None)
 
-        place = await self._read(look)
+        place = await self._store.read(look)
         if place is None:
             # Crash points: before COMMIT the other hub's first request begins its life again.
-            await self._write(begin)
+            await self._store.written(begin)
             return Place(received=0)
         return place
 
@@ -169,16 +165,18 @@ class PostgresLinks(Access):
             await session.run("keep_piece", hub=hub, sequence=sequence, at=at, text=text)
 
         # Crash points: before COMMIT it is sent once more.
-        await self._write(keep)
+        await self._store.written(keep)
 
     async def drop_pieces(self, hub: str) -> None:
         """Parts of a message that is refused are kept no longer."""
         # Crash points: before COMMIT they are there, and go with the next refusal.
-        await self._write(lambda session: session.run("drop_pieces", hub=hub, sequence=None))
+        await self._store.written(
+            lambda session: session.run("drop_pieces", hub=hub, sequence=None)
+        )
 
     async def pieces(self, hub: str, sequence: int) -> str:
         """The parts of a message as one text."""
-        found = await self._rows("pieces", hub=hub, sequence=sequence)
+        found = await self._store.rows("pieces", hub=hub, sequence=sequence)
         return "".join(row["text"] for row in found)
 
     async def take_in(
@@ -207,8 +205,8 @@ class PostgresLinks(Access):
             *(("messages", row.message_id, "inbox", row) for row in rows),
             *(("messages", one.post_key, "published", one) for one in events),
         ]
-        async with named(self._url, given):
-            await self._write(write, tells=True)
+        async with named(self._store.url, given):
+            await self._store.written(write, tells=True)
 
 
 async def _give_up(session: Session, hub: str | None, now: Microseconds) -> None:

@@ -19,7 +19,8 @@ INSERT INTO hub.member
 SELECT :member, :description, :address, :app_version, newness, :orchestrators, '{}',
     clock_timestamp() + make_interval(secs => :seconds)
 FROM hub.app_version WHERE app_version = :app_version
-ON CONFLICT (member) DO UPDATE SET lives_until = excluded.lives_until, is_leaving = false;
+ON CONFLICT (member) DO UPDATE SET lives_until = excluded.lives_until,
+    heard_at = excluded.heard_at, is_leaving = false;
 
 -- forget_members: who has been dead for long
 DELETE FROM hub.member WHERE lives_until < clock_timestamp() - interval '1 day';
@@ -30,7 +31,7 @@ WITH renewed AS (
     WHERE owner = ANY (:owners::text[])),
 alive AS (
     UPDATE hub.member SET lives_until = clock_timestamp() + make_interval(secs => :seconds),
-        is_leaving = :is_leaving, load = :load
+        heard_at = clock_timestamp(), is_leaving = :is_leaving, load = :load
     WHERE member = :member RETURNING member)
 SELECT member FROM alive;
 
@@ -62,6 +63,7 @@ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS at, (
         'app_version', app_version, 'newness', newness, 'is_leaving', is_leaving,
         'joined_at', (extract(epoch FROM joined_at) * 1000000)::bigint, 'load', load::json,
         'orchestrators', to_json(orchestrators),
+        'heard_at', (extract(epoch FROM heard_at) * 1000000)::bigint,
         'lives_until', (extract(epoch FROM lives_until) * 1000000)::bigint,
         'is_alive', lives_until > clock_timestamp()
     ) ORDER BY joined_at, member)

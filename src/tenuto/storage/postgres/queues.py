@@ -28,12 +28,12 @@ class PostgresQueues(Access):
 
     async def queues(self, now: Microseconds) -> list[QueueStanding]:
         """How each queue stands."""
-        found = await self._rows("queue_list", now=now, in_work=_IN_WORK)
+        found = await self.rows("queue_list", now=now, in_work=_IN_WORK)
         return [QueueStanding(**dict(row)) for row in found]
 
     async def queue_messages(self, queue: str, limit: int, most_bytes: int) -> list[WaitingMessage]:
         """The next messages of a queue."""
-        found = await self._rows(
+        found = await self.rows(
             "queue_messages", queue=queue, limit=limit, most_bytes=most_bytes, in_work=_IN_WORK
         )
         return [
@@ -50,39 +50,39 @@ class PostgresQueues(Access):
 
     async def queue_next(self, queue: str) -> Microseconds | None:
         """When the first message of a queue is ready."""
-        moment: Microseconds | None = await self._value("queue_next", queue=queue, in_work=_IN_WORK)
+        moment: Microseconds | None = await self.value("queue_next", queue=queue, in_work=_IN_WORK)
         return moment
 
     async def queue_in_work(self, queue: str) -> list[MessageInWork]:
         """Which messages of a queue are in work."""
-        found = await self._rows("queue_in_work", queue=queue, in_work=_IN_WORK)
+        found = await self.rows("queue_in_work", queue=queue, in_work=_IN_WORK)
         return [MessageInWork(*row) for row in found]
 
     async def work_on_queue(self, lease: Lease, notes: QueueNotes) -> list[TakenMessage]:
         """Note what has become of messages, and take further ones."""
 
         async def work(session: Session) -> list[TakenMessage]:
-            await self._hold(session, lease, f"so does the queue {notes.queue!r}")
+            await self.hold(session, lease, f"so does the queue {notes.queue!r}")
             await _note(session, notes)
             return await _taken(session, notes)
 
         # Crash points: before COMMIT what had ended is still in work, and its attempt is made again
         # by whoever takes the queue over; after it, what was taken is in work, and its attempt has
         # counted.
-        return await self._write(work)
+        return await self.written(work)
 
     async def drop_queued(self, queue: str, message_ids: Sequence[str] | None = None) -> int:
         """Delete messages of a queue."""
         if message_ids is not None:
             ids = list(message_ids)
-            return await self._write(
+            return await self.written(
                 lambda session: session.run("queue_drop", queue=queue, message_ids=ids)
             )
-        last = await self._value("queue_last") or 0
+        last = await self.value("queue_last") or 0
         dropped = 0
         while True:
             # Some at a time, so that commits get their turn.
-            count = await self._write(
+            count = await self.written(
                 lambda session: session.run(
                     "queue_drop_all",
                     queue=queue,

@@ -27,7 +27,6 @@ from tenuto.engine.member_ports import (
 from tenuto.model.errors import StorageError
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.connection import Connection, Session, patience_within
-from tenuto.storage.postgres.failing import Failing
 from tenuto.storage.sharing import Sharing
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
@@ -53,6 +52,7 @@ class Renewal:
         heard: Called on the host's loop with each new roster.
         load: Asked on the host's loop how busy it is.
         is_leaving: The host gives away what it has.
+        failure: Why no sign of life reaches the store; None while they do.
     """
 
     def __init__(self, address: Address, sharing: Sharing) -> None:
@@ -70,20 +70,13 @@ class Renewal:
         self._asked_at: float | None = None
         self._load = HostLoad()
         self._beats = 0
-        where = f"the store {address.url!r}{' by storage_direct' if address.direct_dsn else ''}"
-        self._failing = Failing(
-            f"signs of life of this host do not reach {where}",
-            f"signs of life of this host reach {where} again",
-            _LOGGER,
+        self._store = f"the store {address.url!r}" + (
+            " by storage_direct" if address.direct_dsn else ""
         )
+        self.failure: StorageError | None = None
         self.heard: Callable[[Roster], None] | None = None
         self.load: Callable[[], HostLoad] = HostLoad
         self.is_leaving: bool = False
-
-    @property
-    def failure(self) -> StorageError | None:
-        """Why no sign of life reaches the store; None while they do."""
-        return self._failing.error
 
     @property
     def owners(self) -> frozenset[str]:
@@ -142,12 +135,12 @@ class Renewal:
                         roster = await connection.do(self._once, "renew leases in")
                     except StorageError as error:
                         pause = self._beat / 3
-                        self._failing.failed(error)
+                        self._failed(error)
                     except Exception:  # a host without this thread would lose all, again and again
                         _LOGGER.exception("leases were not renewed for a reason nobody knew of")
                         pause = self._beat / 3
                     else:
-                        self._failing.works()
+                        self._works()
                         self._tell(roster)
                         pause = min(pause, self._until_a_lease_ends(roster))
                 with suppress(TimeoutError):
@@ -159,6 +152,19 @@ class Renewal:
             with suppress(StorageError):
                 await connection.do(self._end, "end leases in")
             await connection.close()
+
+    def _failed(self, error: StorageError) -> None:
+        """Said when it begins, however often it is tried."""
+        if self.failure is None:
+            _LOGGER.warning(
+                "signs of life of this host do not reach %s, tried again: %s", self._store, error
+            )
+        self.failure = error
+
+    def _works(self) -> None:
+        if self.failure is not None:
+            _LOGGER.warning("signs of life of this host reach %s again", self._store)
+        self.failure = None
 
     async def _end(self, session: Session) -> None:
         if self._owners:

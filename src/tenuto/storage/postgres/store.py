@@ -188,7 +188,8 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         return self._hub
 
     @property
-    def _url(self) -> str:
+    def url(self) -> str:
+        """Of the store, as people are shown it."""
         return self._address.url
 
     @property
@@ -202,10 +203,11 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         hub = self._opened()
         return PostgresMembers(self, hub.renewal, hub.listening, self._sharing.lease_seconds)
 
-    async def _read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T]) -> T:
+        """One piece of work that reads."""
         return await next(self._opened().next_reader).do(work, "read")
 
-    async def _write(self, work: Work[T], *, tells: bool = False) -> T:
+    async def written(self, work: Work[T], *, tells: bool = False) -> T:
         """One piece of work that writes; ``tells``: other processes want to know."""
         hub = self._opened()
 
@@ -240,7 +242,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         async def acquire(session: Session) -> list[Lease]:
             return await owning.take(session, host, partitions, self._sharing.lease_seconds)
 
-        owned = await self._write(acquire)
+        owned = await self.written(acquire)
         if owned:
             hub.renewal.renew_for(host.owner)
         return owned
@@ -249,7 +251,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         """Wait for the ends of leases that nobody renews; raise if somebody does."""
         first: dict[int, str] | None = None
         while True:
-            found = await self._read(
+            found = await self.read(
                 lambda session: session.rows("next_owner_is_alone", mine=list(hub.renewal.owners))
             )
             held = [row for row in found if row["is_held"]]
@@ -270,12 +272,12 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
     async def release(self, leases_: Sequence[Lease]) -> None:
         """Give partitions back."""
         # Crash points: before COMMIT they are ours until their leases end.
-        await self._write(lambda session: session.run("release", **leases(leases_)), tells=True)
+        await self.written(lambda session: session.run("release", **leases(leases_)), tells=True)
 
     async def reserve_iids(self, count: int) -> range:
         """So many iids that nobody has ever had."""
         # Crash points: before COMMIT they are given to the next who asks, after it to nobody.
-        last = await self._write(lambda session: session.value("reserve_iids", count=count))
+        last = await self.written(lambda session: session.value("reserve_iids", count=count))
         return range(last - count + 1, last + 1)
 
     async def commit(self, batch: CommitBatch) -> CommitResult:
@@ -292,43 +294,43 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
 
     async def load_partition(self, partition: int, after: str | None, limit: int) -> PartitionPage:
         """What an owner must know at takeover, in pages."""
-        return await self._read(
+        return await self.read(
             lambda session: reading.load_partition(session, partition, after, limit)
         )
 
     async def load_instances(self, iids: Sequence[int]) -> list[LoadedInstance]:
         """Many instances at once, in this order; unknown iids are left out."""
-        return await self._read(lambda session: reading.load_instances(session, iids))
+        return await self.read(lambda session: reading.load_instances(session, iids))
 
     async def find(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """The rows of these instance ids, in this order; unknown ones are left out."""
-        return await self._read(lambda session: reading.find(session, instance_ids))
+        return await self.read(lambda session: reading.find(session, instance_ids))
 
     async def marks(self, after: int | None, limit: int) -> list[InstanceMark]:
         """How far instances are, a page by iid."""
-        return await self._read(lambda session: reading.marks(session, after, limit))
+        return await self.read(lambda session: reading.marks(session, after, limit))
 
     async def due(
         self, partitions: Collection[int], after: Microseconds | None, until: Microseconds
     ) -> list[Wake]:
         """Unfinished instances with after < wake_at <= until, soonest first."""
-        return await self._read(lambda session: reading.due(session, partitions, after, until))
+        return await self.read(lambda session: reading.due(session, partitions, after, until))
 
     async def mark_served(self, leases_: Sequence[Lease]) -> None:
         """The owner of these partitions has served for a while."""
         # Crash points: before COMMIT this owner counts as one that died young, after it not.
-        await self._write(lambda session: session.run("mark_served", **leases(leases_)))
+        await self.written(lambda session: session.run("mark_served", **leases(leases_)))
 
     async def set_deliveries(self, deliveries: dict[int, int]) -> None:
         """Durably note, by iid, how often instances were tried."""
         # Crash points: before COMMIT the try has not begun, after it, it counts.
-        await self._write(
+        await self.written(
             lambda session: session.run(
                 "set_deliveries", iids=list(deliveries), deliveries=list(deliveries.values())
             )
         )
 
-    async def _hold(self, session: Session, lease: Lease, so: str) -> None:
+    async def hold(self, session: Session, lease: Lease, so: str) -> None:
         """The lease holds until this transaction is over, or FencedError."""
         if (
             await session.value(
@@ -344,25 +346,25 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
 
     async def notes(self, keys: Sequence[str]) -> dict[str, str]:
         """The texts that are kept under these keys."""
-        return await self._read(lambda session: reading.notes(session, keys))
+        return await self.read(lambda session: reading.notes(session, keys))
 
     async def is_asked(self, instance_id: InstanceId, kinds: Collection[str]) -> bool:
         """Whether a request of one of these kinds to an instance waits to be taken in."""
-        return await self._read(lambda session: reading.is_asked(session, instance_id, kinds))
+        return await self.read(lambda session: reading.is_asked(session, instance_id, kinds))
 
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
-        return await self._read(reading.held_counts)
+        return await self.read(reading.held_counts)
 
     async def misfits(
         self, partitions: Collection[int], reason: HoldReason | None = None
     ) -> list[int]:
         """Held instances that a host tries again at its start."""
-        return await self._read(lambda session: reading.misfits(session, partitions, reason))
+        return await self.read(lambda session: reading.misfits(session, partitions, reason))
 
     async def fetch_inbox(self, cursors: Mapping[int, int]) -> InboxPage:
         """Messages and instances started by clients that have arrived after the cursors."""
-        return await self._read(lambda session: reading.fetch_inbox(session, cursors))
+        return await self.read(lambda session: reading.fetch_inbox(session, cursors))
 
     # --- everybody -----------------------------------------------------------------------------
 
@@ -383,7 +385,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         # Crash points: before COMMIT the id is free, after it the instance waits to be fetched;
         # a client that was not told asks again and finds its own execution id.
         async with named(self._address.url, [("instances", record.iid, "instances", record)]):
-            return await self._write(start, tells=True)
+            return await self.written(start, tells=True)
 
     async def append(self, rows: Sequence[InboxRow]) -> None:
         """Add messages; a message id that is already there is left alone."""
@@ -394,29 +396,29 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         # Crash points: as for a commit; a client that was not told sends the same ids again.
         given = [("messages", row.message_id, "inbox", row) for row in rows]
         async with named(self._address.url, given):
-            await self._write(append, tells=True)
+            await self.written(append, tells=True)
 
     async def answers(self, message_ids: Sequence[MessageId]) -> list[Answer]:
         """What became of messages from other processes; those that are open are left out."""
-        return await self._read(lambda session: reading.answers(session, message_ids))
+        return await self.read(lambda session: reading.answers(session, message_ids))
 
     async def open_below(
         self, partitions: Collection[int], root_ids: Sequence[InstanceId]
     ) -> dict[InstanceId, int]:
         """Unfinished instances of some partitions below each of some roots."""
-        return await self._read(lambda session: reading.open_below(session, partitions, root_ids))
+        return await self.read(lambda session: reading.open_below(session, partitions, root_ids))
 
     async def link(self, digest: str) -> FoundLink | None:
         """The link whose token has this digest; None when there is none."""
-        return await self._read(lambda session: reading.link(session, digest))
+        return await self.read(lambda session: reading.link(session, digest))
 
     async def is_waiting(self, message_id: MessageId) -> bool:
         """Whether a message is in the inbox still."""
-        return await self._read(lambda session: reading.is_waiting(session, message_id))
+        return await self.read(lambda session: reading.is_waiting(session, message_id))
 
     async def waiting_start(self, instance_id: InstanceId) -> InboxRow | None:
         """The oldest start of an id that waits in the inbox; None when none does."""
-        return await self._read(lambda session: reading.waiting_start(session, instance_id))
+        return await self.read(lambda session: reading.waiting_start(session, instance_id))
 
     def wake(self) -> None:
         """Have whoever serves the store, here or elsewhere, look for what has come."""
@@ -429,32 +431,32 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
 
     async def query(self, query: InstanceQuery) -> InstancePage:
         """A page of instances."""
-        return await self._read(lambda session: listing.query(session, query))
+        return await self.read(lambda session: listing.query(session, query))
 
     async def standings(self, instance_ids: Sequence[InstanceId]) -> list[Standing]:
         """Instances without payloads, and how far their histories go."""
-        return await self._read(lambda session: reading.standings(session, instance_ids))
+        return await self.read(lambda session: reading.standings(session, instance_ids))
 
     async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution; empty when unknown."""
-        return await self._read(lambda session: reading.history(session, instance_id, most_bytes))
+        return await self.read(lambda session: reading.history(session, instance_id, most_bytes))
 
     async def history_page(
         self, instance_id: InstanceId, after: str | None, most_bytes: int
     ) -> HistoryPage:
         """Turns of the current execution, as long as they fit."""
-        return await self._read(
+        return await self.read(
             lambda session: reading.history_page(session, instance_id, after, most_bytes)
         )
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters, newest first."""
-        return await self._read(lambda session: reading.dead_letters(session, limit))
+        return await self.read(lambda session: reading.dead_letters(session, limit))
 
     async def dead_letter_page(
         self, limit: int, after: str | None, most_bytes: int
     ) -> DeadLetterPage:
         """Dead letters, newest first, as long as they fit."""
-        return await self._read(
+        return await self.read(
             lambda session: reading.dead_letter_page(session, limit, after, most_bytes)
         )

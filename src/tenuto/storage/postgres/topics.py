@@ -41,33 +41,33 @@ class PostgresTopics(Access):
 
     async def subscriptions(self) -> list[SubscriptionStanding]:
         """All subscriptions."""
-        found = await self._rows("subscription_list")
+        found = await self.rows("subscription_list")
         return [SubscriptionStanding(**dict(row)) for row in found]
 
     async def events(
         self, topic: str, after: int, limit: int, most_bytes: int
     ) -> list[StoredEvent]:
         """Events of a topic after a position, as long as they fit."""
-        found = await self._rows(
+        found = await self.rows(
             "topic_events", topic=topic, after=after, limit=limit, most_bytes=most_bytes
         )
         return [_event(row) for row in found]
 
     async def newest_events(self, topic: str, limit: int, most_bytes: int) -> list[StoredEvent]:
         """The newest events of a topic."""
-        found = await self._rows(
+        found = await self.rows(
             "newest_topic_events", topic=topic, limit=limit, most_bytes=most_bytes
         )
         return [_event(row) for row in found]
 
     async def topic_news(self, cursor: int | None) -> TopicNews:
         """Which topics have events after a position."""
-        (row,) = await self._rows("topic_news", cursor=cursor or 0)
+        (row,) = await self.rows("topic_news", cursor=cursor or 0)
         return TopicNews(row["cursor"], row["topics"], row["given_back"])
 
     async def last_position(self) -> int:
         """That of the newest event there ever was."""
-        position: int = await self._value("last_position")
+        position: int = await self.value("last_position")
         return position
 
     async def failed_deliveries(
@@ -80,7 +80,7 @@ class PostgresTopics(Access):
         most_bytes: int = FAILED_BYTES,
     ) -> list[FailedDelivery]:
         """What was put aside."""
-        found = await self._rows(
+        found = await self.rows(
             "failed_list",
             source=source,
             name=name,
@@ -93,17 +93,17 @@ class PostgresTopics(Access):
 
     async def failed_counts(self) -> list[FailedCount]:
         """How many deliveries were put aside."""
-        return [FailedCount(*row) for row in await self._rows("failed_counts")]
+        return [FailedCount(*row) for row in await self.rows("failed_counts")]
 
     async def topic_names(self) -> list[str]:
         """Topics that have events."""
-        return [row["name"] for row in await self._rows("topic_names")]
+        return [row["name"] for row in await self.rows("topic_names")]
 
     async def topic_page(
         self, topic: str, after: int, limit: int, most_bytes: int
     ) -> TopicPage | None:
         """Some events of a topic in a row."""
-        (row,) = await self._rows(
+        (row,) = await self.rows(
             "topic_page", topic=topic, after=after, limit=limit, most_bytes=most_bytes
         )
         return TopicPage(*row) if row["events"] else None
@@ -130,14 +130,14 @@ class PostgresTopics(Access):
             *(("messages", one.post_key, "queued", one) for one in messages),
             *(("messages", one.message_id, "inbox", one) for one in sent),
         ]
-        async with named(self._url, given):
-            await self._write(publish, tells=True)
+        async with named(self.url, given):
+            await self.written(publish, tells=True)
 
     async def topic_waits(
         self, partitions: Collection[int], after: tuple[int, int], limit: int
     ) -> list[TopicWaitRow]:
         """What instances of these partitions wait for."""
-        found = await self._rows(
+        found = await self.rows(
             "topic_waits",
             partitions=list(partitions),
             iid=after[0],
@@ -150,7 +150,7 @@ class PostgresTopics(Access):
         self, waits: Sequence[tuple[int, int]], most_bytes: int
     ) -> MatchPage:
         """For these waits the first event that counts, as long as they fit."""
-        found = await self._rows(
+        found = await self.rows(
             "topic_matches_of",
             iids=[iid for iid, _ in waits],
             tasks=[task for _, task in waits],
@@ -181,18 +181,18 @@ class PostgresTopics(Access):
             waits = [(one["iid"], one["task_id"]) for one in found]
             return WaitPage(waits, row["cursor"], row["has_more"])
 
-        return await self._read(look)
+        return await self.read(look)
 
     async def places(self, names: Sequence[str]) -> list[Place]:
         """How far these subscriptions are."""
-        found = await self._rows("places", names=list(names))
+        found = await self.rows("places", names=list(names))
         return [_place(row) for row in found]
 
     async def redeliveries(
         self, name: str, after: int, limit: int, most_bytes: int
     ) -> list[StoredEvent]:
         """Events that were given back to a subscription, as long as they fit."""
-        found = await self._rows(
+        found = await self.rows(
             "redeliveries", name=name, after=after, limit=limit, most_bytes=most_bytes
         )
         return [_event(row) for row in found]
@@ -202,7 +202,7 @@ class PostgresTopics(Access):
 
         async def write(session: Session) -> None:
             names = ", ".join(one.place.name for one in progress)
-            await self._hold(session, lease, f"so do the subscriptions {names}")
+            await self.hold(session, lease, f"so do the subscriptions {names}")
             for one in progress:
                 place = one.place
                 await session.run(
@@ -223,7 +223,7 @@ class PostgresTopics(Access):
                 await _put_aside(session, one.failed, one.redelivered)
 
         # Crash points: before COMMIT what was delivered is delivered again, after it no more.
-        await self._write(write)
+        await self.written(write)
 
     async def write_note(self, lease: Lease, key: str, text: str) -> None:
         """Keep a text under a key, as the owner of a partition."""
@@ -240,7 +240,7 @@ class PostgresTopics(Access):
 
         async def write(session: Session) -> None:
             some = repr(next(iter(notes), None))
-            await self._hold(session, lease, f"notes such as {some} are that one's to write")
+            await self.hold(session, lease, f"notes such as {some} are that one's to write")
             if notes:
                 keys, texts = list(notes), list(notes.values())
                 await session.run(
@@ -251,7 +251,7 @@ class PostgresTopics(Access):
             await _put_aside(session, failed, redelivered)
 
         # Crash points: before COMMIT the old notes stand, after it the new ones, with the rest.
-        await self._write(write)
+        await self.written(write)
 
     async def remove_subscription(self, name: str, topic: str | None = None) -> bool:
         """Forget a subscription."""
@@ -263,7 +263,7 @@ class PostgresTopics(Access):
             return found > 0
 
         # Crash points: before COMMIT it is there, after it not.
-        return await self._write(remove)
+        return await self.written(remove)
 
     async def trim(self, topic: str, point: TrimPoint, limit: int) -> Trimmed:
         """Delete old ones of the oldest events of a topic."""
@@ -282,12 +282,12 @@ class PostgresTopics(Access):
 
         # Crash points: before COMMIT they are there, after it not. What nobody has read of them is
         # told only when they are gone; a host that dies in between does not tell it.
-        return await self._write(trim)
+        return await self.written(trim)
 
     async def drop_failed(self, numbers: Sequence[int]) -> int:
         """Delete what was put aside."""
         # Crash points: before COMMIT it is there, after it not.
-        return await self._write(lambda session: session.run("take_failed", numbers=list(numbers)))
+        return await self.written(lambda session: session.run("take_failed", numbers=list(numbers)))
 
     async def redrive(self, numbers: Sequence[int], now: Microseconds) -> Redriven:
         """Give failed deliveries back to their function."""
@@ -304,7 +304,7 @@ class PostgresTopics(Access):
 
         # Crash points: before COMMIT it is put aside, after it is on its way again. Only what goes
         # into its queue is deleted here: what has no place there stays put aside.
-        return await self._write(redrive, tells=True)
+        return await self.written(redrive, tells=True)
 
 
 async def _put_aside(
