@@ -261,6 +261,12 @@ def _orphans(found: Examination) -> list[Finding]:
             [repr(name) for name in found.lost_messages],
             "a host puts them aside as dead letters",
         ),
+        (
+            Level.NOTE,
+            "messages of types that this Tenuto does not know",
+            [repr(name) for name in found.unknown_types],
+            "a host of a newer Tenuto takes them in; others leave them where they are",
+        ),
     )
     return [
         _store(level, f"{what}: {_few(names)}", advice)

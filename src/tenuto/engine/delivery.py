@@ -38,10 +38,10 @@ from enum import Enum
 from typing import Final
 
 from tenuto.model.ids import MessageId
-from tenuto.model.messages import AnyMessage, Message
+from tenuto.model.messages import AnyLetter, Message
 
 
-def row_id(message: AnyMessage) -> MessageId | None:
+def row_id(message: AnyLetter) -> MessageId | None:
     """The id of the row that a message has, or is to have, in the store; None when it has none."""
     key = message.message_id
     return key if isinstance(key, str) else None

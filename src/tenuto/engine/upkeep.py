@@ -68,6 +68,7 @@ class Examination(Struct, frozen=True, kw_only=True):
         without_history: Instances that have begun and have no history.
         lost_messages: Ids that messages wait for and no instance has. A host clears these within
             moments.
+        unknown_types: What waiting messages say that they are, and this Tenuto does not know.
         remarks: What else is worth saying: of the server that keeps it, or what is before that.
     """
 
@@ -93,6 +94,7 @@ class Examination(Struct, frozen=True, kw_only=True):
     lost_histories: list[int] = []
     without_history: list[InstanceId] = []
     lost_messages: list[InstanceId] = []
+    unknown_types: list[str] = []
     remarks: list[Remark] = []
 
     @property

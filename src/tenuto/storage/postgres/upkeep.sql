@@ -39,6 +39,9 @@ WHERE kind NOT IN ('Start', 'Publish')
     AND NOT EXISTS (SELECT 1 FROM hub.instance WHERE instance.instance_id = inbox.instance_id)
 ORDER BY instance_id LIMIT :rows;
 
+-- unknown_types: what waiting messages say that they are, but for these types
+SELECT DISTINCT kind FROM hub.inbox WHERE NOT kind = ANY (:known::text[]) ORDER BY kind LIMIT :rows;
+
 -- dead_letter_numbers: those of the newest dead letters with these message ids, the oldest first; or of
 -- all of them
 SELECT max(number) AS number, message_id FROM hub.dead_letter

@@ -186,6 +186,9 @@ SELECT CAST('[' || coalesce(group_concat('[' || number || ',[' || json_quote(mes
     || partition || ',' || json_quote(instance_id) || ',' || message || ']]'), '') || ']' AS BLOB)
 FROM json_each(:keys) AS wanted CROSS JOIN inbox ON inbox.number = wanted.value;
 
+-- message_bytes: a message by number, whatever it holds
+SELECT message_id, partition, instance_id, CAST(message AS BLOB) FROM inbox WHERE number = :number;
+
 -- records: instances by iid
 SELECT CAST('[' || coalesce(group_concat(record), '') || ']' AS BLOB)
 FROM json_each(:keys) AS wanted CROSS JOIN instance_record ON iid = wanted.value;
@@ -248,13 +251,14 @@ ORDER BY turn;
 
 -- waiting_start: the number of the oldest start of an id that waits in the inbox
 SELECT min(number) FROM inbox
-WHERE instance_id = :instance_id AND message ->> '$.type' = 'Start';
+WHERE instance_id = :instance_id
+    AND CASE WHEN json_valid(message) THEN message ->> '$.type' = 'Start' ELSE false END;
 
 -- is_asked: whether a request of certain kinds to an instance waits to be taken in
 SELECT EXISTS (
     SELECT 1 FROM inbox
-    WHERE instance_id = :instance_id
-    AND message ->> '$.type' IN (SELECT value FROM json_each(:kinds)));
+    WHERE instance_id = :instance_id AND CASE WHEN json_valid(message)
+        THEN message ->> '$.type' IN (SELECT value FROM json_each(:kinds)) ELSE false END);
 
 -- held_counts: how many instances are held, by reason
 SELECT json_group_object(reason, total) FROM (
@@ -489,8 +493,14 @@ SELECT json_group_array(instance_id) FROM (
 SELECT json_group_array(instance_id) FROM (
     SELECT DISTINCT instance_id FROM inbox
     WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance.instance_id = inbox.instance_id)
-        AND message ->> '$.type' NOT IN ('Start', 'Publish')
+        AND CASE WHEN json_valid(message)
+            THEN message ->> '$.type' NOT IN ('Start', 'Publish') ELSE true END
     ORDER BY instance_id LIMIT :rows);
+
+-- unknown_types: what waiting messages say that they are, but for these types
+SELECT json_group_array(type) FROM (
+    SELECT DISTINCT CASE WHEN json_valid(message) THEN message ->> '$.type' END AS type FROM inbox
+    WHERE typeof(type) = 'text' AND type NOT IN (SELECT value FROM json_each(:known)) ORDER BY type LIMIT :rows);
 
 -- marks: how far instances are, a page of them by iid: iid, instance id, what changes when they do.
 -- A turn need not change the row; the number of the last one is read from the index alone.

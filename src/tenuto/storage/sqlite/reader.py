@@ -389,8 +389,26 @@ def _messages(connection: apsw.Connection, numbers: Sequence[int]) -> list[tuple
     # A decoded Raw is a view that would keep the whole value alive.
     return [
         (number, msgspec.structs.replace(row, message=row.message.copy()))
-        for number, row in _gather(connection, "messages", numbers, _decode_messages)
+        for number, row in _gathered_messages(connection, numbers)
     ]
+
+
+def _gathered_messages(
+    connection: apsw.Connection, numbers: Sequence[int]
+) -> list[tuple[int, InboxRow]]:
+    try:
+        return _gather(connection, "messages", numbers, _decode_messages)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # One is no JSON: each by itself, so that the others do not suffer from it.
+        found = (
+            (number, connection.execute(SQL["message_bytes"], {"number": number}).fetchone())
+            for number in numbers
+        )
+        return [(number, _message_of(*row)) for number, row in found if row is not None]
+
+
+def _message_of(message_id: str, partition: int, instance_id: str, message: bytes) -> InboxRow:
+    return InboxRow(MessageId(message_id), partition, InstanceId(instance_id), Raw(message))
 
 
 def _start(record: InstanceRecord) -> InboxRow:

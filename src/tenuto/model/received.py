@@ -1,0 +1,79 @@
+"""What stands in a row of the inbox, whoever has written it: another Tenuto, or a program.
+
+A row that nobody can read must stop neither its instance nor anybody else: it is put aside by
+itself, as a dead letter with its bytes (``no_silent_drop``). One of a type that only a newer Tenuto
+knows stays where it is: in a rolling upgrade a host of that one takes it in. Pure.
+"""
+
+from typing import Final, TypeAlias, get_args
+
+import msgspec
+from msgspec import MsgspecError, Raw, Struct
+
+from tenuto.model.codec import decode_any_message
+from tenuto.model.ids import MessageId
+from tenuto.model.messages import AnyMessage, Unreadable
+from tenuto.model.room import roomy
+
+READ_ERRORS: Final = (MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder says of a text that is not what it expects."""
+
+KNOWN_TYPES: Final = frozenset(one.__name__ for one in get_args(AnyMessage))
+"""What a row says that it is, of the messages that this Tenuto knows."""
+
+
+class OfNewerTenuto(Struct, frozen=True):
+    """A message of a type that this Tenuto does not know."""
+
+    type: str
+
+
+class NotReadable(Struct, frozen=True):
+    """A row that nobody can read.
+
+    Attributes:
+        letter: What is kept of it. Its sender gets an answer, if there is one who waits.
+        reason: Why.
+    """
+
+    letter: Unreadable
+    reason: str
+
+
+Received: TypeAlias = AnyMessage | OfNewerTenuto | NotReadable
+
+_decode_type: Final = roomy(msgspec.json.Decoder(OfNewerTenuto).decode)
+
+
+def received(message_id: MessageId | None, text: Raw) -> Received:
+    """What a row of the inbox holds.
+
+    Args:
+        message_id: The row's; None for what has no row of its own.
+        text: Its message.
+
+    Raises:
+        MemoryError: there is not enough for it now.
+    """
+    try:
+        message = decode_any_message(text)
+    except READ_ERRORS as error:
+        return _newer(text) or _not_readable(message_id, text, str(error))
+    if message_id is not None and message.message_id != message_id:
+        # It would never be used up: that goes by the name in the message.
+        reason = f"it calls itself {message.message_id!r}"
+        return _not_readable(message_id, text, reason)
+    return message
+
+
+def _newer(text: Raw) -> OfNewerTenuto | None:
+    try:
+        found = _decode_type(text)
+    except READ_ERRORS:
+        return None
+    return None if found.type in KNOWN_TYPES else found
+
+
+def _not_readable(message_id: MessageId | None, text: Raw, why: str) -> NotReadable:
+    letter = Unreadable(message_id=message_id, awaits_answer=True, content=bytes(text))
+    return NotReadable(letter, f"message {message_id!r} cannot be read: {why}")
