@@ -50,10 +50,10 @@ def _into_schema(server: Postgres, schema: str) -> Put:
         kind = "Start" if b"Start" in message else "Zap" if b"Zap" in message else "x"
         with psycopg.connect(host=str(server.folder), port=server.port, user="postgres") as wire:
             wire.execute(
-                f"INSERT INTO {schema}.inbox "  # type: ignore[arg-type] # no literal
+                f"INSERT INTO {schema}.inbox "
                 "(partition, awaits_answer, message_id, instance_id, kind, message) "
                 "VALUES (%s, true, %s, %s, %s, %s)",
-                (partition_of(instance_id, 32), message_id, instance_id, kind, message),  # type: ignore[arg-type]
+                (partition_of(instance_id, 32), message_id, instance_id, kind, message),
             )
 
     return put

@@ -59,7 +59,7 @@ async def row_of(storage: Storage, instance_id: InstanceId) -> InstanceRecord | 
     row = await storage.waiting_start(instance_id)
     if row is None:
         return await storage.get(instance_id)  # it may have been decided between the two
-    message = received(row.message_id, row.message)
+    message = received(row.message_id, row.message, is_handed_over=row.is_handed_over)
     if not isinstance(message, Start):
         raise StorageCorruptError(
             f"the start of instance {instance_id!r} that waits in the inbox cannot be read; a host "

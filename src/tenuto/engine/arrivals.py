@@ -28,7 +28,7 @@ from tenuto.model.errors import (
 from tenuto.model.events import ContinueAsNew, TimerFired
 from tenuto.model.ids import InstanceId, is_from_outside
 from tenuto.model.messages import LETTERS, Message, Publish, Start, TimerDue
-from tenuto.model.received import NotReadable, OfNewerTenuto, received
+from tenuto.model.received import NotReadable, OfNewerTenuto, Received, received
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.unread import UnreadEvent, UnreadEvents
@@ -69,7 +69,7 @@ class Arrivals:
                 self._passed_by.append(row)
             return
         try:
-            message = received(row.message_id, row.message)
+            message = of_row(row)
         except MemoryError:  # it is in the store, whatever becomes of this host
             again = self.route
             if row.message_id:  # no copy may overtake it
@@ -334,8 +334,13 @@ def waiting_in(loaded: LoadedInstance) -> list[Message]:
 
 def messages_in(loaded: LoadedInstance) -> list[Message]:
     """All that is in the inbox of an instance that was read, but for what is none of its own."""
-    found = (received(row.message_id, row.message) for row in loaded.inbox)
+    found = (of_row(row) for row in loaded.inbox)
     return [one for one in found if not isinstance(one, Publish | OfNewerTenuto | NotReadable)]
+
+
+def of_row(row: InboxRow) -> Received:
+    """What a row of the inbox holds."""
+    return received(row.message_id, row.message, is_handed_over=row.is_handed_over)
 
 
 def seeded(state: InstanceState, loaded: LoadedInstance, runtime: Runtime) -> list[Message]:

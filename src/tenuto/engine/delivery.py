@@ -56,6 +56,7 @@ class Place(Enum):
 
 
 _ARRIVING: Final = Place.ARRIVING
+_MOVING: Final = (Place.ARRIVING, Place.DECIDING)
 
 
 class Delivery:
@@ -81,6 +82,10 @@ class Delivery:
         if message_id is None:
             return False
         return message_id in self._places or self._is_used_up(message_id)
+
+    def is_moving(self, message_id: MessageId) -> bool:
+        """Whether it is on its way to an instance, or to become one."""
+        return self._places.get(message_id) in _MOVING
 
     # --- arriving ---------------------------------------------------------------------------------
 

@@ -12,8 +12,9 @@ from msgspec import MsgspecError, Raw, Struct
 
 from tenuto.model.codec import decode_any_message
 from tenuto.model.ids import MessageId
-from tenuto.model.messages import AnyMessage, Unreadable
+from tenuto.model.messages import AnyMessage, Publish, RaiseEvent, Start, Unreadable
 from tenuto.model.room import roomy
+from tenuto.model.topics import is_of_wait
 
 READ_ERRORS: Final = (MsgspecError, UnicodeDecodeError, RecursionError)
 """What a decoder says of a text that is not what it expects."""
@@ -45,12 +46,13 @@ Received: TypeAlias = AnyMessage | OfNewerTenuto | NotReadable
 _decode_type: Final = roomy(msgspec.json.Decoder(OfNewerTenuto).decode)
 
 
-def received(message_id: MessageId | None, text: Raw) -> Received:
+def received(message_id: MessageId | None, text: Raw, *, is_handed_over: bool = False) -> Received:
     """What a row of the inbox holds.
 
     Args:
         message_id: The row's; None for what has no row of its own.
         text: Its message.
+        is_handed_over: It is an outbox's, whose user may hand over and nothing else.
 
     Raises:
         MemoryError: there is not enough for it now.
@@ -63,7 +65,25 @@ def received(message_id: MessageId | None, text: Raw) -> Received:
         # It would never be used up: that goes by the name in the message.
         reason = f"it calls itself {message.message_id!r}"
         return _not_readable(message_id, text, reason)
+    if is_handed_over and not _may_be_handed_over(message):
+        reason = "an outbox hands over starts, events and what is published, and nothing else"
+        return _not_readable(message_id, text, reason)
     return message
+
+
+def _may_be_handed_over(message: AnyMessage) -> bool:
+    """Whether an outbox writes such a message; no other is believed of it.
+
+    A start that names a caller would give that one a result, and an event of a wait for a topic an
+    event that nobody has published.
+    """
+    match message:
+        case Start():
+            return message.event.parent is None and not message.depth
+        case RaiseEvent():
+            return not is_of_wait(message.event.name)
+        case _:
+            return isinstance(message, Publish)
 
 
 def _newer(text: Raw) -> OfNewerTenuto | None:

@@ -362,9 +362,9 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         """Held instances that a host tries again at its start."""
         return await self.read(lambda session: reading.misfits(session, partitions, reason))
 
-    async def fetch_inbox(self, cursors: Mapping[int, int]) -> InboxPage:
-        """Messages and instances started by clients that have arrived after the cursors."""
-        return await self.read(lambda session: reading.fetch_inbox(session, cursors))
+    async def fetch_inbox(self, cursors: Mapping[int, int], after: int | None = None) -> InboxPage:
+        """Messages and instances started by clients that have come after the cursors; a page."""
+        return await self.read(lambda session: reading.fetch_inbox(session, cursors, after))
 
     # --- everybody -----------------------------------------------------------------------------
 

@@ -160,19 +160,22 @@ SELECT json_group_array(json_array(number, bytes)) FROM (
     SELECT number, octet_length(message) AS bytes FROM inbox
     WHERE number > :after AND partition = :partition ORDER BY number LIMIT :rows);
 
--- arrived_messages: numbers of the messages after the cursors of partitions
+-- arrived_messages: numbers and lengths of the next messages after the cursors of partitions
 WITH wanted (partition, cursor) AS MATERIALIZED (
     SELECT value ->> 0, value ->> 1 FROM json_each(:cursors))
-SELECT json_group_array(number) FROM (
-    SELECT number FROM inbox CROSS JOIN wanted ON wanted.partition = inbox.partition
-    WHERE number > :least AND number > cursor ORDER BY number);
+SELECT json_group_array(json_array(number, bytes)) FROM (
+    SELECT number, octet_length(message) AS bytes
+    FROM inbox CROSS JOIN wanted ON wanted.partition = inbox.partition
+    WHERE number > :least AND number > cursor ORDER BY number LIMIT :rows);
 
--- arrived_instances: instances from outside after these cursors that nobody has run yet
+-- arrived_instances: arrival numbers and lengths of the next instances from outside after these
+-- cursors that nobody has run yet
 WITH wanted (partition, cursor) AS MATERIALIZED (
     SELECT value ->> 0, value ->> 1 FROM json_each(:cursors))
-SELECT json_group_array(iid) FROM (
-    SELECT iid FROM instance CROSS JOIN wanted ON wanted.partition = instance.partition
-    WHERE iid < -:least AND iid < -cursor AND status = 6 ORDER BY iid DESC);
+SELECT json_group_array(json_array(-iid, bytes)) FROM (
+    SELECT iid, 500 + coalesce(octet_length(input), 0) AS bytes
+    FROM instance CROSS JOIN wanted ON wanted.partition = instance.partition
+    WHERE iid < -:least AND iid < -cursor AND status = 6 ORDER BY iid DESC LIMIT :rows);
 
 -- waiting_messages: numbers of the messages that wait for some instances
 SELECT json_group_array(number) FROM (

@@ -49,6 +49,9 @@ _HARMFUL: Final = msgspec.json.encode([one for one in HoldReason if one.is_harmf
 LONGEST_VALUE = 16 * 1024 * 1024
 """Bytes of one value while results are gathered."""
 
+_PAGE_ROWS: Final = 5_000
+"""Messages that are read at once."""
+
 _decode_leases: Final = msgspec.json.Decoder(list[Lease]).decode
 _decode_sizes: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_records: Final = roomy(msgspec.json.Decoder(list[InstanceRecord]).decode)
@@ -369,20 +372,28 @@ def due(
     return _decode_wakes(value(connection, "due", arguments))
 
 
-def fetch_inbox(connection: apsw.Connection, cursors: Mapping[int, int]) -> InboxPage:
-    """Messages and instances that arrived after the cursors, in the order of arrival."""
-    least = min(cursors.values(), default=0)
-    arguments = {"cursors": _text([*cursors.items()]), "least": least}
+def fetch_inbox(
+    connection: apsw.Connection, cursors: Mapping[int, int], after: int | None
+) -> InboxPage:
+    """Messages and instances that arrived after the cursors, a page in the order of arrival."""
+    least = max(min(cursors.values(), default=0), after or 0)
+    arguments = {"cursors": _text([*cursors.items()]), "least": least, "rows": _PAGE_ROWS + 1}
     with transaction(connection, "DEFERRED"):
-        numbers = _decode_numbers(value(connection, "arrived_messages", arguments))
-        iids = _decode_numbers(value(connection, "arrived_instances", arguments))
-        arrived = _messages(connection, numbers)
+        messages = dict(_decode_sizes(value(connection, "arrived_messages", arguments)))
+        instances = dict(_decode_sizes(value(connection, "arrived_instances", arguments)))
+        # Arrival numbers are those of all partitions, messages and instances together.
+        sizes = sorted([*messages.items(), *instances.items()])
+        numbers = _short_enough(sizes[:_PAGE_ROWS])
+        arrived = _messages(connection, [one for one in numbers if one in messages])
+        iids = [-one for one in numbers if one in instances]
         arrived += [(arrival_of(one.iid), _start(one)) for one in records(connection, iids)]
         last = value(connection, "cursor")
     arrived.sort(key=lambda numbered: numbered[0])
-    # Arrival numbers are those of all partitions together.
-    after = {partition: max(cursor, last) for partition, cursor in cursors.items()}
-    return InboxPage([row for _, row in arrived], after)
+    return InboxPage(
+        [row for _, row in arrived],
+        {partition: max(cursor, last) for partition, cursor in cursors.items()},
+        numbers[-1] if len(numbers) < len(sizes) else None,
+    )
 
 
 def _messages(connection: apsw.Connection, numbers: Sequence[int]) -> list[tuple[int, InboxRow]]:
