@@ -925,7 +925,7 @@ async def test_what_is_put_off_is_read_once_however_long_a_transaction_is_open(
 
 
 async def test_a_schema_of_any_name_is_found(postgres: Postgres) -> None:
-    name = f'o :d%d"{fresh_schema()[:9]}'
+    name = f'o :d%d"\'$${fresh_schema()[:9]}'
     url = postgres.url(quote(name))
     callers = Callers(postgres, url)
     async with Host(app, storage=url) as host:
