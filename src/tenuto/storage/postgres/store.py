@@ -7,6 +7,7 @@ notifications one each.
 import asyncio
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from msgspec import structs
@@ -126,6 +127,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         self._info: HubInfo | None = None
         self._callbacks: list[Callable[[], None]] = []
         self._on_lost: list[Callable[[StorageError], None]] = []
+        self._looking_back: asyncio.Task[None] | None = None
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -151,6 +153,9 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
             url=self._address.url, partitions=facts.partitions, secret=facts.secret
         )
         hub.listening.on_back = self._look_back
+        hub.renewal.life = facts.incarnation
+        hub.renewal.lost = self._lost
+        hub.renewal.look_back = self._look_back_soon
         for callback in self._callbacks:
             hub.listening.add(callback)
         return self._info
@@ -177,8 +182,22 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         try:
             await self._opened().committer.check()
         except StorageLostError as error:
-            for callback in self._on_lost:
-                callback(error)
+            self._lost(error)
+
+    def _look_back_soon(self) -> None:
+        """One who commits hears of it then; one who is idle would not."""
+
+        async def look() -> None:
+            with suppress(StorageError):  # the next look will tell, or a commit
+                await self._look_back()
+
+        if self._looking_back is None or self._looking_back.done():
+            self._looking_back = asyncio.get_running_loop().create_task(look())
+
+    def _lost(self, error: StorageError) -> None:
+        callbacks, self._on_lost = self._on_lost, []
+        for callback in callbacks:
+            callback(error)
 
     def _opened(self) -> _Hub:
         if self._hub is None:
