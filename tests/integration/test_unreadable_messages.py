@@ -17,7 +17,7 @@ import pytest
 from tenuto import App, Client, Context, HandedStart, Host
 from tenuto.cli.command import run_command_line
 from tenuto.model.errors import StorageCorruptError
-from tenuto.model.ids import partition_of
+from tenuto.model.ids import InstanceId, partition_of
 from tests.support.postgres import Postgres, fresh_schema
 
 app = App()
@@ -28,32 +28,37 @@ async def told(ctx: Context) -> int:
     return await ctx.wait_for_external_event("word", int)
 
 
-Put: TypeAlias = Callable[[str, str, bytes], None]
-"""Write a row: message id, instance id, message."""
+Put: TypeAlias = Callable[..., None]
+"""Write a row: message id, instance id, message, and a partition if it is to be a wrong one."""
 
 
 def _into_file(path: Path) -> Put:
-    def put(message_id: str, instance_id: str, message: bytes) -> None:
+    def put(
+        message_id: str, instance_id: str, message: bytes, partition: int | None = None
+    ) -> None:
         with closing(apsw.Connection(str(path))) as wire:
             wire.set_busy_timeout(10_000)
             wire.execute(
                 "INSERT INTO inbox (message_id, partition, instance_id, message) "
-                "VALUES (?, 0, ?, CAST(? AS TEXT))",
-                (message_id, instance_id, message),
+                "VALUES (?, ?, ?, CAST(? AS TEXT))",
+                (message_id, partition or 0, instance_id, message),
             )
 
     return put
 
 
 def _into_schema(server: Postgres, schema: str) -> Put:
-    def put(message_id: str, instance_id: str, message: bytes) -> None:
+    def put(
+        message_id: str, instance_id: str, message: bytes, partition: int | None = None
+    ) -> None:
+        number = partition_of(InstanceId(instance_id), 32) if partition is None else partition
         kind = "Start" if b"Start" in message else "Zap" if b"Zap" in message else "x"
         with psycopg.connect(host=str(server.folder), port=server.port, user="postgres") as wire:
             wire.execute(
                 f"INSERT INTO {schema}.inbox "
                 "(partition, awaits_answer, message_id, instance_id, kind, message) "
                 "VALUES (%s, true, %s, %s, %s, %s)",
-                (partition_of(instance_id, 32), message_id, instance_id, kind, message),
+                (number, message_id, instance_id, kind, message),
             )
 
     return put
@@ -143,3 +148,24 @@ async def test_a_row_that_comes_while_the_host_runs_stops_nobody_either(
         await host.client.wake()
         await handle.status()
         assert await letters() == len(UNREADABLE)
+
+
+async def test_a_row_in_a_wrong_partition_is_told_of_and_counts_for_nobody(
+    hub: tuple[str, Put], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, put = hub
+    event = _json(type="RaiseEvent", messageId="far", event={"name": "word", "input": "2"})
+    async with Host(app, storage=url) as host:
+        await (await host.client.start(told, instance_id="a")).started()
+    put("far", "a", event, 9999)
+    put("near", "a", event.replace(b"far", b"near"), (partition_of(InstanceId("a"), 32) + 1) % 32)
+    async with Host(app, storage=url) as host:
+        await host.client.raise_event("a", "word", 1)
+        assert await host.client.handle("a").result() == 1
+        if "postgres" in url:
+            async with asyncio.timeout(10):
+                while not (letters := await host.client.dead_letters()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            assert "is in partition" in letters[0].reason
+    await asyncio.to_thread(run_command_line, ["doctor", "--storage", url])
+    assert "9999" in capsys.readouterr().out

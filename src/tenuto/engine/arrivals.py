@@ -27,7 +27,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import ContinueAsNew, TimerFired
 from tenuto.model.ids import InstanceId, is_from_outside
-from tenuto.model.messages import LETTERS, Message, Publish, Start, TimerDue
+from tenuto.model.messages import LETTERS, AnyLetter, Message, Publish, Start, TimerDue
 from tenuto.model.received import NotReadable, OfNewerTenuto, Received, received
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
@@ -80,7 +80,11 @@ class Arrivals:
         if isinstance(message, OfNewerTenuto):
             self._leave(row, message)
         elif isinstance(message, NotReadable):
-            self._put_aside(home, row.instance_id, message)
+            self._put_aside(home, row.instance_id, message.letter, message.reason)
+        elif self._is_misplaced(row):
+            number = self._engine.number_of(row.instance_id)
+            reason = f"message {row.message_id!r} is in partition {row.partition}, not in {number}"
+            self._put_aside(home, row.instance_id, message, reason)
         elif isinstance(message, Publish):
             self._handed_in.arrive(home, row.instance_id, message)
         elif not isinstance(message, Start):
@@ -101,14 +105,20 @@ class Arrivals:
             )
             self._engine.observer.problem(row.instance_id, text)
 
-    def _put_aside(self, home: OwnedPartition, address: InstanceId, found: NotReadable) -> None:
-        """What nobody can read is a dead letter, and stops nobody."""
+    def _is_misplaced(self, row: InboxRow) -> bool:
+        """Whether whoever has written it has put it where its instance does not look for it."""
+        is_row = row.message_id is not None
+        return is_row and row.partition != self._engine.number_of(row.instance_id)
+
+    def _put_aside(
+        self, home: OwnedPartition, address: InstanceId, letter: AnyLetter, reason: str
+    ) -> None:
+        """What is of no use to anybody is a dead letter, and stops nobody."""
         engine = self._engine
         batch = engine.pipeline.batch
-        error = StorageCorruptError(f"{found.reason}; it was for {address!r}")
-        batch.consume(found.letter, home.number)
-        batch.refuse(found.letter, error)
-        engine.booking.bury(found.letter, address, found.reason, batch)
+        batch.consume(letter, home.number)
+        batch.refuse(letter, StorageCorruptError(f"{reason}; it was for {address!r}"))
+        engine.booking.bury(letter, address, reason, batch)
         engine.schedule_pump()
 
     def _route_again(self, row: InboxRow) -> None:
@@ -334,7 +344,8 @@ def waiting_in(loaded: LoadedInstance) -> list[Message]:
 
 def messages_in(loaded: LoadedInstance) -> list[Message]:
     """All that is in the inbox of an instance that was read, but for what is none of its own."""
-    found = (of_row(row) for row in loaded.inbox)
+    number = loaded.record.partition
+    found = (of_row(row) for row in loaded.inbox if row.partition == number)
     return [one for one in found if not isinstance(one, Publish | OfNewerTenuto | NotReadable)]
 
 

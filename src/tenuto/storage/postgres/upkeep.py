@@ -280,6 +280,9 @@ async def _with_contents(session: Session, found: Examination, now: Microseconds
         lost_messages=[
             row["instance_id"] for row in await session.rows("lost_messages", rows=_FEW)
         ],
+        unserved_partitions=[
+            row["partition"] for row in await session.rows("unserved_partitions", rows=_FEW)
+        ],
         unknown_types=[
             row["kind"]
             for row in await session.rows("unknown_types", known=sorted(KNOWN_TYPES), rows=_FEW)

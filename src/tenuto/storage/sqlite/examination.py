@@ -108,6 +108,7 @@ def _with_contents(
         lost_histories=_decode_iids(value(connection, "lost_histories", {"rows": _FEW})),
         without_history=_decode_ids(without),
         lost_messages=_decode_ids(value(connection, "lost_messages", {"rows": _FEW})),
+        unserved_partitions=_decode_iids(value(connection, "unserved_partitions", {"rows": _FEW})),
         unknown_types=_decode_texts(value(connection, "unknown_types", _UNKNOWN)),
     )
 

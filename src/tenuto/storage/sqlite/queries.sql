@@ -498,7 +498,14 @@ SELECT json_group_array(instance_id) FROM (
     WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance.instance_id = inbox.instance_id)
         AND CASE WHEN json_valid(message)
             THEN message ->> '$.type' NOT IN ('Start', 'Publish') ELSE true END
+        AND partition >= 0 AND partition < (SELECT partitions FROM hub)
     ORDER BY instance_id LIMIT :rows);
+
+-- unserved_partitions: those in which messages wait, and that the hub has not
+SELECT json_group_array(partition) FROM (
+    SELECT DISTINCT partition FROM inbox
+    WHERE partition < 0 OR partition >= (SELECT partitions FROM hub)
+    ORDER BY partition LIMIT :rows);
 
 -- unknown_types: what waiting messages say that they are, but for these types
 SELECT json_group_array(type) FROM (
