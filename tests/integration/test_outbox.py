@@ -862,7 +862,7 @@ async def check_that_nothing_else_is_believed(
         return len(await host.client.dead_letters()) == len(forged)
 
     await until(are_buried)
-    assert all("an outbox hands over" in one.reason for one in await host.client.dead_letters())
+    assert all("none that an outbox hands over" in one.reason for one in await host.client.dead_letters())
     await handle.raise_event("word", "said")
     assert await handle.result() == "said"
     assert await host.client.get_status("child") is None

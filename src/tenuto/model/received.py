@@ -30,7 +30,7 @@ class OfNewerTenuto(Struct, frozen=True):
 
 
 class NotReadable(Struct, frozen=True):
-    """A row that nobody can read.
+    """A row that nobody can read, or that is not believed.
 
     Attributes:
         letter: What is kept of it. Its sender gets an answer, if there is one who waits.
@@ -60,13 +60,13 @@ def received(message_id: MessageId | None, text: Raw, *, is_handed_over: bool = 
     try:
         message = decode_any_message(text)
     except READ_ERRORS as error:
-        return _newer(text) or _not_readable(message_id, text, str(error))
+        return _newer(text) or _not_readable(message_id, text, f"cannot be read: {error}")
     if message_id is not None and message.message_id != message_id:
         # It would never be used up: that goes by the name in the message.
-        reason = f"it calls itself {message.message_id!r}"
+        reason = f"calls itself {message.message_id!r}"
         return _not_readable(message_id, text, reason)
     if is_handed_over and not _may_be_handed_over(message):
-        reason = "an outbox hands over starts, events and what is published, and nothing else"
+        reason = "is none that an outbox hands over: starts, events and what is published"
         return _not_readable(message_id, text, reason)
     return message
 
@@ -96,4 +96,4 @@ def _newer(text: Raw) -> OfNewerTenuto | None:
 
 def _not_readable(message_id: MessageId | None, text: Raw, why: str) -> NotReadable:
     letter = Unreadable(message_id=message_id, awaits_answer=True, content=bytes(text))
-    return NotReadable(letter, f"message {message_id!r} cannot be read: {why}")
+    return NotReadable(letter, f"message {message_id!r} {why}")

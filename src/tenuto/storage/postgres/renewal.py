@@ -34,7 +34,7 @@ _BEAT: Final = 0.3
 """Of a lease: after so long it is renewed."""
 
 _FORGET_EVERY: Final = 100
-_LOOK_BACK_EVERY: Final = 5
+_LOOK_BACK_EVERY: Final = 20
 _A_MOMENT: Final = 0.02
 Given = TypeVarTuple("Given")
 _MEMBERS: Final = msgspec.json.Decoder(list[Member])
