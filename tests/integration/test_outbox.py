@@ -862,7 +862,9 @@ async def check_that_nothing_else_is_believed(
         return len(await host.client.dead_letters()) == len(forged)
 
     await until(are_buried)
-    assert all("none that an outbox hands over" in one.reason for one in await host.client.dead_letters())
+    assert all(
+        "none that an outbox hands over" in one.reason for one in await host.client.dead_letters()
+    )
     await handle.raise_event("word", "said")
     assert await handle.result() == "said"
     assert await host.client.get_status("child") is None
@@ -925,7 +927,7 @@ async def test_what_is_put_off_is_read_once_however_long_a_transaction_is_open(
 
 
 async def test_a_schema_of_any_name_is_found(postgres: Postgres) -> None:
-    name = f'o :d%d"\'$${fresh_schema()[:9]}'
+    name = f"o :d%d\"'$${fresh_schema()[:9]}"
     url = postgres.url(quote(name))
     callers = Callers(postgres, url)
     async with Host(app, storage=url) as host:
