@@ -1338,6 +1338,30 @@ class StorageSuite(StorageFixtures):
         again, _ = await fetched(storage, after)
         assert {row.message_id for row in again} <= {row.message_id for row in rows}
 
+    async def test_what_has_arrived_is_read_in_pages_of_a_bounded_length(
+        self, owner: Owner
+    ) -> None:
+        storage = owner.storage
+        cursors = dict.fromkeys(range(Places.partitions), 0)
+        text = "x" * 1024 * 1024
+        names = [f"m{number}" for number in range(40)]
+        for name in names:
+            await storage.append([message(name, text=f'"{text}"')])
+        for number in range(20):
+            await storage.start_instance(record(0, f"started-{number}", input=f'"{text}"'))
+        page = await storage.fetch_inbox(cursors)
+        new, rows, pages = page.cursors, [*page.rows], 1
+        while page.after is not None:
+            assert sum(len(bytes(row.message)) for row in page.rows) < 40 * 1024 * 1024
+            page = await storage.fetch_inbox(cursors, page.after)
+            rows += page.rows
+            pages += 1
+        assert pages >= 3
+        assert [row.message_id for row in rows] == [*names, *[None] * 20]
+        assert [row.instance_id for row in rows[40:]] == [f"started-{n}" for n in range(20)]
+        await storage.append([message("last")])
+        assert [row.message_id for row in (await fetched(storage, new))[0]][-1:] == ["last"]
+
     async def test_a_cursor_passes_what_has_arrived_before_it(self, owner: Owner) -> None:
         storage = owner.storage
         await storage.append([message("old")])

@@ -11,7 +11,8 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,8 +48,13 @@ from tenuto import (
 )
 from tenuto.cli.command import run_command_line
 from tenuto.client.outbox import OutboxWithin
-from tenuto.model.ids import InstanceId
-from tests.support.outbox_app import app, bill, heard, told
+from tenuto.engine.ports import InboxPage
+from tenuto.model.codec import encode
+from tenuto.model.events import ExecutionStarted, TaskCompleted
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId, partition_of
+from tenuto.model.messages import AnyMessage, Purge, Start, Suspend, TaskResult, Terminate
+from tenuto.model.status import ParentInstance
+from tests.support.outbox_app import app, bill, heard, text_of, told
 from tests.support.postgres import Postgres, fresh_schema
 
 ROOT = Path(__file__).parents[2]
@@ -770,15 +776,133 @@ async def test_a_user_with_the_rights_that_the_page_names_hands_over(
         start = await callers.outbox.within(wire).start(bill, 1)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await wire.fetch(f"SELECT secret FROM {schema}.hub")
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await wire.fetch(f"SELECT message FROM {schema}.inbox")
-    for one in (wire, maker, ours):
+    for refused in (
+        "SELECT message FROM {}.inbox",
+        "DELETE FROM {}.inbox",
+        "INSERT INTO {}.inbox (arrived) VALUES (1)",
+        "INSERT INTO {}.inbox (is_handed_over) VALUES (false)",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await wire.fetch(refused.format(schema))
+    for one in (maker, ours):
         await one.close()
     assert await (await host.client.decided(start)).result() == 1
+    await check_that_nothing_else_is_believed(host, wire, schema)
+    await wire.close()
+
+
+async def check_that_nothing_else_is_believed(
+    host: Host, wire: asyncpg.Connection, schema: str
+) -> None:
+    """It can write any row; of what it writes hosts take only what an outbox would write."""
+    handle = await host.client.start(told, instance_id="waits")
+    await handle.started()
+    record = await host.client.gateway.get(InstanceId("waits"))
+    assert record is not None
+    parent = ParentInstance(record.instance_id, record.execution_id, "told", 0)
+    forged: list[tuple[str, AnyMessage]] = [
+        ("waits", Terminate(message_id=MessageId("ends"))),
+        ("waits", Purge(message_id=MessageId("purges"), force=True)),
+        ("waits", Suspend(message_id=MessageId("pauses"))),
+        (
+            "waits",
+            TaskResult(
+                message_id=MessageId("forges"),
+                execution_id=record.execution_id,
+                sequence=0,
+                event=TaskCompleted(0, "1"),
+            ),
+        ),
+        (
+            "child",
+            Start(
+                message_id=MessageId("calls"),
+                event=ExecutionStarted("bill", ExecutionId("calls"), "1", parent=parent),
+            ),
+        ),
+    ]
+    for address, message in forged:
+        await wire.execute(
+            f"INSERT INTO {schema}.inbox "
+            "(partition, awaits_answer, message_id, instance_id, kind, message) "
+            "VALUES ($1, false, $2, $3, 'RaiseEvent', $4)",
+            partition_of(InstanceId(address), 32),
+            message.message_id,
+            address,
+            encode(message),
+        )
+    await host.client.wake()
+
+    async def are_buried() -> bool:
+        return len(await host.client.dead_letters()) == len(forged)
+
+    await until(are_buried)
+    assert all(
+        "none that an outbox hands over" in one.reason for one in await host.client.dead_letters()
+    )
+    await handle.raise_event("word", "said")
+    assert await handle.result() == "said"
+    assert await host.client.get_status("child") is None
+
+
+async def test_a_burst_is_read_a_page_at_a_time(host: Host, callers: Callers) -> None:
+    storage, engine = host.engine.storage, host.engine
+    fetch = storage.fetch_inbox
+    pages: list[list[MessageId]] = []
+
+    async def seen(cursors: Mapping[int, int], after: int | None = None) -> InboxPage:
+        if after is not None:  # what was read before is on its way no more
+            homes = engine.partitions.values()
+            assert not any(home.delivery.is_moving(one) for home in homes for one in pages[-1])
+        page = await fetch(cursors, after)
+        pages.append([row.message_id for row in page.rows if row.message_id is not None])
+        assert sum(len(bytes(row.message)) for row in page.rows) < 17 * 1024 * 1024
+        return page
+
+    storage.fetch_inbox = seen  # type: ignore[method-assign]
+    wire = await asyncpg.connect(callers.plain)
+    async with wire.transaction():
+        within = callers.outbox.within(wire)
+        for number in range(30):
+            await within.start(text_of, "x" * 2_000_000, instance_id=f"big-{number}")
+    await wire.close()
+    await host.client.wake()
+    for number in range(30):
+        async with asyncio.timeout(30):
+            assert await host.client.handle(f"big-{number}").result() == 2_000_000
+    assert len([one for one in pages if one]) >= 4
+
+
+async def test_what_is_put_off_is_read_once_however_long_a_transaction_is_open(
+    host: Host, callers: Callers
+) -> None:
+    storage = host.engine.storage
+    fetch = storage.fetch_inbox
+    rows: list[str] = []
+    opener = await asyncpg.connect(callers.plain)
+    begun = opener.transaction()
+    await begun.start()
+    await opener.fetch("SELECT pg_current_xact_id()")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    async with Client.open(callers.url, app) as client:
+        for number in range(5):
+            await client.start(bill, number, instance_id=f"later-{number}", start_at=later)
+
+        async def seen(cursors: Mapping[int, int], after: int | None = None) -> InboxPage:
+            page = await fetch(cursors, after)
+            rows.extend(row.instance_id for row in page.rows)
+            return page
+
+        storage.fetch_inbox = seen  # type: ignore[method-assign]
+        for number in range(5):
+            assert await (await client.start(bill, number)).result() == number
+    assert max(Counter(rows).values()) == 1
+    await begun.rollback()
+    await opener.close()
 
 
 async def test_a_schema_of_any_name_is_found(postgres: Postgres) -> None:
-    name = f'o :d%d"{fresh_schema()[:9]}'
+    name = f"o :d%d\"'$${fresh_schema()[:9]}"
     url = postgres.url(quote(name))
     callers = Callers(postgres, url)
     async with Host(app, storage=url) as host:

@@ -33,7 +33,7 @@ from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage import open_storage, owner_of, upkeep_of
 from tenuto.storage.postgres.address import address_of
 from tenuto.storage.postgres.connection import Connection, Session
-from tenuto.storage.postgres.statements import NEWEST_SCHEMA
+from tenuto.storage.postgres.statements import NEWEST_SCHEMA, migrations
 from tenuto.storage.postgres.store import PostgresStorage
 from tests.conformance.storage_suite import (
     ONE,
@@ -344,6 +344,46 @@ async def test_many_make_one_hub_at_once(postgres: Postgres) -> None:
     assert len({info.secret for info in infos}) == len({info.partitions for info in infos}) == 1
     for one in handles:
         await one.close()
+
+
+async def test_many_bring_one_hub_up_to_date_at_once(postgres: Postgres) -> None:
+    url = postgres.url(schema := fresh_schema())
+    old = NEWEST_SCHEMA - 1
+    wire = await asyncpg.connect(postgres.url("x").partition("&schema")[0])
+    await wire.execute(f"CREATE SCHEMA {schema}")
+    for script in migrations(schema)[:old]:
+        await wire.execute(script)
+    await wire.execute(
+        f"INSERT INTO {schema}.hub (id, schema, partitions, secret, incarnation) "
+        f"VALUES (1, {old}, 3, 's', 'i')"
+    )
+    await wire.close()
+    handles = [open_storage(url) for _ in range(5)]
+    infos = await asyncio.gather(*(one.open() for one in handles))
+    assert [info.partitions for info in infos] == [3] * 5
+    for one in handles:
+        await one.close()
+    assert postgres.psql(f"SELECT schema FROM {schema}.hub") == str(NEWEST_SCHEMA)
+
+
+async def test_a_user_without_rights_on_the_hub_stops_nobody(postgres: Postgres) -> None:
+    schema, user = fresh_schema(), f"user_{fresh_schema()}"
+    postgres.psql(f"CREATE ROLE {user} LOGIN")
+    stranger = await asyncpg.connect(postgres.url("x", user=user).partition("&schema")[0])
+    await stranger.execute("SELECT pg_advisory_lock(1413828181)")  # "TENU"
+    async with asyncio.timeout(20), Host(app, storage=postgres.url(schema)) as host:
+        # An advisory lock needs no rights, and what is in pg_class anybody may read.
+        await stranger.execute(
+            "SELECT pg_advisory_lock(oid::int, 0), pg_advisory_lock(oid::bigint) FROM pg_class "
+            f"WHERE relnamespace = '{schema}'::regnamespace"
+        )
+        for refused in ("line_to_publish", "line_to_send", "hub"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await stranger.execute(f"BEGIN; LOCK TABLE {schema}.{refused}")
+            await stranger.execute("ROLLBACK")
+        await host.client.publish("orders", {"id": 1})
+        assert len(await (await host.client.start(chain, "a")).result()) == 5
+        await stranger.close()
 
 
 RIGHTS = (ROOT / "docs" / "postgresql.md").read_text(encoding="utf-8")

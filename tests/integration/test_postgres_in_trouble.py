@@ -11,10 +11,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tenuto import Host
-from tenuto.model.errors import StorageVersionError
+from tenuto import Host, Settings
+from tenuto.model.errors import StorageLostError, StorageVersionError
 from tenuto.storage.postgres.statements import NEWEST_SCHEMA
-from tenuto.storage.postgres.wiring import OWN_SETTINGS
+from tenuto.storage.postgres.wiring import OWN_SETTINGS, wired
 from tests.support.postgres import Postgres, fresh_schema, running_postgres
 from tests.support.postgres_load import (
     Load,
@@ -158,9 +158,44 @@ async def test_settings_that_are_meant_for_people_do_not_meet_a_host(
             lambda session: session.wire.fetchval("SHOW statement_timeout"), "read"
         )
         assert shown == "0"
+        level = await load.host.engine.storage._opened().commits.do(  # type: ignore[attr-defined]
+            lambda session: session.wire.fetchval("SHOW transaction_isolation"), "read"
+        )
+        assert level == "read committed"
         assert load.health == ""
     await check_rows(url, COUNT)
     nothing_ran_twice()
+
+
+async def test_a_limit_for_transactions_of_people_does_not_meet_a_host() -> None:
+    with running_postgres("18") as server:
+        server.psql("ALTER DATABASE postgres SET transaction_timeout = '300ms'")
+        wire = await wired(server.url("x").partition("&schema")[0], "tenuto test", {})
+        async with wire.raw.transaction():
+            await wire.raw.execute("SELECT pg_sleep(1)")
+        await wire.raw.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("DROP SCHEMA {hub} CASCADE", "tables are gone"),
+        ("UPDATE {hub}.hub SET incarnation = 'another'", "has another hub where this host's was"),
+        ("UPDATE {hub}.partition SET epoch = epoch - 1", "has lost work"),
+    ],
+)
+async def test_an_idle_host_ends_when_its_hub_is_not_there_any_more(
+    postgres: Postgres, change: str, words: str
+) -> None:
+    schema = fresh_schema()
+    url = postgres.url(schema)
+    async with Host(app, storage=url, settings=Settings(lease_seconds=1)) as host:
+        await (await host.client.start("chain", "a")).result()
+        postgres.psql(change.format(hub=schema))
+        async with asyncio.timeout(20):
+            lost = await host.until_lost()
+        assert isinstance(lost, StorageLostError)
+        assert words in str(lost)
 
 
 async def test_a_lock_of_somebody_else_is_named_and_waited_for(

@@ -11,6 +11,11 @@ async def bill(ctx: Context, order: int) -> int:
 
 
 @app.orchestrator
+async def text_of(ctx: Context, text: str) -> int:
+    return len(text)
+
+
+@app.orchestrator
 async def told(ctx: Context) -> str:
     return await ctx.wait_for_external_event("word", str)
 

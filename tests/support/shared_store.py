@@ -75,6 +75,7 @@ _DAY: Final = 86_400_000_000
 _KEPT: Final = 10_000
 _CLOSED_LINKS: Final = 100
 _PAGE_BYTES: Final = 16 * 1024 * 1024
+_PAGE_ROWS: Final = 20
 _TOKEN: Final = re.compile(r"(\w+)\.(-?[0-9]{1,19})\.(-?[0-9]{1,19})", re.ASCII)
 
 
@@ -436,7 +437,7 @@ class SharedHub:
     def cursor(self) -> int:
         return max(self.last_arrival - self.repeats, 0)
 
-    def arrived(self, cursors: Mapping[int, int]) -> list[InboxRow]:
+    def arrived(self, cursors: Mapping[int, int]) -> list[tuple[int, InboxRow]]:
         never = self.last_arrival
         found = [
             (number, row)
@@ -448,7 +449,7 @@ class SharedHub:
             for one in self.instances.values()
             if one.status is RuntimeStatus.PENDING and -one.iid > cursors.get(one.partition, never)
         ]
-        return [row for _, row in sorted(found, key=lambda item: item[0])]
+        return sorted(found, key=lambda item: item[0])
 
 
 class SharedStorage(SharedTopicStorage, SharedQueueStorage):
@@ -652,10 +653,15 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
         ]
         return [one.iid for one in sorted(held, key=_created)]
 
-    async def fetch_inbox(self, cursors: Mapping[int, int]) -> InboxPage:
+    async def fetch_inbox(self, cursors: Mapping[int, int], after: int | None = None) -> InboxPage:
         hub = await self._turn()
-        rows = hub.arrived(cursors)
-        page = InboxPage(rows, {key: max(old, hub.cursor()) for key, old in cursors.items()})
+        found = [one for one in hub.arrived(cursors) if after is None or one[0] > after]
+        rows = found[:_PAGE_ROWS]
+        page = InboxPage(
+            [row for _, row in rows],
+            {key: max(old, hub.cursor()) for key, old in cursors.items()},
+            rows[-1][0] if len(rows) < len(found) else None,
+        )
         # Read, and not yet in the hands of whoever asked.
         await asyncio.sleep(0)
         return page

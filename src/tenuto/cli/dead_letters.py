@@ -17,7 +17,7 @@ from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.cli.nearby import storage_of
 from tenuto.insight.wording import iso, moment, one_line
-from tenuto.model.codec import decode_any_message
+from tenuto.model.codec import decode_letter
 from tenuto.model.ids import MessageId
 from tenuto.model.messages import AnswerQuestion, Start, letter_facts
 from tenuto.model.payload.opaque import as_json
@@ -171,7 +171,7 @@ def _confirmed(url: str) -> bool:
 
 
 def _document(letter: DeadLetter) -> Document:
-    message = decode_any_message(letter.message)
+    message = decode_letter(letter.message)
     name, data = letter_facts(message)
     return {
         "id": letter.message_id,

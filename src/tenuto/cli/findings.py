@@ -261,6 +261,18 @@ def _orphans(found: Examination) -> list[Finding]:
             [repr(name) for name in found.lost_messages],
             "a host puts them aside as dead letters",
         ),
+        (
+            Level.NOTE,
+            "messages in partitions that the hub has not",
+            [str(number) for number in found.unserved_partitions],
+            "no host reads them: whoever wrote them, not through Tenuto, has to take them out",
+        ),
+        (
+            Level.NOTE,
+            "messages of types that this Tenuto does not know",
+            [repr(name) for name in found.unknown_types],
+            "a host of a newer Tenuto takes them in; others leave them where they are",
+        ),
     )
     return [
         _store(level, f"{what}: {_few(names)}", advice)

@@ -14,11 +14,11 @@ from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import ErrorBody
 from tenuto.engine.ports import Storage
 from tenuto.engine.starts import taken_by
-from tenuto.model.codec import decode_message
-from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.errors import InstanceNotFoundError, StorageCorruptError
 from tenuto.model.facts import facts_started, pending_row
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId, moment_of
 from tenuto.model.messages import Start
+from tenuto.model.received import received
 from tenuto.model.status import InstanceRecord
 
 _POLL_SECONDS: Final = 0.05
@@ -57,9 +57,14 @@ async def row_of(storage: Storage, instance_id: InstanceId) -> InstanceRecord | 
     if record is not None:
         return record
     row = await storage.waiting_start(instance_id)
-    message = None if row is None else decode_message(row.message)
-    if row is None or not isinstance(message, Start):
+    if row is None:
         return await storage.get(instance_id)  # it may have been decided between the two
+    message = received(row.message_id, row.message, is_handed_over=row.is_handed_over)
+    if not isinstance(message, Start):
+        raise StorageCorruptError(
+            f"the start of instance {instance_id!r} that waits in the inbox cannot be read; a host "
+            "makes a dead letter of it, which says why"
+        )
     facts = facts_started(instance_id, message.event, message.root_id, message.depth)
     made_at = moment_of(facts.execution_id) or present()
     return pending_row(facts, partition=row.partition, created_at=made_at)

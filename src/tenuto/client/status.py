@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from tenuto.model.codec import decode_any_message
+from tenuto.model.codec import decode_letter
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import HoldReason
 from tenuto.model.messages import letter_facts
@@ -100,7 +100,7 @@ class DeadLetterStatus:
 
 def letter_of(letter: DeadLetter) -> DeadLetterStatus:
     """The client's view of a stored dead letter."""
-    message = decode_any_message(letter.message)
+    message = decode_letter(letter.message)
     name, data = letter_facts(message)
     return DeadLetterStatus(
         instance_id=letter.instance_id,

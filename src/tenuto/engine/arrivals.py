@@ -10,8 +10,6 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from msgspec import MsgspecError
-
 from tenuto.engine.delivery import row_id
 from tenuto.engine.handed_in import HandedIn
 from tenuto.engine.parts import OwnedPartition, Parts
@@ -20,7 +18,7 @@ from tenuto.engine.resident import STORED, Home, Resident
 from tenuto.engine.rows import InboxRow
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.turns.orchestration import seed
-from tenuto.model.codec import decode_any_message, decode_event, decode_message, decode_turn
+from tenuto.model.codec import decode_event, decode_turn
 from tenuto.model.errors import (
     InstanceNotFoundError,
     StorageCorruptError,
@@ -29,7 +27,8 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import ContinueAsNew, TimerFired
 from tenuto.model.ids import InstanceId, is_from_outside
-from tenuto.model.messages import LETTERS, Message, Publish, Start, TimerDue
+from tenuto.model.messages import LETTERS, AnyLetter, Message, Publish, Start, TimerDue
+from tenuto.model.received import NotReadable, OfNewerTenuto, Received, received
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.unread import UnreadEvent, UnreadEvents
@@ -45,6 +44,7 @@ class Arrivals:
     def __init__(self, engine: Parts) -> None:
         self._engine = engine
         self._passed_by: list[InboxRow] | None = None
+        self._unknown_types: set[str] = set()
         self._handed_in = HandedIn(engine)
 
     # --- messages ---------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ class Arrivals:
                 self._passed_by.append(row)
             return
         try:
-            message = decode_any_message(row.message)
+            message = of_row(row)
         except MemoryError:  # it is in the store, whatever becomes of this host
             again = self.route
             if row.message_id:  # no copy may overtake it
@@ -77,11 +77,15 @@ class Arrivals:
                 again = self._route_again
             self._engine.loop.call_later(_MEMORY_PAUSE_SECONDS, again, row)
             return
-        except (MsgspecError, UnicodeDecodeError) as error:  # it must not stop the others
-            text = f"message {row.message_id!r} cannot be read, and stays in the inbox: {error}"
-            self._engine.observer.problem(row.instance_id, text)
-            return
-        if isinstance(message, Publish):
+        if isinstance(message, OfNewerTenuto):
+            self._leave(row, message)
+        elif isinstance(message, NotReadable):
+            self._put_aside(home, row.instance_id, message.letter, message.reason)
+        elif self._is_misplaced(row):
+            number = self._engine.number_of(row.instance_id)
+            reason = f"message {row.message_id!r} is in partition {row.partition}, not in {number}"
+            self._put_aside(home, row.instance_id, message, reason)
+        elif isinstance(message, Publish):
             self._handed_in.arrive(home, row.instance_id, message)
         elif not isinstance(message, Start):
             self.dispatch(home, row.instance_id, message)
@@ -90,6 +94,32 @@ class Arrivals:
         elif home.residents.named(row.instance_id) is None:
             # Another process has inserted the instance itself.
             home.loader.want_named(row.instance_id)
+
+    def _leave(self, row: InboxRow, message: OfNewerTenuto) -> None:
+        """A host of a newer Tenuto takes it in. It is read again and again, and told of once."""
+        if message.type not in self._unknown_types:
+            self._unknown_types.add(message.type)
+            text = (
+                f"message {row.message_id!r} stays in the inbox: this Tenuto does not know its "
+                f"type {message.type!r}, a newer one may; further ones are not told of"
+            )
+            self._engine.observer.problem(row.instance_id, text)
+
+    def _is_misplaced(self, row: InboxRow) -> bool:
+        """Whether whoever has written it has put it where its instance does not look for it."""
+        is_row = row.message_id is not None
+        return is_row and row.partition != self._engine.number_of(row.instance_id)
+
+    def _put_aside(
+        self, home: OwnedPartition, address: InstanceId, letter: AnyLetter, reason: str
+    ) -> None:
+        """What is of no use to anybody is a dead letter, and stops nobody."""
+        engine = self._engine
+        batch = engine.pipeline.batch
+        batch.consume(letter, home.number)
+        batch.refuse(letter, StorageCorruptError(f"{reason}; it was for {address!r}"))
+        engine.booking.bury(letter, address, reason, batch)
+        engine.schedule_pump()
 
     def _route_again(self, row: InboxRow) -> None:
         """Unless its instance has found it in the store meanwhile, or everything is read anew."""
@@ -164,11 +194,17 @@ class Arrivals:
         engine.schedule_pump()
 
     def damaged(
-        self, home: OwnedPartition, key: int, messages: list[Message], error: Exception
+        self,
+        home: OwnedPartition,
+        key: int,
+        name: InstanceId | None,
+        messages: list[Message],
+        error: Exception,
     ) -> None:
         """An instance was read that cannot be understood; the others go on."""
         engine = self._engine
-        text = f"what is stored of instance number {key} cannot be read: {error!r}"
+        called = f"number {key}" if name is None else repr(name)
+        text = f"what is stored of instance {called} cannot be read: {error!r}"
         told: TenutoError = StorageCorruptError(f"{text}; restore the store from a backup")
         if isinstance(error, MemoryError | StorageUnavailableError):
             text += f"; it is tried again every {_AGAIN_SECONDS:.0f} s"
@@ -176,7 +212,7 @@ class Arrivals:
             self._engine.loop.call_later(_AGAIN_SECONDS, home.loader.want, key)
             # With it an event of a topic may go that was on the way to it.
             self._engine.loop.call_later(_AGAIN_SECONDS, engine.correlation.again, key)
-        engine.observer.problem(None, text)
+        engine.observer.problem(name, text)
         for message in messages:
             home.delivery.turns_away(row_id(message))
             engine.callers.answer(message.message_id, told)
@@ -301,10 +337,21 @@ def waiting_in(loaded: LoadedInstance) -> list[Message]:
     """The messages that wait for an instance that was read, in the order of their arrival.
 
     A start in the inbox is somebody's request for the id, which ``starts`` decides; what opens this
-    instance is in its row.
+    instance is in its row. What cannot be read does not concern it: ``route`` puts it aside.
     """
-    rows: list[Message] = [decode_message(row.message) for row in loaded.inbox]
-    return [message for message in rows if not isinstance(message, Start)]
+    return [one for one in messages_in(loaded) if not isinstance(one, Start)]
+
+
+def messages_in(loaded: LoadedInstance) -> list[Message]:
+    """All that is in the inbox of an instance that was read, but for what is none of its own."""
+    number = loaded.record.partition
+    found = (of_row(row) for row in loaded.inbox if row.partition == number)
+    return [one for one in found if not isinstance(one, Publish | OfNewerTenuto | NotReadable)]
+
+
+def of_row(row: InboxRow) -> Received:
+    """What a row of the inbox holds."""
+    return received(row.message_id, row.message, is_handed_over=row.is_handed_over)
 
 
 def seeded(state: InstanceState, loaded: LoadedInstance, runtime: Runtime) -> list[Message]:

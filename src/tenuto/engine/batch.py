@@ -29,7 +29,7 @@ from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
 from tenuto.model.errors import FencedError, RowsRefusedError, TenutoError
 from tenuto.model.ids import AnyMessageId, InstanceId, MessageId
-from tenuto.model.messages import AnyMessage, Message
+from tenuto.model.messages import AnyLetter, AnyMessage, Message
 from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord
 from tenuto.model.texts import storable_text
@@ -240,7 +240,7 @@ class Batch(Struct):
         self.published = []
         self.queued = []
 
-    def consume(self, message: AnyMessage, partition: int) -> None:
+    def consume(self, message: AnyLetter, partition: int) -> None:
         """A message with a row was used up; one made in this batch never gets a row."""
         key = row_id(message)
         if key is not None and self.produced.pop(key, None) is None:
@@ -254,7 +254,7 @@ class Batch(Struct):
         assert key is not None, "only what has a row has such a sender"
         self.answers[key] = Answer(key)
 
-    def refuse(self, message: Message, error: TenutoError) -> None:
+    def refuse(self, message: AnyLetter, error: TenutoError) -> None:
         """A message that was consumed was refused: its sender in another process hears why."""
         key = row_id(message)
         if key is not None and message.awaits_answer:

@@ -26,6 +26,7 @@ from tenuto.model.ids import AnyMessageId, InstanceId, MessageId
 from tenuto.model.messages import (
     LETTERS,
     AnswerQuestion,
+    AnyLetter,
     AnyMessage,
     ChildResult,
     Message,
@@ -255,7 +256,7 @@ class Booking:
             elif isinstance(message, LETTERS):
                 self.bury(message, resident.state.instance_id, str(error), batch)
 
-    def bury(self, message: AnyMessage, instance_id: InstanceId, reason: str, batch: Batch) -> None:
+    def bury(self, message: AnyLetter, instance_id: InstanceId, reason: str, batch: Batch) -> None:
         """A message that nobody can take becomes a dead letter (``no_silent_drop``)."""
         if isinstance(message, RaiseEvent) and is_of_wait(message.event.name):
             return  # the topic has it still

@@ -38,10 +38,10 @@ from enum import Enum
 from typing import Final
 
 from tenuto.model.ids import MessageId
-from tenuto.model.messages import AnyMessage, Message
+from tenuto.model.messages import AnyLetter, Message
 
 
-def row_id(message: AnyMessage) -> MessageId | None:
+def row_id(message: AnyLetter) -> MessageId | None:
     """The id of the row that a message has, or is to have, in the store; None when it has none."""
     key = message.message_id
     return key if isinstance(key, str) else None
@@ -56,6 +56,7 @@ class Place(Enum):
 
 
 _ARRIVING: Final = Place.ARRIVING
+_MOVING: Final = (Place.ARRIVING, Place.DECIDING)
 
 
 class Delivery:
@@ -81,6 +82,10 @@ class Delivery:
         if message_id is None:
             return False
         return message_id in self._places or self._is_used_up(message_id)
+
+    def is_moving(self, message_id: MessageId) -> bool:
+        """Whether it is on its way to an instance, or to become one."""
+        return self._places.get(message_id) in _MOVING
 
     # --- arriving ---------------------------------------------------------------------------------
 

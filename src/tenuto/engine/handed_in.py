@@ -11,7 +11,7 @@ from functools import partial
 from tenuto.engine.batch import Posted
 from tenuto.engine.delivery import row_id
 from tenuto.engine.parts import OwnedPartition, Parts
-from tenuto.model.carried_events import handed_in
+from tenuto.model.carried_events import handed_in, is_of_topic
 from tenuto.model.errors import InputError, TenutoError
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import Publish
@@ -32,7 +32,7 @@ class HandedIn:
             return
         batch = engine.pipeline.batch
         batch.consume(message, home.number)
-        reason = self._refused.pop(key, None)
+        reason = self._refused.pop(key, None) or _no_topic(address)
         if reason is None:
             event = handed_in(address, message)
             batch.posted.append(Posted([event], [], partial(self._told, key)))
@@ -44,3 +44,8 @@ class HandedIn:
         """Nothing of a batch was written that holds what cannot be: all of it is read again."""
         if isinstance(error, InputError):
             self._refused[key] = str(error)
+
+
+def _no_topic(address: InstanceId) -> str | None:
+    """Why there is no topic of this address; None where there is."""
+    return None if is_of_topic(address) else f"{address!r} is an instance, and this is for a topic"

@@ -29,7 +29,8 @@ class Loader:
         on_loaded: Called with each loaded instance and the messages that waited for it.
         on_missing: Called with an instance id (or number) that is not in the store, and the
             messages that waited for it.
-        on_damaged: Called with a number whose instance could be read but not understood.
+        on_damaged: Called with the number and id of an instance that could be read but not
+            understood; without the id when it could not even be read.
         on_no_memory: Called once when there is too little memory to load a single instance.
         is_congested: While true, the next chunk waits: the host has enough to do.
         on_failed: Called when the store cannot be read for good.
@@ -41,7 +42,7 @@ class Loader:
         residents: Residents,
         on_loaded: Callable[[LoadedInstance, list[Message]], None],
         on_missing: Callable[[InstanceId | int, list[Message]], None],
-        on_damaged: Callable[[int, list[Message], Exception], None],
+        on_damaged: Callable[[int, InstanceId | None, list[Message], Exception], None],
         on_no_memory: Callable[[], None],
         is_congested: Callable[[], bool],
         on_failed: Callable[[StorageError], None],
@@ -149,7 +150,7 @@ class Loader:
             elif len(iids) == 1:
                 self._without_memory = 0
                 self._chunk = CHUNK
-                self._on_damaged(iids[0], self._by_iid.pop(iids[0], []), error)
+                self._on_damaged(iids[0], None, self._by_iid.pop(iids[0], []), error)
             else:
                 self._chunk = max(len(iids) // 8, 1)
         else:
@@ -173,7 +174,7 @@ class Loader:
                 self._by_iid[iid] = messages
                 raise
             except Exception as error:  # noqa: BLE001 - one that is damaged must not stop the others
-                self._on_damaged(iid, messages, error)
+                self._on_damaged(iid, loaded[iid].record.instance_id, messages, error)
 
     async def _resolve_names(self) -> None:
         names = list(self._by_id)[:CHUNK]

@@ -38,7 +38,7 @@ from tenuto.engine.updates import UpdateFeed
 from tenuto.model.errors import StorageError, StorageOwnedError, TenutoError
 from tenuto.model.hold import Hold
 from tenuto.model.ids import AnyMessageId, InstanceId, MemoryId, MessageId
-from tenuto.model.messages import AnyMessage, Message, Start, Terminate
+from tenuto.model.messages import AnyLetter, AnyMessage, Message, Start, Terminate
 from tenuto.model.status import InstanceRecord, ParentInstance
 from tenuto.model.timing import Microseconds
 
@@ -80,7 +80,12 @@ class Arriving(Protocol):
         self, home: OwnedPartition, key: InstanceId | int, messages: list[Message]
     ) -> None: ...
     def damaged(
-        self, home: OwnedPartition, key: int, messages: list[Message], error: Exception
+        self,
+        home: OwnedPartition,
+        key: int,
+        name: InstanceId | None,
+        messages: list[Message],
+        error: Exception,
     ) -> None: ...
 
 
@@ -94,7 +99,7 @@ class Booking(Protocol):
     def refuse(self, message: Message, error: TenutoError) -> None: ...
     def acknowledge(self, message_id: AnyMessageId, batch: Batch) -> None: ...
     def bury(
-        self, message: AnyMessage, instance_id: InstanceId, reason: str, batch: Batch
+        self, message: AnyLetter, instance_id: InstanceId, reason: str, batch: Batch
     ) -> None: ...
     def fail_child(self, parent: ParentInstance | None, text: str) -> None: ...
 

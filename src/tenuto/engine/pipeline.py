@@ -125,10 +125,14 @@ class CommitPipeline:
 
         Its row may still be seen by who reads the inbox.
         """
-        return (
-            message_id in self.batch.consumed
-            or (self._in_flight is not None and message_id in self._in_flight.consumed)
-            or (self.used_up is not None and message_id in self.used_up)
+        return self.is_using_up(message_id) or (
+            self.used_up is not None and message_id in self.used_up
+        )
+
+    def is_using_up(self, message_id: MessageId) -> bool:
+        """Whether a message is used up by a batch that is not known to have landed."""
+        return message_id in self.batch.consumed or (
+            self._in_flight is not None and message_id in self._in_flight.consumed
         )
 
     @property

@@ -129,10 +129,17 @@ class PartitionPage(Struct, frozen=True):
 
 
 class InboxPage(Struct, frozen=True):
-    """Messages and new instances that came since cursors, and the new cursors by partition."""
+    """A part of what came since cursors, messages and new instances: as much as is read at once.
+
+    Attributes:
+        rows: In the order of arrival, those of the pages before left out.
+        cursors: The new ones by partition, once all pages are read: those of the first page.
+        after: What continues the rows; None at their end.
+    """
 
     rows: list[InboxRow]
     cursors: dict[int, int]
+    after: int | None = None
 
 
 class Wake(Struct, frozen=True, array_like=True, gc=False):
@@ -359,8 +366,8 @@ class Storage(StorageClient, TopicStorage, QueueStorage, Protocol):
     ) -> list[int]:
         """Held instances that a host tries again at its start: those that are not harmful."""
 
-    async def fetch_inbox(self, cursors: Mapping[int, int]) -> InboxPage:
-        """Messages that have arrived after each partition's cursor, in the order of arrival.
+    async def fetch_inbox(self, cursors: Mapping[int, int], after: int | None = None) -> InboxPage:
+        """A page of what has arrived after each partition's cursor, in the order of arrival.
 
         Every message that is not consumed comes once at least, whoever has sent it; it may come
         again until the cursor has passed it. A new instance made by a client comes as a row with

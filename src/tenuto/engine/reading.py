@@ -26,6 +26,8 @@ from tenuto.model.messages import ChangeHold
 _LOOK: Final = 1_000_000
 _LEAP: Final = 10_000_000
 _INBOX_PAGE: Final = 1_000
+_TAKEN_IN_PAUSE_SECONDS: Final = 0.005
+_LONGEST_WAIT_SECONDS: Final = 5.0
 
 _UNSERVED: Final = "instances that wait for functions could not be read"
 _TIMERS: Final = "timers could not be read"
@@ -280,13 +282,41 @@ class Reading:
         with self._pages():
             homes = dict(engine.partitions)
             cursors = {number: home.cursor for number, home in homes.items()}
-            page = await engine.storage.fetch_inbox(cursors)
+            first = page = await engine.storage.fetch_inbox(cursors)
             self._route(page.rows, homes)
-            for number, cursor in page.cursors.items():
+            while page.after is not None:
+                await self._taken_in(page.rows, homes)
+                page = await engine.storage.fetch_inbox(cursors, page.after)
+                self._route(page.rows, homes)
+            # What becomes visible while further pages are read may be before them.
+            for number, cursor in first.cursors.items():
                 homes[number].cursor = cursor
 
     def _concerns(self, written: Written) -> bool:
         return written.has_messages_to(self._engine.partitions)
+
+    async def _taken_in(self, rows: Iterable[InboxRow], homes: Mapping[int, Partition]) -> None:
+        """Wait until these are on their way no more, so that memory holds few pages of a burst.
+
+        Not for ever: what stays on its way must not keep back what comes after it.
+        """
+        engine = self._engine
+        left = [row for row in rows if row.message_id is not None]
+        deadline = engine.loop.time() + _LONGEST_WAIT_SECONDS
+
+        def is_on_its_way(row: InboxRow) -> bool:
+            home = homes[row.partition]
+            assert row.message_id is not None
+            return engine.is_ours(home) and (
+                home.delivery.is_moving(row.message_id)
+                or engine.pipeline.is_using_up(row.message_id)
+            )
+
+        while engine.loop.time() < deadline:
+            left = [row for row in left if is_on_its_way(row)]
+            if not left:
+                return
+            await asyncio.sleep(_TAKEN_IN_PAUSE_SECONDS)
 
     def poll(self) -> None:
         """Another process has written: read what it sent."""

@@ -51,13 +51,15 @@ class InboxRow(Struct, frozen=True, array_like=True, gc=False):
     """A durable message. ``message`` is the JSON form of a ``tenuto.model.messages.Message``.
 
     ``message_id`` is None for the start that an instance from outside stands for: it has no row of
-    its own in the inbox.
+    its own in the inbox. ``is_handed_over``: by an outbox whose user may do nothing else, as the
+    store knows.
     """
 
     message_id: MessageId | None
     partition: int
     instance_id: InstanceId
     message: Raw
+    is_handed_over: bool = False
 
 
 class ForgetBelow(Struct, frozen=True, array_like=True, gc=False):

@@ -68,6 +68,8 @@ class Examination(Struct, frozen=True, kw_only=True):
         without_history: Instances that have begun and have no history.
         lost_messages: Ids that messages wait for and no instance has. A host clears these within
             moments.
+        unserved_partitions: Those in which messages wait, and that the hub has not.
+        unknown_types: What waiting messages say that they are, and this Tenuto does not know.
         remarks: What else is worth saying: of the server that keeps it, or what is before that.
     """
 
@@ -93,6 +95,8 @@ class Examination(Struct, frozen=True, kw_only=True):
     lost_histories: list[int] = []
     without_history: list[InstanceId] = []
     lost_messages: list[InstanceId] = []
+    unserved_partitions: list[int] = []
+    unknown_types: list[str] = []
     remarks: list[Remark] = []
 
     @property

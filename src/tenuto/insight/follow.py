@@ -10,11 +10,11 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from tenuto.engine.arrivals import unread_of
+from tenuto.engine.arrivals import messages_in, unread_of
 from tenuto.engine.ports import LoadedInstance
 from tenuto.insight.reading import RunReader
 from tenuto.insight.steps import Run, Step, StepKind, Story, nested
-from tenuto.model.codec import decode_message, decode_turn
+from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import AnswerQuestion, Start, Steering
@@ -125,8 +125,7 @@ class Follower:
         one.turns = len(loaded.turns)
         one.run = run
         one.run.untaken = _untaken(loaded)
-        messages = (decode_message(row.message) for row in loaded.inbox)
-        one.run.answers = [said for said in messages if isinstance(said, AnswerQuestion)]
+        one.run.answers = [said for said in messages_in(loaded) if isinstance(said, AnswerQuestion)]
         children = {
             step.instance_id: None for step in one.run.steps if _is_child(step) and step.instance_id
         }
@@ -175,7 +174,7 @@ async def _told(loaded: LoadedInstance) -> Run:
 def _untaken(loaded: LoadedInstance) -> int:
     """Messages in the inbox but those that only wait until the instance goes on, or begins."""
     record = loaded.record
-    messages = [decode_message(row.message) for row in loaded.inbox]
+    messages = messages_in(loaded)
     if record.status is not RuntimeStatus.RUNNING or record.hold is not None:
         messages = [one for one in messages if isinstance(one, Steering)]
     return sum(not isinstance(one, Start) for one in messages)

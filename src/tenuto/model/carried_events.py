@@ -61,6 +61,11 @@ def address_of_topic(topic: str) -> InstanceId:
     return InstanceId(f"{_TOPIC}{topic}")
 
 
+def is_of_topic(address: InstanceId) -> bool:
+    """Whether it is such an address."""
+    return address.startswith(_TOPIC)
+
+
 def handed_in(address: InstanceId, message: Publish) -> PublishedEvent:
     """An event that has waited in an inbox, as it was published.
 

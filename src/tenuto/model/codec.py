@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from tenuto.model.events import EventRaised, HistoryEvent
-from tenuto.model.messages import AnyMessage, Message
+from tenuto.model.messages import AnyLetter, AnyMessage, Message, Unreadable
 from tenuto.model.room import encoded, roomy
 
 encode_turn: Final = encoded
@@ -21,7 +21,17 @@ decode_message: Final = roomy(msgspec.json.Decoder(Message).decode)
 """Decode one stored message to an instance."""
 
 decode_any_message: Final = roomy(msgspec.json.Decoder(AnyMessage).decode)
-"""Decode a dead letter, or what waits for a linked hub: it may be an event for a topic there."""
+"""Decode what waits for a linked hub, or for a topic here."""
+
+_decode_letter: Final = roomy(msgspec.json.Decoder(AnyLetter).decode)
+
+
+def decode_letter(text: msgspec.Raw) -> AnyLetter:
+    """A dead letter; one that only a newer Tenuto can read is shown as it stands."""
+    try:
+        return _decode_letter(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Unreadable(content=bytes(text))
 
 
 def encode(value: object) -> bytes:

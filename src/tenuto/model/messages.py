@@ -5,6 +5,7 @@ asked, and is dropped when that execution is over (ENGINE rule 17). Messages fro
 whatever execution is current. The producer names every message (ENGINE rule 12).
 """
 
+import json
 from typing import Final, TypeAlias, get_args
 
 from msgspec import Struct
@@ -220,6 +221,8 @@ def letter_facts(message: _Message) -> tuple[str | None, str | None]:
         return None if asked is None else str(asked), message.input
     if isinstance(message, Start):
         return message.event.name, message.event.input
+    if isinstance(message, Unreadable):
+        return None, json.dumps(message.content.decode(errors="backslashreplace"))
     return None, None
 
 
@@ -227,3 +230,13 @@ Message: TypeAlias = Start | TaskResult | ChildResult | TimerDue | ChangeHold | 
 
 AnyMessage: TypeAlias = Message | Publish
 """What is for an instance, or for a topic."""
+
+
+class Unreadable(_Message, frozen=True, kw_only=True):
+    """What stood in a row of the inbox that nobody can read, to the byte: a dead letter."""
+
+    content: bytes
+
+
+AnyLetter: TypeAlias = AnyMessage | Unreadable
+"""What a dead letter may be."""

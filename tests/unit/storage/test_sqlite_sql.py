@@ -48,6 +48,8 @@ def test_no_query_reads_a_whole_table(name: str) -> None:
         "lost_histories": "SCAN history",
         "without_history": "SCAN instance",
         "lost_messages": "SCAN inbox",
+        "unknown_types": "SCAN inbox",
+        "unserved_partitions": "SCAN inbox",
         "inbox_counts": "SCAN inbox",
         "held_counts": "SCAN instance USING INDEX instance_held",  # only those that are held
         "misfits": "SCAN instance USING INDEX instance_held",  # the same

@@ -1,13 +1,15 @@
 """A hub's schema: is it there, is it ours, is it of our version; and making it.
 
-Everybody who opens a hub looks; only hosts make it or bring it up to date, one at a time, which a
-lock of the server's sees to. So no command of a newer Tenuto changes what living hosts stand on.
+Everybody who opens a hub looks; only hosts make it or bring it up to date, one at a time. So no
+command of a newer Tenuto changes what living hosts stand on. Takes no advisory lock: any user of
+the database could hold that, and no host would start.
 """
 
 import secrets
 from typing import Final
 
 import asyncpg
+from asyncpg import exceptions
 from msgspec import Struct
 
 from tenuto.model.errors import SettingsError
@@ -17,9 +19,15 @@ from tenuto.storage.postgres.errors import newer, older
 from tenuto.storage.postgres.statements import NEWEST_SCHEMA, migrations, quoted
 
 _OLDEST_SERVER: Final = 140_000
-_LOCK: Final = 0x54454E55  # "TENU": held while a hub is made or changed
 _SECRET_BYTES: Final = 32
 _LIFE_BYTES: Final = 16
+
+_MADE_MEANWHILE: Final = (
+    exceptions.DuplicateSchemaError,
+    exceptions.DuplicateTableError,
+    exceptions.UniqueViolationError,
+)
+"""What the server says to all but the first of those who make the same at once."""
 
 
 class HubFacts(Struct, frozen=True):
@@ -51,13 +59,10 @@ async def open_hub(
         )
     if facts is not None and facts.schema < NEWEST_SCHEMA and not create:
         raise older(address.url, facts.schema)
-    if facts is None or facts.schema < NEWEST_SCHEMA:
-        async with wire.transaction():
-            await wire.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            facts = await facts_of(session, address)  # another process may have been faster
-            await _bring_up_to_date(wire, address, facts, partitions)
-        facts = await facts_of(session, address)
-    assert facts is not None
+    if facts is None:
+        facts = await _made(session, address, partitions)
+    if facts.schema < NEWEST_SCHEMA:
+        facts = await _upgraded(session, address)
     if facts.schema > NEWEST_SCHEMA:
         raise newer(address.url, facts.schema)
     return facts
@@ -88,24 +93,30 @@ async def facts_of(session: Session, address: Address) -> HubFacts | None:
     return None if row is None else HubFacts(*row)
 
 
-async def _bring_up_to_date(
-    wire: "asyncpg.Connection[asyncpg.Record]",
-    address: Address,
-    facts: HubFacts | None,
-    partitions: int,
-) -> None:
-    # Crash points: before COMMIT there is no hub, or the old one; after it the new one.
-    schema, hub = address.schema, quoted(address.schema)
-    if facts is None:
-        found = await wire.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema)
-        if found is None:
-            await wire.execute(f"CREATE SCHEMA {hub}")
-    version = 0 if facts is None else facts.schema
-    for script in migrations(schema)[version:]:
+async def _made(session: Session, address: Address, partitions: int) -> HubFacts:
+    """The facts of a hub that was not there; those of another process's when that was faster."""
+    # Crash points: before COMMIT there is no hub, after it there is one. Who makes the same at the
+    # same time waits within its first statement for what comes of this, and then cannot make it.
+    wire = session.wire
+    try:
+        async with wire.transaction():
+            await _make(wire, address.schema, partitions)
+    except _MADE_MEANWHILE:
+        facts = await facts_of(session, address)
+        if facts is None:  # something of this name, which is no hub
+            raise
+        return facts
+    facts = await facts_of(session, address)
+    assert facts is not None
+    return facts
+
+
+async def _make(wire: "asyncpg.Connection[asyncpg.Record]", schema: str, partitions: int) -> None:
+    hub = quoted(schema)
+    if await wire.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema) is None:
+        await wire.execute(f"CREATE SCHEMA {hub}")
+    for script in migrations(schema):
         await wire.execute(script)
-    if facts is not None:
-        await wire.execute(f"UPDATE {hub}.hub SET schema = $1", NEWEST_SCHEMA)  # noqa: S608
-        return
     await wire.execute(
         f"INSERT INTO {hub}.hub (id, schema, partitions, secret, incarnation) "  # noqa: S608
         "VALUES (1, $1, $2, $3, $4)",
@@ -118,3 +129,20 @@ async def _bring_up_to_date(
         f"INSERT INTO {hub}.partition (partition) SELECT generate_series(0, $1::int - 1)",
         partitions,
     )
+
+
+async def _upgraded(session: Session, address: Address) -> HubFacts:
+    """The facts of a hub after all scripts that it has not had yet."""
+    # Crash points: before COMMIT it is the old hub, after it the new one. Others wait for its row.
+    wire, hub = session.wire, quoted(address.schema)
+    async with wire.transaction():
+        await wire.execute(f"SELECT 1 FROM {hub}.hub FOR UPDATE")  # noqa: S608
+        facts = await facts_of(session, address)  # another process may have been faster
+        assert facts is not None
+        if facts.schema < NEWEST_SCHEMA:
+            for script in migrations(address.schema)[facts.schema :]:
+                await wire.execute(script)
+            await wire.execute(f"UPDATE {hub}.hub SET schema = $1", NEWEST_SCHEMA)  # noqa: S608
+            facts = await facts_of(session, address)
+            assert facts is not None
+    return facts

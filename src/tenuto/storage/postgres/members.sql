@@ -25,7 +25,7 @@ ON CONFLICT (member) DO UPDATE SET lives_until = excluded.lives_until,
 -- forget_members: who has been dead for long
 DELETE FROM hub.member WHERE lives_until < clock_timestamp() - interval '1 day';
 
--- live_on: a host and the leases of its owners live on; none when the host was forgotten
+-- live_on: a host and the leases of its owners live on, in which hub; no member when it was forgotten
 WITH renewed AS (
     UPDATE hub.owner SET lease_until = clock_timestamp() + make_interval(secs => :seconds)
     WHERE owner = ANY (:owners::text[])),
@@ -33,7 +33,7 @@ alive AS (
     UPDATE hub.member SET lives_until = clock_timestamp() + make_interval(secs => :seconds),
         heard_at = clock_timestamp(), is_leaving = :is_leaving, load = :load
     WHERE member = :member RETURNING member)
-SELECT member FROM alive;
+SELECT (SELECT member FROM alive), incarnation FROM hub.hub;
 
 -- leave: a host is not there any more
 DELETE FROM hub.member WHERE member = :member;

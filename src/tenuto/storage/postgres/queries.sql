@@ -225,7 +225,7 @@ JOIN hub.instance ON instance.iid = link.iid WHERE digest = :digest;
 SELECT EXISTS (SELECT 1 FROM hub.inbox WHERE message_id = :message_id);
 
 -- waiting_start: the oldest start of an id that waits in the inbox
-SELECT message_id, partition, instance_id, message FROM hub.inbox
+SELECT message_id, partition, instance_id, message, is_handed_over FROM hub.inbox
 WHERE instance_id = :instance_id AND kind = 'Start' ORDER BY number LIMIT 1;
 
 -- is_asked: whether a request of certain kinds to an instance waits to be taken in
@@ -253,7 +253,7 @@ WHERE partition = ANY (:partitions::int[]) AND wake_at IS NOT NULL
 ORDER BY wake_at, iid;
 
 -- inbox_page: the next messages of a partition, as long as they fit, and one more
-SELECT number, message_id, partition, instance_id, message, size FROM (
+SELECT number, message_id, partition, instance_id, message, is_handed_over, size FROM (
     SELECT *, sum(size) OVER (
         ORDER BY number ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) AS before
     FROM (
@@ -262,24 +262,39 @@ SELECT number, message_id, partition, instance_id, message, size FROM (
     ) AS measured
 WHERE coalesce(before, 0) <= :most_bytes ORDER BY number;
 
--- arrived: messages, and instances from outside that nobody has run, after the cursors of partitions;
--- in a row without a number, the next cursor alone
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS cursor,
-    number, message_id, partition, instance_id, message
-FROM (SELECT 1) AS always LEFT JOIN (
-    SELECT number, message_id, inbox.partition, instance_id, message
-    FROM unnest(:partitions::int[], :cursors::bigint[]) AS wanted (partition, cursor)
+-- arrived: messages, and instances from outside that nobody has run, which the cursors of partitions
+-- have not seen, as long as they fit, and one more; in a row without a number, the snapshot alone
+WITH wanted AS MATERIALIZED (
+    SELECT partition, cursor, seen::pg_snapshot
+    FROM unnest(:partitions::int[], :cursors::bigint[], :seen::text[])
+        AS wanted (partition, cursor, seen)),
+come AS (
+    SELECT number, message_id, inbox.partition, instance_id, message, is_handed_over,
+        octet_length(message) AS size
+    FROM wanted
     JOIN hub.inbox ON inbox.partition = wanted.partition AND inbox.arrived >= wanted.cursor
+    WHERE number > :after AND (
+        seen IS NULL OR NOT pg_visible_in_snapshot(inbox.arrived::text::xid8, seen))
     UNION ALL
-    SELECT -iid, NULL, instance.partition, instance_id, NULL
-    FROM unnest(:partitions::int[], :cursors::bigint[]) AS wanted (partition, cursor)
+    SELECT -iid, NULL, instance.partition, instance_id, NULL, false,
+        500 + coalesce(octet_length(input), 0)
+    FROM wanted
     JOIN hub.instance ON instance.partition = wanted.partition
         AND instance.arrived >= wanted.cursor AND status = 6
-    ) AS come ON true
+    WHERE -iid > :after AND (
+        seen IS NULL OR NOT pg_visible_in_snapshot(instance.arrived::text::xid8, seen))
+    ORDER BY number LIMIT :rows),
+measured AS (
+    SELECT *, sum(size) OVER (
+        ORDER BY number ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) AS before
+    FROM come)
+SELECT pg_current_snapshot()::text AS snapshot,
+    number, message_id, partition, instance_id, message, is_handed_over, size
+FROM (SELECT 1) AS always LEFT JOIN measured ON coalesce(before, 0) <= :most_bytes
 ORDER BY number;
 
 -- waiting_messages: what waits for some instances
-SELECT message_id, inbox.partition, inbox.instance_id, message FROM hub.inbox
+SELECT message_id, inbox.partition, inbox.instance_id, message, is_handed_over FROM hub.inbox
 WHERE instance_id = ANY (:ids::text[]) ORDER BY number;
 
 -- records: instances by iid

@@ -29,6 +29,9 @@ from tenuto.storage.postgres.connection import Session
 LONGEST_PAGE: Final = 16 * 1024 * 1024
 """Bytes of messages that are read at once."""
 
+_PAGE_ROWS: Final = 5_000
+"""Messages that are read at once."""
+
 _PLACE: Final = re.compile(r"([0-9]{1,18})\.(-1|[0-9]{1,18})")
 _NUMBER: Final = re.compile("[0-9]{1,18}")
 _LAST: Final = 2**63 - 1
@@ -237,13 +240,43 @@ async def load_partition(
         )
 
 
-async def fetch_inbox(session: Session, cursors: Mapping[int, int]) -> InboxPage:
-    """Messages and instances that arrived after the cursors, in the order of arrival."""
+class Cursor(int):
+    """The oldest transaction that was open when an inbox was read, with what was seen beyond it.
+
+    Somebody may leave a transaction open, in another database of the server too: by the number
+    alone all that has come since would be read at each look.
+    """
+
+    seen: str
+
+    @classmethod
+    def of(cls, snapshot: str) -> "Cursor":
+        """That of a snapshot."""
+        cursor = cls(snapshot.partition(":")[0])
+        cursor.seen = snapshot
+        return cursor
+
+
+async def fetch_inbox(
+    session: Session, cursors: Mapping[int, int], after: int | None = None
+) -> InboxPage:
+    """Messages and instances that arrived after the cursors, a page in the order of arrival."""
     if not cursors:
         return InboxPage([], {})
-    found = await session.rows("arrived", partitions=list(cursors), cursors=list(cursors.values()))
-    last = found[0]["cursor"]
+    found = await session.rows(
+        "arrived",
+        partitions=list(cursors),
+        cursors=list(cursors.values()),
+        seen=[one.seen if isinstance(one, Cursor) else None for one in cursors.values()],
+        after=_FIRST if after is None else after,
+        rows=_PAGE_ROWS + 1,
+        most_bytes=LONGEST_PAGE,
+    )
+    last = Cursor.of(found[0]["snapshot"])
     come = [row for row in found if row["number"] is not None]
+    count = min(_fitting(come, LONGEST_PAGE), _PAGE_ROWS)
+    more = count < len(come)
+    come = come[:count]
     started = await _starts(session, [-row["number"] for row in come if row["message"] is None])
     arrived = []
     for row in come:
@@ -251,8 +284,8 @@ async def fetch_inbox(session: Session, cursors: Mapping[int, int]) -> InboxPage
             arrived.append(rows.message_of(row))
         elif -row["number"] in started:
             arrived.append(started[-row["number"]])
-    after = {partition: max(cursor, last) for partition, cursor in cursors.items()}
-    return InboxPage(arrived, after)
+    new = {partition: max(last, cursor) for partition, cursor in cursors.items()}
+    return InboxPage(arrived, new, come[-1]["number"] if more else None)
 
 
 async def _starts(session: Session, iids: Sequence[int]) -> dict[int, InboxRow]:

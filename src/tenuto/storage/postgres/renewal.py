@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVarTuple
 
 import msgspec
 
@@ -24,7 +24,7 @@ from tenuto.engine.member_ports import (
     Place,
     Roster,
 )
-from tenuto.model.errors import StorageError
+from tenuto.model.errors import StorageError, StorageLostError, StorageVersionError
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.connection import Connection, Session, patience_within
 from tenuto.storage.sharing import Sharing
@@ -34,7 +34,9 @@ _BEAT: Final = 0.3
 """Of a lease: after so long it is renewed."""
 
 _FORGET_EVERY: Final = 100
+_LOOK_BACK_EVERY: Final = 20
 _A_MOMENT: Final = 0.02
+Given = TypeVarTuple("Given")
 _MEMBERS: Final = msgspec.json.Decoder(list[Member])
 _PLACES: Final = msgspec.json.Decoder(list[Place])
 _KNOWN_HOSTS: Final = msgspec.json.Decoder(list[KnownHost])
@@ -53,6 +55,9 @@ class Renewal:
         load: Asked on the host's loop how busy it is.
         is_leaving: The host gives away what it has.
         failure: Why no sign of life reaches the store; None while they do.
+        life: The hub's: another one in its place is not it.
+        lost: Called on the host's loop when the hub is not there any more.
+        look_back: Called there now and then: whether the hub has what it had acknowledged.
     """
 
     def __init__(self, address: Address, sharing: Sharing) -> None:
@@ -77,6 +82,9 @@ class Renewal:
         self.heard: Callable[[Roster], None] | None = None
         self.load: Callable[[], HostLoad] = HostLoad
         self.is_leaving: bool = False
+        self.life: str | None = None
+        self.lost: Callable[[StorageError], None] | None = None
+        self.look_back: Callable[[], None] | None = None
 
     @property
     def owners(self) -> frozenset[str]:
@@ -133,6 +141,9 @@ class Renewal:
                 if self._host_answers():
                     try:
                         roster = await connection.do(self._once, "renew leases in")
+                    except (StorageLostError, StorageVersionError) as error:
+                        self._failed(error)
+                        self._on_host(self.lost, error)
                     except StorageError as error:
                         pause = self._beat / 3
                         self._failed(error)
@@ -174,7 +185,7 @@ class Renewal:
 
     async def _once(self, session: Session) -> Roster | None:
         member = self._member
-        alive = await session.value(
+        found = await session.row(
             "live_on",
             owners=list(self._owners),
             member=None if member is None else member.member,
@@ -182,11 +193,18 @@ class Renewal:
             load=msgspec.json.encode(self._load).decode(),
             seconds=self._lease,
         )
+        if found is None or found["incarnation"] != self.life:
+            raise StorageLostError(
+                f"{self._store} has another hub where this host's was: it was dropped, and made "
+                "anew or restored; start the host anew"
+            )
         if member is None:
             return None
-        if alive is None:  # it was taken for dead, for long, and lives
+        if found["member"] is None:  # it was taken for dead, for long, and lives
             await session.run("join", **joining(member, self._lease))
         self._beats += 1
+        if not self._beats % _LOOK_BACK_EVERY:
+            self._on_host(self.look_back)
         if not self._beats % _FORGET_EVERY:
             await session.run("forget_members")
         return await roster_of(session)
@@ -217,9 +235,13 @@ class Renewal:
         self._load = self.load()
 
     def _tell(self, roster: Roster | None) -> None:
-        host, heard = self._host, self.heard
-        if roster is not None and heard is not None and host is not None and not host.is_closed():
-            host.call_soon_threadsafe(heard, roster)
+        if roster is not None:
+            self._on_host(self.heard, roster)
+
+    def _on_host(self, call: Callable[[*Given], None] | None, *given: *Given) -> None:
+        host = self._host
+        if call is not None and host is not None and not host.is_closed():
+            host.call_soon_threadsafe(call, *given)
 
 
 def joining(member: MemberFacts, seconds: float) -> dict[str, object]:

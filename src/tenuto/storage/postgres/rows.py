@@ -67,7 +67,13 @@ def in_order(rows: Iterable[asyncpg.Record], iids: Iterable[int]) -> list[Instan
 
 def message_of(row: asyncpg.Record) -> InboxRow:
     """A message."""
-    return InboxRow(row["message_id"], row["partition"], row["instance_id"], Raw(row["message"]))
+    return InboxRow(
+        row["message_id"],
+        row["partition"],
+        row["instance_id"],
+        Raw(row["message"]),
+        row["is_handed_over"],
+    )
 
 
 def start_of(record: InstanceRecord) -> InboxRow:

@@ -13,9 +13,11 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 _BLOCK = re.compile(r"^-- (\w+): [^\n]*\n(.*?)(?=^-- \w+: |\Z)", re.MULTILINE | re.DOTALL)
-_HUB = re.compile(r"\bhub\.(?=\w)")
+_HUB = re.compile(r"('?)\bhub\.(?=\w)")
 _ARGUMENT = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 _COMMENT = re.compile(r"--[^\n]*")
+_BEGIN: Final = "AS $of_the_hub$"
+_END: Final = "$of_the_hub$;"
 _here = files(__package__)
 
 _TEXTS: Final = {
@@ -71,7 +73,11 @@ def migrations(schema: str) -> list[str]:
 
 
 def _of_hub(text: str, schema: str) -> str:
-    return _HUB.sub(lambda _: f"{quoted(schema)}.", text)
+    name = f"{quoted(schema)}."
+    # What begins a literal is within it, and a body ends where its sign comes again.
+    literal = name.replace("'", "''")
+    found = _HUB.sub(lambda match: f"'{literal}" if match[1] else name, text)
+    return found if "$$" not in schema else found.replace("AS $$", _BEGIN).replace("$$;", _END)
 
 
 def _numbered(name: str, text: str) -> Statement:

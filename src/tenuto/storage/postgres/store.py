@@ -7,6 +7,7 @@ notifications one each.
 import asyncio
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from msgspec import structs
@@ -127,6 +128,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         self._info: HubInfo | None = None
         self._callbacks: list[tuple[Callable[[], None], Callable[[Written], bool]]] = []
         self._on_lost: list[Callable[[StorageError], None]] = []
+        self._looking_back: asyncio.Task[None] | None = None
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -154,6 +156,9 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         hub.listening.on_back = self._look_back
         for callback, concerns in self._callbacks:
             hub.listening.add(callback, concerns)
+        hub.renewal.life = facts.incarnation
+        hub.renewal.lost = self._lost
+        hub.renewal.look_back = self._look_back_soon
         return self._info
 
     async def close(self) -> None:
@@ -180,8 +185,22 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         try:
             await self._opened().committer.check()
         except StorageLostError as error:
-            for callback in self._on_lost:
-                callback(error)
+            self._lost(error)
+
+    def _look_back_soon(self) -> None:
+        """One who commits hears of it then; one who is idle would not."""
+
+        async def look() -> None:
+            with suppress(StorageError):  # the next look will tell, or a commit
+                await self._look_back()
+
+        if self._looking_back is None or self._looking_back.done():
+            self._looking_back = asyncio.get_running_loop().create_task(look())
+
+    def _lost(self, error: StorageError) -> None:
+        callbacks, self._on_lost = self._on_lost, []
+        for callback in callbacks:
+            callback(error)
 
     def _opened(self) -> _Hub:
         if self._hub is None:
@@ -371,9 +390,9 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         """Held instances that a host tries again at its start."""
         return await self.read(lambda session: reading.misfits(session, partitions, reason))
 
-    async def fetch_inbox(self, cursors: Mapping[int, int]) -> InboxPage:
-        """Messages and instances started by clients that have arrived after the cursors."""
-        return await self.read(lambda session: reading.fetch_inbox(session, cursors))
+    async def fetch_inbox(self, cursors: Mapping[int, int], after: int | None = None) -> InboxPage:
+        """Messages and instances started by clients that have come after the cursors; a page."""
+        return await self.read(lambda session: reading.fetch_inbox(session, cursors, after))
 
     # --- everybody -----------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from tenuto.engine.upkeep import (
     RedrivenLetters,
     Told,
 )
-from tenuto.model.codec import decode_any_message
+from tenuto.model.codec import decode_letter
 from tenuto.model.errors import (
     InputError,
     InstanceFinishedError,
@@ -33,6 +33,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.ids import InstanceId, MessageId, partition_of, split_address
 from tenuto.model.messages import LETTERS
+from tenuto.model.received import KNOWN_TYPES
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.storage.postgres import reading
@@ -151,7 +152,7 @@ class PostgresUpkeep:
         if row is None:
             raise InputError("somebody else was faster")
         message_id, instance_id = MessageId(row["message_id"]), InstanceId(row["instance_id"])
-        if not isinstance(decode_any_message(Raw(row["message"])), LETTERS):
+        if not isinstance(decode_letter(Raw(row["message"])), LETTERS):
             raise InputError(
                 f"dead letter {message_id!r} is no event and no answer; it can only be purged"
             )
@@ -278,6 +279,13 @@ async def _with_contents(session: Session, found: Examination, now: Microseconds
         ],
         lost_messages=[
             row["instance_id"] for row in await session.rows("lost_messages", rows=_FEW)
+        ],
+        unserved_partitions=[
+            row["partition"] for row in await session.rows("unserved_partitions", rows=_FEW)
+        ],
+        unknown_types=[
+            row["kind"]
+            for row in await session.rows("unknown_types", known=sorted(KNOWN_TYPES), rows=_FEW)
         ],
     )
 

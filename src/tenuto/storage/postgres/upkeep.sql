@@ -36,8 +36,16 @@ ORDER BY iid LIMIT :rows;
 -- lost_messages: messages that answer the work of an instance that is not there
 SELECT DISTINCT instance_id FROM hub.inbox
 WHERE kind NOT IN ('Start', 'Publish')
+    AND partition >= 0 AND partition < (SELECT partitions FROM hub.hub)
     AND NOT EXISTS (SELECT 1 FROM hub.instance WHERE instance.instance_id = inbox.instance_id)
 ORDER BY instance_id LIMIT :rows;
+
+-- unserved_partitions: those in which messages wait, and that the hub has not
+SELECT DISTINCT partition FROM hub.inbox
+WHERE partition < 0 OR partition >= (SELECT partitions FROM hub.hub) ORDER BY partition LIMIT :rows;
+
+-- unknown_types: what waiting messages say that they are, but for these types
+SELECT DISTINCT kind FROM hub.inbox WHERE NOT kind = ANY (:known::text[]) ORDER BY kind LIMIT :rows;
 
 -- dead_letter_numbers: those of the newest dead letters with these message ids, the oldest first; or of
 -- all of them

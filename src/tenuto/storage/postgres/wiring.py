@@ -18,6 +18,10 @@ OWN_SETTINGS: Final = {
     # less long than for an answer, so that no connection is left behind that waits for it still.
     "statement_timeout": "0",
     "lock_timeout": "30s",
+    # What is done here is meant for this level; another one makes commits fail that need not.
+    "default_transaction_isolation": "read committed",
+    # An idle host keeps its connections.
+    "idle_session_timeout": "0",
     # The host may be stopped, or its line dead, between two statements of a transaction: the locks
     # that it holds must not keep others for ever.
     "idle_in_transaction_session_timeout": "60s",
@@ -27,7 +31,10 @@ _NAME: Final = "application_name"
 _NOT_FLUSHED: Final = {"off": "on", "local": "on"}
 """With these the server says that it has written before it has, or before its standbys have."""
 
-_STATE: Final = "SELECT pg_backend_pid() AS process, current_setting('synchronous_commit') AS waits"
+_STATE: Final = (
+    "SELECT pg_backend_pid() AS process, current_setting('synchronous_commit') AS waits, "
+    "coalesce(current_setting('transaction_timeout', true), '0') AS longest"
+)
 
 RawWire: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -82,6 +89,8 @@ async def _looked_at(raw: RawWire, settings: dict[str, str]) -> Wire:
         assert row is not None
         if row["process"] != raw.get_server_pid():
             return Wire(raw, is_pooled=True, waits=row["waits"])
+        if row["longest"] != "0":  # older servers do not know it, and refuse who says it at once
+            await raw.execute("SET transaction_timeout = 0")
         return Wire(raw, is_pooled=False, waits=await _waiting(raw, row["waits"], settings))
     except BaseException:
         raw.terminate()

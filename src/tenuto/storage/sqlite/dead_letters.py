@@ -12,7 +12,7 @@ import apsw
 import msgspec
 
 from tenuto.engine.upkeep import RedrivenLetters
-from tenuto.model.codec import decode_any_message
+from tenuto.model.codec import decode_letter
 from tenuto.model.errors import (
     InputError,
     InstanceFinishedError,
@@ -74,7 +74,7 @@ def _send(
     connection: apsw.Connection, number: int, partitions: int
 ) -> tuple[MessageId, InstanceId]:
     letter = reader.dead_letter(connection, number)
-    if not isinstance(decode_any_message(letter.message), LETTERS):
+    if not isinstance(decode_letter(letter.message), LETTERS):
         raise InputError(
             f"dead letter {letter.message_id!r} is no event and no answer; it can only be purged"
         )

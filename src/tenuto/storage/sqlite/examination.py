@@ -7,13 +7,16 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import apsw
 import msgspec
 
 from tenuto.engine.upkeep import Examination
+from tenuto.model.codec import encode
 from tenuto.model.errors import SettingsError, StorageError
 from tenuto.model.ids import InstanceId
+from tenuto.model.received import KNOWN_TYPES
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import reader
@@ -34,6 +37,8 @@ _decode_pair = msgspec.json.Decoder(tuple[int, int | None]).decode
 _decode_letters = msgspec.json.Decoder(tuple[int, int | None, int]).decode
 _decode_iids = msgspec.json.Decoder(list[int]).decode
 _decode_ids = msgspec.json.Decoder(list[InstanceId]).decode
+_decode_texts = msgspec.json.Decoder(list[str]).decode
+_UNKNOWN: Final = {"known": encode(sorted(KNOWN_TYPES)).decode(), "rows": _FEW}
 _decode_waiting = msgspec.json.Decoder(list[tuple[int, InstanceId]]).decode
 
 
@@ -103,6 +108,8 @@ def _with_contents(
         lost_histories=_decode_iids(value(connection, "lost_histories", {"rows": _FEW})),
         without_history=_decode_ids(without),
         lost_messages=_decode_ids(value(connection, "lost_messages", {"rows": _FEW})),
+        unserved_partitions=_decode_iids(value(connection, "unserved_partitions", {"rows": _FEW})),
+        unknown_types=_decode_texts(value(connection, "unknown_types", _UNKNOWN)),
     )
 
 

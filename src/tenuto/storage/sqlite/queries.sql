@@ -160,19 +160,22 @@ SELECT json_group_array(json_array(number, bytes)) FROM (
     SELECT number, octet_length(message) AS bytes FROM inbox
     WHERE number > :after AND partition = :partition ORDER BY number LIMIT :rows);
 
--- arrived_messages: numbers of the messages after the cursors of partitions
+-- arrived_messages: numbers and lengths of the next messages after the cursors of partitions
 WITH wanted (partition, cursor) AS MATERIALIZED (
     SELECT value ->> 0, value ->> 1 FROM json_each(:cursors))
-SELECT json_group_array(number) FROM (
-    SELECT number FROM inbox CROSS JOIN wanted ON wanted.partition = inbox.partition
-    WHERE number > :least AND number > cursor ORDER BY number);
+SELECT json_group_array(json_array(number, bytes)) FROM (
+    SELECT number, octet_length(message) AS bytes
+    FROM inbox CROSS JOIN wanted ON wanted.partition = inbox.partition
+    WHERE number > :least AND number > cursor ORDER BY number LIMIT :rows);
 
--- arrived_instances: instances from outside after these cursors that nobody has run yet
+-- arrived_instances: arrival numbers and lengths of the next instances from outside after these
+-- cursors that nobody has run yet
 WITH wanted (partition, cursor) AS MATERIALIZED (
     SELECT value ->> 0, value ->> 1 FROM json_each(:cursors))
-SELECT json_group_array(iid) FROM (
-    SELECT iid FROM instance CROSS JOIN wanted ON wanted.partition = instance.partition
-    WHERE iid < -:least AND iid < -cursor AND status = 6 ORDER BY iid DESC);
+SELECT json_group_array(json_array(-iid, bytes)) FROM (
+    SELECT iid, 500 + coalesce(octet_length(input), 0) AS bytes
+    FROM instance CROSS JOIN wanted ON wanted.partition = instance.partition
+    WHERE iid < -:least AND iid < -cursor AND status = 6 ORDER BY iid DESC LIMIT :rows);
 
 -- waiting_messages: numbers of the messages that wait for some instances
 SELECT json_group_array(number) FROM (
@@ -185,6 +188,9 @@ SELECT json_group_array(number) FROM (
 SELECT CAST('[' || coalesce(group_concat('[' || number || ',[' || json_quote(message_id) || ','
     || partition || ',' || json_quote(instance_id) || ',' || message || ']]'), '') || ']' AS BLOB)
 FROM json_each(:keys) AS wanted CROSS JOIN inbox ON inbox.number = wanted.value;
+
+-- message_bytes: a message by number, whatever it holds
+SELECT message_id, partition, instance_id, CAST(message AS BLOB) FROM inbox WHERE number = :number;
 
 -- records: instances by iid
 SELECT CAST('[' || coalesce(group_concat(record), '') || ']' AS BLOB)
@@ -248,13 +254,14 @@ ORDER BY turn;
 
 -- waiting_start: the number of the oldest start of an id that waits in the inbox
 SELECT min(number) FROM inbox
-WHERE instance_id = :instance_id AND message ->> '$.type' = 'Start';
+WHERE instance_id = :instance_id
+    AND CASE WHEN json_valid(message) THEN message ->> '$.type' = 'Start' ELSE false END;
 
 -- is_asked: whether a request of certain kinds to an instance waits to be taken in
 SELECT EXISTS (
     SELECT 1 FROM inbox
-    WHERE instance_id = :instance_id
-    AND message ->> '$.type' IN (SELECT value FROM json_each(:kinds)));
+    WHERE instance_id = :instance_id AND CASE WHEN json_valid(message)
+        THEN message ->> '$.type' IN (SELECT value FROM json_each(:kinds)) ELSE false END);
 
 -- held_counts: how many instances are held, by reason
 SELECT json_group_object(reason, total) FROM (
@@ -497,8 +504,21 @@ SELECT json_group_array(instance_id) FROM (
 SELECT json_group_array(instance_id) FROM (
     SELECT DISTINCT instance_id FROM inbox
     WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance.instance_id = inbox.instance_id)
-        AND message ->> '$.type' NOT IN ('Start', 'Publish')
+        AND CASE WHEN json_valid(message)
+            THEN message ->> '$.type' NOT IN ('Start', 'Publish') ELSE true END
+        AND partition >= 0 AND partition < (SELECT partitions FROM hub)
     ORDER BY instance_id LIMIT :rows);
+
+-- unserved_partitions: those in which messages wait, and that the hub has not
+SELECT json_group_array(partition) FROM (
+    SELECT DISTINCT partition FROM inbox
+    WHERE partition < 0 OR partition >= (SELECT partitions FROM hub)
+    ORDER BY partition LIMIT :rows);
+
+-- unknown_types: what waiting messages say that they are, but for these types
+SELECT json_group_array(type) FROM (
+    SELECT DISTINCT CASE WHEN json_valid(message) THEN message ->> '$.type' END AS type FROM inbox
+    WHERE typeof(type) = 'text' AND type NOT IN (SELECT value FROM json_each(:known)) ORDER BY type LIMIT :rows);
 
 -- marks: how far instances are, a page of them by iid: iid, instance id, what changes when they do.
 -- A turn need not change the row; the number of the last one is read from the index alone.

@@ -50,6 +50,9 @@ _OPEN: Final = msgspec.json.encode(OPEN).decode()
 LONGEST_VALUE = 16 * 1024 * 1024
 """Bytes of one value while results are gathered."""
 
+_PAGE_ROWS: Final = 5_000
+"""Messages that are read at once."""
+
 _decode_leases: Final = msgspec.json.Decoder(list[Lease]).decode
 _decode_sizes: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_records: Final = roomy(msgspec.json.Decoder(list[InstanceRecord]).decode)
@@ -377,28 +380,54 @@ def due(
     return _decode_wakes(value(connection, "due", arguments))
 
 
-def fetch_inbox(connection: apsw.Connection, cursors: Mapping[int, int]) -> InboxPage:
-    """Messages and instances that arrived after the cursors, in the order of arrival."""
-    least = min(cursors.values(), default=0)
-    arguments = {"cursors": _text([*cursors.items()]), "least": least}
+def fetch_inbox(
+    connection: apsw.Connection, cursors: Mapping[int, int], after: int | None
+) -> InboxPage:
+    """Messages and instances that arrived after the cursors, a page in the order of arrival."""
+    least = max(min(cursors.values(), default=0), after or 0)
+    arguments = {"cursors": _text([*cursors.items()]), "least": least, "rows": _PAGE_ROWS + 1}
     with transaction(connection, "DEFERRED"):
-        numbers = _decode_numbers(value(connection, "arrived_messages", arguments))
-        iids = _decode_numbers(value(connection, "arrived_instances", arguments))
-        arrived = _messages(connection, numbers)
+        messages = dict(_decode_sizes(value(connection, "arrived_messages", arguments)))
+        instances = dict(_decode_sizes(value(connection, "arrived_instances", arguments)))
+        # Arrival numbers are those of all partitions, messages and instances together.
+        sizes = sorted([*messages.items(), *instances.items()])
+        numbers = _short_enough(sizes[:_PAGE_ROWS])
+        arrived = _messages(connection, [one for one in numbers if one in messages])
+        iids = [-one for one in numbers if one in instances]
         arrived += [(arrival_of(one.iid), _start(one)) for one in records(connection, iids)]
         last = value(connection, "cursor")
     arrived.sort(key=lambda numbered: numbered[0])
-    # Arrival numbers are those of all partitions together.
-    after = {partition: max(cursor, last) for partition, cursor in cursors.items()}
-    return InboxPage([row for _, row in arrived], after)
+    return InboxPage(
+        [row for _, row in arrived],
+        {partition: max(cursor, last) for partition, cursor in cursors.items()},
+        numbers[-1] if len(numbers) < len(sizes) else None,
+    )
 
 
 def _messages(connection: apsw.Connection, numbers: Sequence[int]) -> list[tuple[int, InboxRow]]:
     # A decoded Raw is a view that would keep the whole value alive.
     return [
         (number, msgspec.structs.replace(row, message=row.message.copy()))
-        for number, row in _gather(connection, "messages", numbers, _decode_messages)
+        for number, row in _gathered_messages(connection, numbers)
     ]
+
+
+def _gathered_messages(
+    connection: apsw.Connection, numbers: Sequence[int]
+) -> list[tuple[int, InboxRow]]:
+    try:
+        return _gather(connection, "messages", numbers, _decode_messages)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # One is no JSON: each by itself, so that the others do not suffer from it.
+        found = (
+            (number, connection.execute(SQL["message_bytes"], {"number": number}).fetchone())
+            for number in numbers
+        )
+        return [(number, _message_of(*row)) for number, row in found if row is not None]
+
+
+def _message_of(message_id: str, partition: int, instance_id: str, message: bytes) -> InboxRow:
+    return InboxRow(MessageId(message_id), partition, InstanceId(instance_id), Raw(message))
 
 
 def _start(record: InstanceRecord) -> InboxRow:

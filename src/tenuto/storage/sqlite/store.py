@@ -328,9 +328,9 @@ class SqliteStorage(SqliteTopics, SqliteQueues, SqliteFlow):
         """Held instances that a host tries again at its start."""
         return await self._read(lambda reading: reader.misfits(reading, partitions, reason))
 
-    async def fetch_inbox(self, cursors: Mapping[int, int]) -> InboxPage:
-        """Messages and instances started by clients that have arrived after the cursors."""
-        return await self._read(lambda reading: reader.fetch_inbox(reading, cursors))
+    async def fetch_inbox(self, cursors: Mapping[int, int], after: int | None = None) -> InboxPage:
+        """Messages and instances started by clients that have come after the cursors; a page."""
+        return await self._read(lambda reading: reader.fetch_inbox(reading, cursors, after))
 
     # --- everybody -----------------------------------------------------------------------------
 

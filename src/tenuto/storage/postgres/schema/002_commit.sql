@@ -223,13 +223,17 @@ BEGIN
 END $$;
 
 -- Positions go by the order of commits: who publishes waits until whoever published before has
--- committed. Hosts commit in groups, so this is a wait for one of their fsyncs.
+-- committed. Hosts commit in groups, so this is a wait for one of their fsyncs. They stand in line at
+-- a table that stays empty: to lock that needs the right to write it, and an advisory lock none, so
+-- that any user of the database could stop all commits.
+CREATE TABLE hub.line_to_publish ();
+
 CREATE FUNCTION hub.publish_in_order(
     ids text[], topics text[], keys text[], times bigint[], causes text[], types text[],
     events bytea[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock('hub.event'::regclass::oid::int, 0);
+    LOCK TABLE hub.line_to_publish IN EXCLUSIVE MODE;
     INSERT INTO hub.event (event_id, topic, event_key, published_at, cause, type, event)
         SELECT * FROM unnest(ids, topics, keys, times, causes, types, events)
         ON CONFLICT DO NOTHING;
@@ -244,10 +248,12 @@ CREATE FUNCTION hub.add_queued(
 $$;
 
 -- What is sent to another hub; numbers go by the order of commits, too.
+CREATE TABLE hub.line_to_send ();
+
 CREATE FUNCTION hub.send_in_order(hubs text[], ids text[], instance_ids text[], messages bytea[])
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock('hub.outgoing'::regclass::oid::int, 0);
+    LOCK TABLE hub.line_to_send IN EXCLUSIVE MODE;
     INSERT INTO hub.outgoing (hub, message_id, instance_id, message)
         SELECT * FROM unnest(hubs, ids, instance_ids, messages) ON CONFLICT DO NOTHING;
 END $$;
