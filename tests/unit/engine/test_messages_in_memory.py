@@ -177,8 +177,8 @@ async def test_a_page_that_was_read_before_its_message_was_used_up_brings_nothin
     fetch = storage.fetch_inbox
     returned = asyncio.Event()
 
-    async def late(cursors: Mapping[int, int]) -> InboxPage:
-        page = await fetch(cursors)
+    async def late(cursors: Mapping[int, int], after: int | None = None) -> InboxPage:
+        page = await fetch(cursors, after)
         if any(row.message_id == "outside-2" for row in page.rows):
             await returned.wait()
         return page

@@ -247,9 +247,9 @@ async def test_what_is_sent_while_a_partition_is_taken_is_not_overtaken(
     storage = member.engine.storage
     misfits, fetch = storage.misfits, storage.fetch_inbox
 
-    async def slow(cursors: Mapping[int, int]) -> InboxPage:
+    async def slow(cursors: Mapping[int, int], after: int | None = None) -> InboxPage:
         await two.rounds(300)
-        return await fetch(cursors)
+        return await fetch(cursors, after)
 
     async def late(partitions: Collection[int], reason: HoldReason | None = None) -> list[int]:
         found = await misfits(partitions, reason)
@@ -277,12 +277,12 @@ async def test_what_an_instance_has_sent_is_not_overtaken_when_it_comes_to_us(tw
     fetch = storage.fetch_inbox
     polls = 0
 
-    async def late(cursors: Mapping[int, int]) -> InboxPage:
+    async def late(cursors: Mapping[int, int], after: int | None = None) -> InboxPage:
         nonlocal polls
         polls += 1
         if polls == 1:
             await two.rounds(300)
-        return await fetch(cursors)
+        return await fetch(cursors, after)
 
     storage.fetch_inbox = late  # type: ignore[method-assign]
     await two.begin("sends", sender, f'{{"receiver":"{receiver}","count":6}}')
@@ -505,8 +505,8 @@ async def test_a_page_from_before_a_partition_was_taken_anew_brings_nothing_of_i
     routed: list[str] = []
     route = first.engine.arrivals.route
 
-    async def late(cursors: Mapping[int, int]) -> InboxPage:
-        page = await fetch(cursors)
+    async def late(cursors: Mapping[int, int], after: int | None = None) -> InboxPage:
+        page = await fetch(cursors, after)
         if any(row.instance_id == name and row.message_id for row in page.rows):
             await returned.wait()
         return page
