@@ -17,6 +17,9 @@ from tenuto.model.timing import MICROSECONDS, to_datetime
 
 SLOW_COMMIT_SECONDS: Final = 10.0
 """A commit that takes longer than this makes the host unready."""
+PATIENCE_SECONDS: Final = 1.5
+"""So long whoever asks for health or figures waits for the store; a question that is open for
+longer makes the host unready."""
 SLOW_LOOP_SECONDS: Final = 1.0
 """One round of the host's loop that takes longer than this makes the host unready."""
 
@@ -96,6 +99,9 @@ def _about_store(engine: Engine) -> list[str]:
         seconds = (engine.clock.now() - began) / MICROSECONDS
         if seconds > SLOW_COMMIT_SECONDS:
             return [f"the store has not answered a commit for {seconds:.0f} s"]
+    silent = engine.holding.counting.open_seconds
+    if silent >= PATIENCE_SECONDS:
+        return [f"the store has not answered a question for {silent:.0f} s"]
     if engine.unreadable is not None:
         return [f"the store cannot be read: {engine.unreadable}"]
     return []

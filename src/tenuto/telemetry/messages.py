@@ -4,7 +4,6 @@ Asked in the background, at most every few seconds, and only while somebody scra
 nothing, and a scrape never hangs on a store that does.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+from tenuto.engine.asking import Asking
 from tenuto.engine.engine import Engine
 from tenuto.engine.topic_ports import FailedCount, SubscriptionStanding
 from tenuto.model.errors import StorageError
@@ -44,34 +44,23 @@ class MessageGauges:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._known = _Standing()
-        self._asked_at: float | None = None
-        self._asking: asyncio.Task[None] | None = None
+        self.asking = Asking(self._ask)
 
     async def refresh(self) -> None:
         """Ask the store, unless that was done just now; waits for it a moment at most."""
-        now = asyncio.get_running_loop().time()
-        if self._asking is None and (
-            self._asked_at is None or now - self._asked_at >= FRESH_SECONDS
-        ):
-            self._asked_at = now
-            self._asking = asyncio.create_task(self._ask(), name="tenuto-gauges")
-        if self._asking is not None:
-            await asyncio.wait([self._asking], timeout=_PATIENCE_SECONDS)
+        await self.asking.within(_PATIENCE_SECONDS, fresh_seconds=FRESH_SECONDS)
 
     async def _ask(self) -> None:
         engine, storage = self._engine, self._engine.storage
-        try:
-            with suppress(StorageError):  # shown as it was last known
-                engine.queues_seen = await storage.queues(engine.clock.now())
-                subscriptions = await storage.subscriptions()
-                failed = await storage.failed_counts()
-                self._known = _Standing(
-                    engine.clock.now(),
-                    tuple(sorted(subscriptions, key=lambda one: -one.lag)[:_MOST]),
-                    tuple(sorted(failed, key=lambda one: -one.count)[:_MOST]),
-                )
-        finally:
-            self._asking = None
+        with suppress(StorageError):  # shown as it was last known
+            engine.queues_seen = await storage.queues(engine.clock.now())
+            subscriptions = await storage.subscriptions()
+            failed = await storage.failed_counts()
+            self._known = _Standing(
+                engine.clock.now(),
+                tuple(sorted(subscriptions, key=lambda one: -one.lag)[:_MOST]),
+                tuple(sorted(failed, key=lambda one: -one.count)[:_MOST]),
+            )
 
     def collect(self) -> Iterator[Metric]:
         """The gauges."""
@@ -101,4 +90,9 @@ class MessageGauges:
         )
         for count in known.failed:
             failed.add_metric([count.source, count.name, count.function], count.count)
-        yield from (lag, oldest, failed)
+        silent = GaugeMetricFamily(
+            "tenuto_storage_silent_seconds",
+            "How long the store has not answered what these figures ask: they are as old.",
+            max(self.asking.open_seconds, self._engine.holding.counting.open_seconds),
+        )
+        yield from (lag, oldest, failed, silent)

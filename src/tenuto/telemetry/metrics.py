@@ -5,6 +5,7 @@ memory, is looked up when somebody scrapes. Must never cost a turn more than a f
 This module loads prometheus_client: import it late.
 """
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
@@ -27,6 +28,7 @@ from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.telemetry.distribution import Distribution
 from tenuto.telemetry.gauges import engine_gauges
+from tenuto.telemetry.health import PATIENCE_SECONDS
 from tenuto.telemetry.messages import MessageGauges
 from tenuto.telemetry.traffic import Traffic
 
@@ -117,9 +119,14 @@ class MetricsObserver(Collector):
         self._messages = MessageGauges(engine)
 
     async def refresh(self) -> None:
-        """Bring up to date what takes questions to the store; before ``render``, where one can."""
-        if self._messages is not None:
-            await self._messages.refresh()
+        """Bring up to date what takes questions to the store; before ``render``, where one can.
+
+        Waits for the store a moment at most, and then shows what was known before.
+        """
+        if self._engine is not None and self._messages is not None:
+            await asyncio.gather(
+                self._engine.holding.counting.within(PATIENCE_SECONDS), self._messages.refresh()
+            )
 
     def render(self) -> bytes:
         """Everything, in Prometheus' text format; of the type ``CONTENT_TYPE``."""
