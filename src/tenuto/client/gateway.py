@@ -160,10 +160,11 @@ class Patience:
             if self._is_alone
             else f"no host has done it within {self.seconds:.0f} s"
         )
-        return StorageUnavailableError(
+        what = (
             f"{undone}: {why}. The request stays in the store and is carried out when a host runs "
             "on it"
         )
+        return StorageUnavailableError(what).told_as(what)
 
 
 def has_come(record: InstanceRecord, *, started: bool) -> bool:

@@ -340,10 +340,11 @@ class StoreGateway(StoreReads):
             if undone is None:
                 return
             raise patience.error(f"instance {instance_id!r} {undone}")
-        raise StorageUnavailableError(
+        what = (
             f"instance {instance_id!r} was asked, and a host has taken the request in, but has not "
             f"answered within {patience.seconds:.0f} s; look at the instance and at the host's log"
         )
+        raise StorageUnavailableError(what).told_as(what)
 
     async def _hand_over(self, instance_id: InstanceId, answer: AnswerQuestion) -> None:
         """Append an answer; who can decide about it now tells whether it counts.

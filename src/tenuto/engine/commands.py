@@ -19,6 +19,7 @@ from tenuto.engine.store_watch import StoreWatch
 from tenuto.engine.topic_ports import Redriven
 from tenuto.model.errors import (
     InstanceNotFoundError,
+    StorageError,
     StorageUnavailableError,
     TenutoError,
     WebhookClosedError,
@@ -35,6 +36,9 @@ AWAY_SECONDS: Final = 5.0
 """Who publishes waits so long for a store that is known to be away."""
 PATIENCE_SECONDS: Final = 25.0
 """And so long for one of which nothing is known, as others do who wait for the store."""
+_SILENT: Final = StorageUnavailableError("the store has not answered").told_as(
+    "the store has not answered"
+)
 
 
 class Commands:
@@ -142,20 +146,19 @@ class Commands:
         if problem is None and waited < PATIENCE_SECONDS:
             engine.loop.call_later(AWAY_SECONDS, self._look_after, posted, answer, asked_at)
             return
-        reason = str(problem or "the store has not answered")
+        reason: StorageError = problem or _SILENT
         waiting = engine.pipeline.batch.posted
         place = next((at for at, one in enumerate(waiting) if one is posted), None)
         if place is not None:
             del waiting[place]
-            posted.answer(
-                StorageUnavailableError(f"nothing was published, after {waited:.0f} s: {reason}")
-            )
+            posted.answer(_away(f"nothing was published, after {waited:.0f} s", reason))
         else:  # a batch is never changed once it has been sent, and is sent until it has landed
             answer(
-                StorageUnavailableError(
+                _away(
                     f"after {waited:.0f} s it is not known to be published, and may be yet when "
                     "the store works again (the same event_id or message_id makes sure that a "
-                    f"second try adds nothing): {reason}"
+                    "second try adds nothing)",
+                    reason,
                 )
             )
 
@@ -300,11 +303,18 @@ class Commands:
         """
         engine = self._engine
         if engine.is_draining:
-            raise StorageUnavailableError("the host is stopping; ask the next one")
+            stopping = "the host is stopping; ask the next one"
+            raise StorageUnavailableError(stopping).told_as(stopping)
         problem = engine.pipeline.unavailable
         if problem is not None:
-            raise StorageUnavailableError(f"nothing can be accepted now: {problem}") from problem
+            raise _away("nothing can be accepted now", problem) from problem
         self.check_running()
+
+
+def _away(what: str, reason: StorageError) -> StorageUnavailableError:
+    """The store is away, for whoever asks: what that means, and why."""
+    made = StorageUnavailableError(f"{what}: {reason}")
+    return made.told_as(f"{what}: {reason.for_callers}")
 
 
 class _Answer:

@@ -68,6 +68,7 @@ class Call:
         "parameters",
         "role",
         "scope",
+        "sees_places",
         "token",
     )
 
@@ -77,6 +78,7 @@ class Call:
         self.role: Role = Role.READ
         self.token: Token | None = None
         self.is_for_function = False
+        self.sees_places = False
         self._receive = receive
         self._body_bytes = body_bytes
         self._body_setting = "body_bytes"
