@@ -12,10 +12,17 @@ from typing import Final
 from msgspec import Raw, structs
 
 from tenuto.client.coming import StoreReads, is_coming
-from tenuto.client.gateway import Patience, check_here, has_come, present
+from tenuto.client.gateway import (
+    Patience,
+    check_here,
+    has_come,
+    present,
+    within_patience,
+)
 from tenuto.client.remote_errors import error_of
 from tenuto.client.topics import StoreTopics, TopicsGateway
 from tenuto.client.wire import ErrorBody
+from tenuto.engine.commands import MAY_HEAR, MAY_START
 from tenuto.engine.linking import HasLinks
 from tenuto.engine.outside import link_full
 from tenuto.engine.ports import Standing, Storage
@@ -64,6 +71,10 @@ from tenuto.model.topics import PublishedEvent, QueuedMessage, is_of_linked_hub
 _LOOK_SECONDS: Final = 0.5
 """How often it is considered whether an answer is worth waiting for."""
 _MOST_TRIES: Final = 10
+_MAY_PUBLISH: Final = (
+    "it is not known whether this was published, and it may be yet (the same event_id or "
+    "message_id makes sure that a second try adds nothing)"
+)
 
 
 def _kinds(messages: Iterable[type]) -> tuple[str, ...]:
@@ -129,7 +140,8 @@ class StoreGateway(StoreReads):
         if derived_from(facts.instance_id) and await self.storage.get(facts.instance_id) is None:
             raise reserved_id(facts.instance_id)
         for _ in range(_MOST_TRIES):
-            standing = await self.storage.start_instance(record)
+            doubt = f"it is not known whether instance {facts.instance_id!r} {MAY_START}"
+            standing = await within_patience(self.storage.start_instance(record), doubt)
             if standing.execution_id == facts.execution_id:
                 self.on_stored(facts.instance_id)
                 return
@@ -158,12 +170,12 @@ class StoreGateway(StoreReads):
         """
         outward = [one for one in events if is_of_linked_hub(one.topic)]
         if not outward:
-            await self.storage.publish(events, messages)
+            await within_patience(self.storage.publish(events, messages), _MAY_PUBLISH)
             return
         own = [one for one in events if not is_of_linked_hub(one.topic)]
         sent = [self._carried(one) for one in outward]
         await self._check_links(sent)
-        await self.storage.publish(own, messages, sent)
+        await within_patience(self.storage.publish(own, messages, sent), _MAY_PUBLISH)
 
     def _carried(self, event: PublishedEvent) -> InboxRow:
         key = new_message_id(self.now())
@@ -329,8 +341,8 @@ class StoreGateway(StoreReads):
             WebhookClosedError: whose webhook was used is not there.
         """
         key = new_message_id(self.now())
-        await self._append(instance_id, structs.replace(message, awaits_answer=True), key)
         patience = Patience(self.has_host)
+        await self._append(instance_id, structs.replace(message, awaits_answer=True), key)
         while not patience.is_over():
             answer = await self._watch.answer(key, _LOOK_SECONDS)
             if answer is not None:
@@ -361,7 +373,8 @@ class StoreGateway(StoreReads):
         partition = partition_of(instance_id, self._partitions)
         named = structs.replace(message, message_id=key)
         row = InboxRow(key, partition, instance_id, Raw(encode(named)))
-        await self.storage.append([row])
+        doubt = f"it is not known whether instance {instance_id!r} {MAY_HEAR}"
+        await within_patience(self.storage.append([row]), doubt)
         self.on_stored(instance_id)
 
 

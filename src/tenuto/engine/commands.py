@@ -33,9 +33,17 @@ from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, is_of_linked_hub
 
 AWAY_SECONDS: Final = 5.0
-"""Who publishes waits so long for a store that is known to be away."""
+"""Who asks waits so long for a store that is known to be away."""
 PATIENCE_SECONDS: Final = 25.0
 """And so long for one of which nothing is known, as others do who wait for the store."""
+MAY_START: Final = (
+    "was started, and it may be yet when the store works again (a second start with the same "
+    "execution id, or the same instance id, starts no second one)"
+)
+MAY_HEAR: Final = (
+    "has been told, and it may be yet when the store works again; look at it before you tell it "
+    "again"
+)
 _SILENT: Final = StorageUnavailableError("the store has not answered").told_as(
     "the store has not answered"
 )
@@ -67,7 +75,8 @@ class Commands:
         Raises:
             InputError: it is for a linked hub, where somebody who runs would have to end for it.
             InstanceExistsError: the id is taken.
-            StorageUnavailableError: the store cannot write now; nothing was started.
+            StorageUnavailableError: the store cannot write now; nothing was started, unless it
+                says that it may be, since it is on its way.
         """
         facts = request.facts
         if split_address(facts.instance_id) is not None:
@@ -79,7 +88,7 @@ class Commands:
         home = self._home_of(request.instance_id)
         answer = _Answer()
         home.starts.request(request, answer)
-        await answer.future
+        await self._patiently(answer, request.instance_id, MAY_START)
 
     async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Tell an instance something; returns when that is durable, and carried out or kept.
@@ -88,7 +97,8 @@ class Commands:
             TenutoError: why the instance refuses it.
             InstanceNotFoundError: there is no such instance. For who uses a webhook that is
                 ``WebhookClosedError``: it was used, has expired, or never existed.
-            StorageUnavailableError: the store cannot write now; nothing was done.
+            StorageUnavailableError: the store cannot write now; nothing was done, unless it says
+                that it may be, since it is on its way.
         """
         if split_address(instance_id) is not None:
             self.check_open()
@@ -103,7 +113,7 @@ class Commands:
         engine.callers.expect(key, instance_id, answer)
         engine.arrivals.dispatch(home, instance_id, structs.replace(message, message_id=key))
         try:
-            await answer.future
+            await self._patiently(answer, instance_id, MAY_HEAR)
         except InstanceNotFoundError:
             if isinstance(message, RedeemWebhook):
                 raise WebhookClosedError(instance_id) from None
@@ -135,6 +145,28 @@ class Commands:
             await answer.future
         finally:
             look.cancel()
+
+    async def _patiently(self, answer: "_Answer", instance_id: InstanceId, doubt: str) -> None:
+        """Wait for an answer; a store that is away for long ends the wait, and nothing else.
+
+        A batch is sent until it has landed: what was asked for may be done after all, once.
+        """
+        loop = self._engine.loop
+
+        def look(asked_at: float) -> None:
+            problem = self._engine.pipeline.unavailable
+            waited = loop.time() - asked_at
+            if problem is None and waited < PATIENCE_SECONDS:
+                looking[0] = loop.call_later(AWAY_SECONDS, look, asked_at)
+                return
+            what = f"after {waited:.0f} s it is not known whether instance {instance_id!r} {doubt}"
+            answer(_away(what, problem or _SILENT))
+
+        looking = [loop.call_later(AWAY_SECONDS, look, loop.time())]
+        try:
+            await answer.future
+        finally:
+            looking[0].cancel()
 
     def _look_after(self, posted: Posted, answer: "_Answer", asked_at: float) -> None:
         """End a wait that has lasted for long, with the truth about what was to be published."""
