@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from tenuto.engine.engine import Engine
+from tenuto.engine.member_ports import TellsOthers
 from tenuto.model.errors import TenutoError
 from tenuto.model.timing import MICROSECONDS, to_datetime
 
@@ -93,7 +94,8 @@ def health_of(engine: Engine | None, loop_seconds: float = 0.0, *, whole: bool =
         )
     if reasons:
         return _unready(*reasons)
-    return Health(live=True, ready=True, notes=tuple(_about_partitions(engine)))
+    notes = (*_about_partitions(engine), *_about_notifications(engine, whole=whole))
+    return Health(live=True, ready=True, notes=notes)
 
 
 def _words(error: TenutoError, *, whole: bool) -> str:
@@ -155,6 +157,16 @@ def _about_partitions(engine: Engine) -> Iterator[str]:
             f"this host serves no partition: other hosts have all {partitions}, since it has just "
             "come or had given no sign of life for longer than its lease; it gets its share "
             "within seconds"
+        )
+
+
+def _about_notifications(engine: Engine, *, whole: bool) -> Iterator[str]:
+    """Why what others write is seen later than usual."""
+    storage = engine.storage
+    if isinstance(storage, TellsOthers) and storage.mute is not None:
+        yield (
+            f"notifications cannot be sent: {_words(storage.mute, whole=whole)}. Hosts look for "
+            "themselves, once a second, until one gets through"
         )
 
 
