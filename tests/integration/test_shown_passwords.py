@@ -62,6 +62,7 @@ COMMANDS: Final = (
     "instances watch c",
 )
 SLIPS: Final = (
+    f"host=127.0.0.1 password={MARK} dbname=postgres",
     f"postgresql+psycopg://u:{MARK}@localhost/db",
     f"postgresql:/u:{MARK}@localhost/db",
     f"postgres:u:{MARK}@localhost/db",

@@ -3,9 +3,10 @@
 What both kinds of gateway do (``engine_gateway``, ``store_gateway``), and what they share.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeVar
 
 from tenuto.client.topics import TopicsGateway
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
@@ -25,6 +26,10 @@ from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage
 
+T = TypeVar("T")
+
+SILENT_SECONDS: Final = 25.0
+"""So long a store may say nothing to who writes to it."""
 _OWNER_SECONDS = 30.0
 _NOBODY_SECONDS = 3.0
 """Whether a host runs is looked at after so long, once: to look is to hold its lock for an instant,
@@ -160,10 +165,32 @@ class Patience:
             if self._is_alone
             else f"no host has done it within {self.seconds:.0f} s"
         )
-        return StorageUnavailableError(
+        what = (
             f"{undone}: {why}. The request stays in the store and is carried out when a host runs "
             "on it"
         )
+        return StorageUnavailableError(what).told_as(what)
+
+
+async def within_patience(writing: Awaitable[T], doubt: str) -> T:
+    """What a store answers to a write, unless it says nothing for too long.
+
+    Args:
+        writing: Goes on in the store when nobody waits for it any more.
+        doubt: What may be done all the same, as a sentence ends.
+
+    Raises:
+        StorageUnavailableError: it has said nothing.
+    """
+    limit = asyncio.timeout(SILENT_SECONDS)
+    try:
+        async with limit:
+            return await writing
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    what = f"the store has not answered within {SILENT_SECONDS:g} s: {doubt}"
+    raise StorageUnavailableError(what).told_as(what)
 
 
 def has_come(record: InstanceRecord, *, started: bool) -> bool:

@@ -11,10 +11,17 @@ from typing import Final
 from msgspec import Raw, structs
 
 from tenuto.client.coming import StoreReads, is_coming
-from tenuto.client.gateway import Patience, check_here, has_come, present
+from tenuto.client.gateway import (
+    Patience,
+    check_here,
+    has_come,
+    present,
+    within_patience,
+)
 from tenuto.client.remote_errors import error_of
 from tenuto.client.topics import StoreTopics, TopicsGateway
 from tenuto.client.wire import ErrorBody
+from tenuto.engine.commands import MAY_HEAR, MAY_START
 from tenuto.engine.linking import HasLinks
 from tenuto.engine.outside import link_full
 from tenuto.engine.ports import Standing, Storage
@@ -62,6 +69,10 @@ from tenuto.model.topics import PublishedEvent, QueuedMessage, is_of_linked_hub
 
 _LOOK_SECONDS: Final = 0.5
 """How often it is considered whether an answer is worth waiting for."""
+_MAY_PUBLISH: Final = (
+    "it is not known whether this was published, and it may be yet (the same event_id or "
+    "message_id makes sure that a second try adds nothing)"
+)
 
 
 def _kinds(messages: Iterable[type]) -> tuple[str, ...]:
@@ -125,7 +136,8 @@ class StoreGateway(StoreReads):
         record = pending_row(facts, partition=partition, created_at=now)
         if derived_from(facts.instance_id) and await self.storage.get(facts.instance_id) is None:
             raise reserved_id(facts.instance_id)
-        standing = await self.storage.start_instance(record)
+        doubt = f"it is not known whether instance {facts.instance_id!r} {MAY_START}"
+        standing = await within_patience(self.storage.start_instance(record), doubt)
         if standing.execution_id == facts.execution_id:
             self.on_stored(facts.instance_id)
             return
@@ -146,12 +158,12 @@ class StoreGateway(StoreReads):
         """
         outward = [one for one in events if is_of_linked_hub(one.topic)]
         if not outward:
-            await self.storage.publish(events, messages)
+            await within_patience(self.storage.publish(events, messages), _MAY_PUBLISH)
             return
         own = [one for one in events if not is_of_linked_hub(one.topic)]
         sent = [self._carried(one) for one in outward]
         await self._check_links(sent)
-        await self.storage.publish(own, messages, sent)
+        await within_patience(self.storage.publish(own, messages, sent), _MAY_PUBLISH)
 
     def _carried(self, event: PublishedEvent) -> InboxRow:
         key = new_message_id(self.now())
@@ -317,8 +329,8 @@ class StoreGateway(StoreReads):
             WebhookClosedError: whose webhook was used is not there.
         """
         key = new_message_id(self.now())
-        await self._append(instance_id, structs.replace(message, awaits_answer=True), key)
         patience = Patience(self.has_host)
+        await self._append(instance_id, structs.replace(message, awaits_answer=True), key)
         while not patience.is_over():
             answer = await self._watch.answer(key, _LOOK_SECONDS)
             if answer is not None:
@@ -328,10 +340,11 @@ class StoreGateway(StoreReads):
             if undone is None:
                 return
             raise patience.error(f"instance {instance_id!r} {undone}")
-        raise StorageUnavailableError(
+        what = (
             f"instance {instance_id!r} was asked, and a host has taken the request in, but has not "
             f"answered within {patience.seconds:.0f} s; look at the instance and at the host's log"
         )
+        raise StorageUnavailableError(what).told_as(what)
 
     async def _hand_over(self, instance_id: InstanceId, answer: AnswerQuestion) -> None:
         """Append an answer; who can decide about it now tells whether it counts.
@@ -348,7 +361,8 @@ class StoreGateway(StoreReads):
         partition = partition_of(instance_id, self._partitions)
         named = structs.replace(message, message_id=key)
         row = InboxRow(key, partition, instance_id, Raw(encode(named)))
-        await self.storage.append([row])
+        doubt = f"it is not known whether instance {instance_id!r} {MAY_HEAR}"
+        await within_patience(self.storage.append([row]), doubt)
         self.on_stored(instance_id)
 
 

@@ -6,6 +6,7 @@ was refused. Keeps the promises ``durable_before_visible`` and ``bad_input_is_re
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from msgspec import structs
@@ -19,6 +20,7 @@ from tenuto.engine.store_watch import StoreWatch
 from tenuto.engine.topic_ports import Redriven
 from tenuto.model.errors import (
     InstanceNotFoundError,
+    StorageError,
     StorageUnavailableError,
     TenutoError,
     WebhookClosedError,
@@ -32,11 +34,22 @@ from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, is_of_linked_hub
 
 AWAY_SECONDS: Final = 5.0
-"""Who publishes waits so long for a store that is known to be away."""
+"""Who asks waits so long for a store that is known to be away."""
 PATIENCE_SECONDS: Final = 25.0
 """And so long for one of which nothing is known, as others do who wait for the store."""
 _LOOKS: Final = 5
 """So often within the shorter of the two it is looked who has waited for long."""
+MAY_START: Final = (
+    "was started, and it may be yet when the store works again (a second start with the same "
+    "execution id, or the same instance id, starts no second one)"
+)
+MAY_HEAR: Final = (
+    "has been told, and it may be yet when the store works again; look at it before you tell it "
+    "again"
+)
+_SILENT: Final = StorageUnavailableError("the store has not answered").told_as(
+    "the store has not answered"
+)
 
 
 class Commands:
@@ -46,7 +59,7 @@ class Commands:
         self._engine = engine
         self.now: Callable[[], Microseconds] = engine.clock.now
         self.watch: StoreWatch = engine.watch
-        self._publishing: dict[_Answer, tuple[Posted, float]] = {}
+        self._waiting: dict[_Answer, tuple[float, Callable[[float, StorageError], None]]] = {}
         self._looks = False
 
     @property
@@ -67,7 +80,8 @@ class Commands:
         Raises:
             InputError: it is for a linked hub, where somebody who runs would have to end for it.
             InstanceExistsError: the id is taken.
-            StorageUnavailableError: the store cannot write now; nothing was started.
+            StorageUnavailableError: the store cannot write now; nothing was started, unless it
+                says that it may be, since it is on its way.
         """
         facts = request.facts
         if split_address(facts.instance_id) is not None:
@@ -79,7 +93,8 @@ class Commands:
         home = self._home_of(request.instance_id)
         answer = _Answer()
         home.starts.request(request, answer)
-        await answer.future
+        give_up = partial(self._in_doubt, answer, request.instance_id, MAY_START)
+        await self._patiently(answer, give_up)
 
     async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Tell an instance something; returns when that is durable, and carried out or kept.
@@ -88,7 +103,8 @@ class Commands:
             TenutoError: why the instance refuses it.
             InstanceNotFoundError: there is no such instance. For who uses a webhook that is
                 ``WebhookClosedError``: it was used, has expired, or never existed.
-            StorageUnavailableError: the store cannot write now; nothing was done.
+            StorageUnavailableError: the store cannot write now; nothing was done, unless it says
+                that it may be, since it is on its way.
         """
         if split_address(instance_id) is not None:
             self.check_open()
@@ -103,7 +119,8 @@ class Commands:
         engine.callers.expect(key, instance_id, answer)
         engine.arrivals.dispatch(home, instance_id, structs.replace(message, message_id=key))
         try:
-            await answer.future
+            give_up = partial(self._in_doubt, answer, instance_id, MAY_HEAR)
+            await self._patiently(answer, give_up)
         except InstanceNotFoundError:
             if isinstance(message, RedeemWebhook):
                 raise WebhookClosedError(instance_id) from None
@@ -129,17 +146,30 @@ class Commands:
             posted = self._engine.outside.posted(posted)
         self._engine.pipeline.batch.posted.append(posted)
         self._engine.schedule_pump()
-        self._publishing[answer] = posted, self._engine.loop.time()
+        await self._patiently(answer, partial(self._unpublished, posted, answer))
+
+    async def _patiently(
+        self, answer: "_Answer", give_up: Callable[[float, StorageError], None]
+    ) -> None:
+        """Wait for an answer; a store that is away for long ends the wait, and nothing else.
+
+        A batch is sent until it has landed: what was asked for may be done after all, once.
+
+        Args:
+            answer: What is awaited.
+            give_up: Answers with the truth, told how many seconds that was waited for and why.
+        """
+        self._waiting[answer] = self._engine.loop.time(), give_up
         if not self._looks:
             self._look_soon()
         try:
             await answer.future
         finally:
-            del self._publishing[answer]
+            del self._waiting[answer]
 
     def _look_soon(self) -> None:
-        """One timer for all who publish: most have their answer long before."""
-        self._looks = bool(self._publishing)
+        """One timer for all who wait: most have their answer long before."""
+        self._looks = bool(self._waiting)
         if self._looks:
             self._engine.loop.call_later(AWAY_SECONDS / _LOOKS, self._look)
 
@@ -148,29 +178,41 @@ class Commands:
         engine = self._engine
         problem = engine.pipeline.unavailable
         patience = PATIENCE_SECONDS if problem is None else AWAY_SECONDS
-        for answer, (posted, asked_at) in self._publishing.items():
+        for answer, (asked_at, give_up) in self._waiting.items():
             waited = engine.loop.time() - asked_at
             if waited < patience:
                 break  # and so has whoever came later
             if not answer.future.done():
-                self._end(posted, answer, waited, str(problem or "the store has not answered"))
+                give_up(waited, problem or _SILENT)
         self._look_soon()
 
-    def _end(self, posted: Posted, answer: "_Answer", waited: float, reason: str) -> None:
+    def _in_doubt(
+        self,
+        answer: "_Answer",
+        instance_id: InstanceId,
+        doubt: str,
+        waited: float,
+        reason: StorageError,
+    ) -> None:
+        what = f"after {waited:.0f} s it is not known whether instance {instance_id!r} {doubt}"
+        answer(_away(what, reason))
+
+    def _unpublished(
+        self, posted: Posted, answer: "_Answer", waited: float, reason: StorageError
+    ) -> None:
         """End a wait that has lasted for long, with the truth about what was to be published."""
         waiting = self._engine.pipeline.batch.posted
         place = next((at for at, one in enumerate(waiting) if one is posted), None)
         if place is not None:
             del waiting[place]
-            posted.answer(
-                StorageUnavailableError(f"nothing was published, after {waited:.0f} s: {reason}")
-            )
+            posted.answer(_away(f"nothing was published, after {waited:.0f} s", reason))
         else:  # a batch is never changed once it has been sent, and is sent until it has landed
             answer(
-                StorageUnavailableError(
+                _away(
                     f"after {waited:.0f} s it is not known to be published, and may be yet when "
                     "the store works again (the same event_id or message_id makes sure that a "
-                    f"second try adds nothing): {reason}"
+                    "second try adds nothing)",
+                    reason,
                 )
             )
 
@@ -315,11 +357,18 @@ class Commands:
         """
         engine = self._engine
         if engine.is_draining:
-            raise StorageUnavailableError("the host is stopping; ask the next one")
+            stopping = "the host is stopping; ask the next one"
+            raise StorageUnavailableError(stopping).told_as(stopping)
         problem = engine.pipeline.unavailable
         if problem is not None:
-            raise StorageUnavailableError(f"nothing can be accepted now: {problem}") from problem
+            raise _away("nothing can be accepted now", problem) from problem
         self.check_running()
+
+
+def _away(what: str, reason: StorageError) -> StorageUnavailableError:
+    """The store is away, for whoever asks: what that means, and why."""
+    made = StorageUnavailableError(f"{what}: {reason}")
+    return made.told_as(f"{what}: {reason.for_callers}")
 
 
 class _Answer:

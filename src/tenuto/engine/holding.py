@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 from msgspec import structs
 
 from tenuto.engine.arrivals import due_timers
+from tenuto.engine.asking import Asking
 from tenuto.engine.batch import HEAVY_BYTES
 from tenuto.engine.delivery import row_id
 from tenuto.engine.parts import Parts
@@ -59,6 +60,8 @@ class Holding:
         self._engine = engine
         self.counts: dict[str, int] = {}
         """How many are held, by reason, as last counted."""
+        self.counting: Asking = Asking(self.count)
+        """Counts again for who does not wait for the store."""
         self._told_ahead: set[int] = set()
         """Of whom it was said ahead that no app serves them; loading them finds it once more."""
 

@@ -221,6 +221,15 @@ class HubMembers(Protocol):
 
 
 @runtime_checkable
+class TellsOthers(Protocol):
+    """A store whose processes tell each other what they have written."""
+
+    @property
+    def mute(self) -> StorageError | None:
+        """Why that cannot be told now, so that all look for themselves; None while it can."""
+
+
+@runtime_checkable
 class HasMembers(Protocol):
     """A store that several hosts share."""
 

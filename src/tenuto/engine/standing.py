@@ -55,7 +55,7 @@ def look_at(engine: Engine, instance_id: InstanceId, name: str) -> Look | None:
         is_busy=resident is not None and not resident.is_idle,
         place=engine.place_of(resident),
         stages=stages,
-        unavailable="" if problem is None else str(problem),
+        unavailable="" if problem is None else problem.for_callers,
     )
 
 

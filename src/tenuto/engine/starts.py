@@ -186,9 +186,9 @@ class Starts:
         batch.consume(message, self._home.number)
         batch.refuse(message, error)
         if request.facts.parent is not None:
-            engine.booking.fail_child(request.facts.parent, str(error))
+            engine.booking.fail_child(request.facts.parent, error.for_callers)
         elif message.root_id is not None:
-            engine.booking.bury(message, request.facts.instance_id, str(error), batch)
+            engine.booking.bury(message, request.facts.instance_id, error.for_callers, batch)
         engine.schedule_pump()
 
     async def _decide_all(self) -> None:

@@ -409,10 +409,11 @@ def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[tuple[Mess
 
 
 def _no_memory_for(instance_id: InstanceId) -> StorageUnavailableError:
-    return StorageUnavailableError(
+    what = (
         f"there is not enough memory to keep an event for instance {instance_id!r}, which is held "
         "now; give the host more memory, then send it again"
     )
+    return StorageUnavailableError(what).told_as(what)
 
 
 def _unstorable(result: TaskResult, reason: str) -> TaskResult:

@@ -1,7 +1,7 @@
 """What goes wrong, as answers: one JSON shape, a stable code, the right status.
 
 The SDKs of Durable Functions read ``ExceptionMessage`` of a refused start and parse every body as
-JSON (their names stand beside ours).
+JSON (their names stand beside ours). Nobody but an admin is told addresses, paths and users.
 """
 
 from typing import Final
@@ -103,12 +103,13 @@ def error_body(code: str, message: str, kind: str) -> bytes:
     return msgspec.json.encode(ErrorBody(code, message, kind, message, message, ""))
 
 
-def error_answer(error: TenutoError, *, for_sdks: bool = False) -> Response:
+def error_answer(error: TenutoError, *, for_sdks: bool = False, whole: bool = False) -> Response:
     """An error as an answer.
 
     Args:
         error: What went wrong.
         for_sdks: Say it in the fields that SDKs of Durable Functions read, too.
+        whole: Say where, too: the caller may know addresses, paths and users.
     """
     status = status_for(error)
     headers = {"Retry-After": "1"} if status == 503 else {}  # noqa: PLR2004 - 503 Service Unavailable
@@ -116,7 +117,8 @@ def error_answer(error: TenutoError, *, for_sdks: bool = False) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowedError):
         headers["Allow"] = ", ".join(error.allowed)
-    body = msgspec.json.encode(ErrorBody(error.code, str(error)))
+    message = str(error) if whole else error.for_callers
+    body = msgspec.json.encode(ErrorBody(error.code, message))
     if for_sdks:
-        body = error_body(error.code, str(error), type(error).__name__)
+        body = error_body(error.code, message, type(error).__name__)
     return Response(body, status, headers, media_type=JSON)

@@ -70,6 +70,7 @@ class Call:
         "parameters",
         "role",
         "scope",
+        "sees_places",
         "session",
         "token",
     )
@@ -81,6 +82,7 @@ class Call:
         self.token: Token | None = None
         self.session: Session | None = None
         self.is_for_function = False
+        self.sees_places = False
         self._receive = receive
         self._body_bytes = body_bytes
         self._body_setting = "body_bytes"

@@ -75,7 +75,7 @@ Each message says what happened, where, and what to do next. A code never change
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from tenuto.model.built_in import activity_words
 
@@ -89,9 +89,24 @@ _SHOWN: Final = 80
 
 
 class TenutoError(Exception):
-    """Base of everything that Tenuto raises on purpose. ``code`` is stable and documented."""
+    """Base of everything that Tenuto raises on purpose. ``code`` is stable and documented.
+
+    Its message is for who runs the host. Who may not know where things are is told ``for_callers``.
+    """
 
     code: ClassVar[str] = "TN-1000"
+    _public: str | None = None
+    """What is told instead of the message where that may name addresses, paths or users."""
+
+    @property
+    def for_callers(self) -> str:
+        """What happened, for who may not know where: without addresses, paths and users."""
+        return str(self) if self._public is None else self._public
+
+    def told_as(self, public: str) -> Self:
+        """The same error, which tells callers this."""
+        self._public = public
+        return self
 
 
 class InputError(TenutoError, ValueError):
@@ -178,12 +193,14 @@ class SettingsError(InputError):
     """A setting is unknown or its value is not allowed."""
 
     code = "TN-1104"
+    _public = "a setting of this host is wrong; its log says which"
 
 
 class AppLoadError(InputError):
     """A target such as ``travel.py:app`` could not be loaded as an app."""
 
     code = "TN-1105"
+    _public = "an app could not be loaded; the host's log says which"
 
 
 class RegistrationError(InputError):
@@ -208,6 +225,7 @@ class TaskHubError(InputError):
     """A task hub in Azure Storage cannot be used for what was asked: its name, or what it holds."""
 
     code = "TN-1813"
+    _public = "a task hub in Azure Storage cannot be used; the host's log says which"
 
 
 class EventNotFoundError(InputError):
@@ -220,6 +238,9 @@ class HttpCallError(InputError):
     """A request over HTTP cannot be made, or its answer not be taken; no retry would help."""
 
     code = "TN-1108"
+    _public = (
+        "a request over HTTP cannot be made, or its answer not be taken; the host's log says why"
+    )
     is_non_retriable: ClassVar[bool] = True
 
 
@@ -227,6 +248,7 @@ class OutboundRefusedError(HttpCallError):
     """This host does not call such addresses."""
 
     code = "TN-1109"
+    _public = "this host does not call such addresses; its log says which"
 
 
 class InstanceError(TenutoError):
@@ -459,6 +481,7 @@ class StorageError(TenutoError):
     """The store refused or failed."""
 
     code = "TN-1600"
+    _public = "the store has refused this, or has failed; the host's log says why"
 
 
 class StorageUnavailableError(StorageError):
@@ -472,6 +495,7 @@ class StorageUnavailableError(StorageError):
     """
 
     code = "TN-1601"
+    _public = "the store cannot be used now; ask again later (the host's log says why)"
 
     def __init__(self, text: str, *, out_of_memory: bool = False) -> None:
         super().__init__(text)
@@ -482,18 +506,21 @@ class StorageCorruptError(StorageError):
     """The store's file is damaged or not a Tenuto store."""
 
     code = "TN-1602"
+    _public = "what is stored cannot be read; the host's log says why"
 
 
 class StorageVersionError(StorageError):
     """The store was written by another version of Tenuto."""
 
     code = "TN-1603"
+    _public = "the store was written by another version of Tenuto; the host's log says by which"
 
 
 class StorageOwnedError(StorageError):
     """Another host owns the store, or the partition of an instance."""
 
     code = "TN-1604"
+    _public = "another host serves this now; ask again"
 
 
 class FencedError(StorageError):
@@ -505,6 +532,7 @@ class FencedError(StorageError):
     """
 
     code = "TN-1605"
+    _public = "another host has taken over; ask again"
 
     def __init__(self, text: str, partitions: Iterable[int] = ()) -> None:
         super().__init__(text)
@@ -515,12 +543,16 @@ class StorageReadOnlyError(StorageUnavailableError):
     """The store's file or folder cannot be written."""
 
     code = "TN-1606"
+    _public = "the store cannot be written now; the host's log says why"
 
 
 class StorageLostError(StorageError):
     """The store's files were deleted, replaced or cut short while they were in use."""
 
     code = "TN-1607"
+    _public = (
+        "the store is lost to this host, which acknowledges nothing any more; its log says why"
+    )
 
 
 class RowsRefusedError(StorageError):
@@ -537,6 +569,7 @@ class RowsRefusedError(StorageError):
     """
 
     code = "TN-1608"
+    _public = "the store cannot hold this; nothing was written"
 
     def __init__(
         self,
@@ -558,12 +591,14 @@ class StorageCopyError(StorageError):
     """The store is a copy of one whose host went on: a host on it would run steps twice."""
 
     code = "TN-1609"
+    _public = "the store is a copy, on which no host goes on unasked; the host's log says of what"
 
 
 class StorageImportedError(StorageError):
     """The store was imported to be looked at: no host owns it, and it takes no requests."""
 
     code = "TN-1814"
+    _public = "the store was imported to be looked at; nothing on it can be steered"
 
 
 class HttpError(TenutoError):
@@ -642,6 +677,7 @@ class ConnectionFailedError(TenutoError):
     """A server could not be reached, or the connection broke before it had answered."""
 
     code = "TN-1706"
+    _public = "another server could not be reached, or has not answered; the host's log says which"
 
 
 class UnexpectedAnswerError(ConnectionFailedError):
@@ -660,6 +696,7 @@ class AzureStorageError(TenutoError):
     """Azure Storage has refused a request. ``status`` is that of its answer, 0 without one."""
 
     code = "TN-1812"
+    _public = "Azure Storage has refused a request; the host's log says which"
 
     def __init__(self, message: str, *, status: int = 0) -> None:
         super().__init__(message)
@@ -670,6 +707,7 @@ class AzureUnavailableError(AzureStorageError):
     """Azure Storage cannot be reached, or says that it is busy: it may be there again later."""
 
     code = "TN-1811"
+    _public = "Azure Storage cannot be reached now; the host's log says why"
 
 
 class LinkError(TenutoError):
@@ -682,6 +720,7 @@ class NoSuchLinkError(LinkError):
     """This hub has no link of that name."""
 
     code = "TN-1801"
+    _public = "there is no such link here; the host's log says which there are"
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         there = ", ".join(sorted(known)) or "none"

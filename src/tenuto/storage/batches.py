@@ -133,4 +133,4 @@ def refusal(url: str, found: list[tuple[Unit, str]]) -> RowsRefusedError | None:
         instances=reasons["instances"],
         messages=reasons["messages"],
         letters=reasons["letters"],
-    )
+    ).told_as(f"the store cannot hold this: {reason}; nothing was written")

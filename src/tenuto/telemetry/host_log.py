@@ -9,6 +9,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from tenuto.model.shown_urls import without_named_password
+
 _LOGGER: Final = logging.getLogger("tenuto.host")
 _PASSWORD: Final = re.compile(r"(:/*[^/@:\s]+):\S*@")
 _PASSWORD_ASKED: Final = re.compile(r"([?&][^=&#]*password[^=&#]*=)[^&#]*", re.IGNORECASE)
@@ -109,5 +111,6 @@ def _shown(name: str, value: object) -> object:
 
 
 def without_password(text: str) -> str:
-    """A text in which the passwords of URLs are hidden."""
+    """A setting in which the password of a URL, or of a text for libpq, is hidden."""
+    text = without_named_password(text, _HIDDEN)
     return _PASSWORD_ASKED.sub(rf"\1{_HIDDEN}", _PASSWORD.sub(rf"\1:{_HIDDEN}@", text))

@@ -1,18 +1,21 @@
 """How many instances of a hub stand where: asked of the store at most every other second."""
 
+from contextlib import suppress
 from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
+from tenuto.engine.asking import Asking
 from tenuto.engine.engine import Engine
+from tenuto.model.errors import StorageError
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
-from tenuto.telemetry.refreshing import Refreshing
 
 MOST_COUNTED: Final = 100_000
 """Of each status; a store counts so many within milliseconds."""
 
 FRESH_SECONDS: Final = 2.0
+_PATIENCE_SECONDS: Final = 1.0
 
 
 class InstanceCounts(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -47,11 +50,12 @@ class CountedInstances:
         self._engine = engine
         self._most = most
         self._known: InstanceCounts | None = None
-        self._refreshing = Refreshing(self._ask, FRESH_SECONDS, "tenuto-instance-counts")
+        self._asking = Asking(self._ask)
 
     async def now(self) -> InstanceCounts | None:
         """As last counted; None when the store has not answered yet."""
-        await self._refreshing.refresh()
+        with suppress(StorageError):  # shown as it was last known
+            await self._asking.within(_PATIENCE_SECONDS, fresh_seconds=FRESH_SECONDS)
         return self._known
 
     async def _ask(self) -> None:

@@ -11,10 +11,10 @@ from typing import Final
 from msgspec import Struct
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+from tenuto.engine.asking import Asking
 from tenuto.engine.engine import Engine
 from tenuto.engine.topic_ports import FailedCount, SubscriptionStanding
 from tenuto.model.timing import MICROSECONDS, Microseconds
-from tenuto.telemetry.refreshing import Refreshing
 
 FRESH_SECONDS: Final = 5.0
 """What is known is shown again for so long."""
@@ -41,11 +41,12 @@ class MessageGauges:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._known = _Standing()
-        self._refreshing = Refreshing(self._ask, FRESH_SECONDS, "tenuto-gauges")
+        self.asking = Asking(self._ask)
 
     async def refresh(self) -> None:
         """Ask the store, unless that was done just now; waits for it a moment at most."""
-        await self._refreshing.refresh()
+        with suppress(StorageError):  # shown as it was last known
+            await self.asking.within(_PATIENCE_SECONDS, fresh_seconds=FRESH_SECONDS)
 
     async def _ask(self) -> None:
         engine, storage = self._engine, self._engine.storage
@@ -86,4 +87,9 @@ class MessageGauges:
         )
         for count in known.failed:
             failed.add_metric([count.source, count.name, count.function], count.count)
-        yield from (lag, oldest, failed)
+        silent = GaugeMetricFamily(
+            "tenuto_storage_silent_seconds",
+            "How long the store has not answered what these figures ask: they are as old.",
+            max(self.asking.open_seconds, self._engine.holding.counting.open_seconds),
+        )
+        yield from (lag, oldest, failed, silent)

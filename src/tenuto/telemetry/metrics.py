@@ -5,6 +5,7 @@ memory, is looked up when somebody scrapes. Must never cost a turn more than a f
 This module loads prometheus_client: import it late.
 """
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
@@ -29,6 +30,7 @@ from tenuto.model.trace import TraceContext
 from tenuto.telemetry.counts import ACTIVITY_BOUNDS, HostCounts, RunCounts
 from tenuto.telemetry.distribution import Distribution
 from tenuto.telemetry.gauges import engine_gauges
+from tenuto.telemetry.health import PATIENCE_SECONDS
 from tenuto.telemetry.messages import MessageGauges
 from tenuto.telemetry.traffic import Traffic
 
@@ -94,9 +96,14 @@ class MetricsObserver(Collector):
         self._messages = MessageGauges(engine)
 
     async def refresh(self) -> None:
-        """Bring up to date what takes questions to the store; before ``render``, where one can."""
-        if self._messages is not None:
-            await self._messages.refresh()
+        """Bring up to date what takes questions to the store; before ``render``, where one can.
+
+        Waits for the store a moment at most, and then shows what was known before.
+        """
+        if self._engine is not None and self._messages is not None:
+            await asyncio.gather(
+                self._engine.holding.counting.within(PATIENCE_SECONDS), self._messages.refresh()
+            )
 
     def render(self) -> bytes:
         """Everything, in Prometheus' text format; of the type ``CONTENT_TYPE``."""

@@ -1,4 +1,8 @@
-"""What machines ask of a server: whether it is well, and its figures."""
+"""What machines ask of a server: whether it is well, and its figures.
+
+Whether the process lives is answered without the store. What else takes a question to it has an
+answer within two seconds whatever the store does, and many who ask are one question.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -12,9 +16,11 @@ from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
-from tenuto.telemetry.health import Health, check_health, silent_links
+from tenuto.telemetry.health import PATIENCE_SECONDS, Health, check_health, silent_links
 
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
+_FRESH_SECONDS: Final = 1.0
+"""Who has no key makes the host ask its store so often at most."""
 
 
 class Metrics(Struct, frozen=True):
@@ -23,7 +29,7 @@ class Metrics(Struct, frozen=True):
     Attributes:
         render: Gives all of them as text.
         media_type: Of that text.
-        refresh: Brings up to date what takes questions to the store.
+        refresh: Brings up to date what takes questions to the store; waits for that a moment.
     """
 
     render: Callable[[], bytes]
@@ -50,6 +56,10 @@ class ObservationApi:
         return bound(_HEALTH if self._metrics is None else (*_HEALTH, _FIGURES), self)
 
     async def ready(self, call: Call) -> Response:
+        if self._engine.gone is None:
+            fresh_seconds = 0.0 if self._may_know(call) else _FRESH_SECONDS
+            counting = self._engine.holding.counting
+            await counting.within(PATIENCE_SECONDS, fresh_seconds=fresh_seconds)
         health = await self._health(call)
         return json_answer(health, 200 if health.ready else 503, _NOT_KEPT)
 
@@ -58,29 +68,28 @@ class ObservationApi:
         return json_answer(health, 200 if health.live else 503, _NOT_KEPT)
 
     async def _health(self, call: Call) -> Health:
-        health = await check_health(self._engine)
+        health = await check_health(self._engine, whole=self._may_know(call, Role.ADMIN))
         if health.reasons and not self._may_know(call):
-            # They name files and hosts.
+            # They name instances and functions; to an admin alone files and hosts, too.
             return structs.replace(
                 health, reasons=("the host's log, or a request with a key, tells why",)
             )
         if health.notes and not self._may_know(call):
             return structs.replace(health, notes=())
         if self._may_know(call) and self._engine.gone is None:
-            held = await self._engine.holding.count()
+            held = self._engine.holding.counts
             return structs.replace(health, held=held, silent_links=silent_links(self._engine))
         return health
 
-    def _may_know(self, call: Call) -> bool:
+    def _may_know(self, call: Call, role: Role = Role.READ) -> bool:
         try:
-            self._access.check(call, Role.READ)
+            self._access.check(call, role)
         except HttpError:
             return False
         return True
 
     async def figures(self, _call: Call) -> Response:
         assert self._metrics is not None, "without it there is no route"
-        await self._engine.holding.count()
         await self._metrics.refresh()
         return Response(self._metrics.render(), 200, _NOT_KEPT, media_type=self._metrics.media_type)
 

@@ -147,7 +147,7 @@ class Callbacks:
         except PayloadError as error:
             if not _wants_page(call):
                 raise
-            return pages.confirmation(name, str(error))
+            return pages.confirmation(name, error.for_callers)
         except InstanceError:
             return self._closed(call, found)
         if _wants_page(call):

@@ -56,6 +56,7 @@ from tenuto.http.server.callers import is_on_this_machine
 from tenuto.http.server.mounting import MountedApps, Mounts
 from tenuto.http.server.openapi import OpenApi
 from tenuto.http.server.origins import Origins
+from tenuto.http.server.untold import Untold
 from tenuto.http.server.visits import Visit, Visits
 from tenuto.http.session_cookie import without_session
 from tenuto.http.shown_paths import without_token
@@ -229,6 +230,7 @@ class Application:
             gateway, served.engine.updates, served.settings.watchers, self._masking
         )
         self._origins = Origins(served.settings)
+        self._untold = Untold()
         running = RunningApi(served.program, served.run_timer, served.engine.clock, served.version)
         pages = None if served.dashboard is None else served.dashboard(links)
         self._front = running.front if pages is None else pages.front
@@ -339,7 +341,10 @@ class Application:
             answer = self._origins.preflight(call) or await self._handled(call, visit)
             check_headers(answer.raw_headers)
         except TenutoError as error:
-            answer = error_answer(error, for_sdks=_is_for_sdks(scope))
+            whole = call.sees_places
+            if not whole:
+                self._untold.note(error)
+            answer = error_answer(error, for_sdks=_is_for_sdks(scope), whole=whole)
             if call.expects_more:
                 answer.headers["Connection"] = "close"  # the body it announced is not waited for
         except Exception:  # a request must not end the server, whatever is wrong with it
@@ -377,6 +382,7 @@ class Application:
         route, call.parameters = of_worker or self._found(call, method, path)
         visit.route = route.path
         if of_worker is not None:
+            call.sees_places = self._access.is_open
             call.role = Role.ADMIN  # the token in its path was its key
             # Clients do not quote what they put into a query, so that there may be anything in it.
         else:
@@ -387,6 +393,8 @@ class Application:
                 opened_by_system_key=route.opened_by_system_key,
                 opened_by_event_grid_key=route.opened_by_event_grid_key,
             )
+            # Not with a link, whoever made it; and what programs of this host hear they pass on.
+            call.sees_places = call.role is Role.ADMIN and call.token is None
         if call.is_for_function:
             scope["headers"] = without_session(scope["headers"])
         elif of_worker is None:

@@ -11,6 +11,7 @@ import asyncpg
 from tenuto.engine.upkeep import Remark
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.connection import Session
+from tenuto.storage.postgres.listening import FULL, FULL_ADVICE, FULL_QUEUE
 
 _FULL: Final = 0.9
 
@@ -22,6 +23,7 @@ async def remarks_of(session: Session, address: Address, *, is_pooled: bool) -> 
     return [
         *_about_writing(found),
         *_about_connections(found),
+        *_about_notifications(found),
         *_about_standbys(found),
         *_about_pooler(address, is_pooled=is_pooled),
     ]
@@ -68,6 +70,15 @@ def _about_connections(found: asyncpg.Record) -> Iterator[Remark]:
             is_wrong=False,
             text=f"{used} of the server's {most} connections are used; a host takes six",
             advice="raise max_connections, or put PgBouncer before it",
+        )
+
+
+def _about_notifications(found: asyncpg.Record) -> Iterator[Remark]:
+    if found["queue_usage"] >= FULL:
+        yield Remark(
+            is_wrong=True,
+            text=f"notifications cannot be sent: {FULL_QUEUE}; hosts look once a second instead",
+            advice=FULL_ADVICE,
         )
 
 

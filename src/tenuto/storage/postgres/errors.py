@@ -5,7 +5,9 @@ and what only a person can mend.
 """
 
 import socket
+from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -128,8 +130,6 @@ def translate(error: BaseException, url: str, doing: str) -> StorageError:
         doing: What was being done: ``write to``.
     """
     error = _cause(error)
-    what = f"cannot {doing} the store {url!r}"
-    told = f"(PostgreSQL: {_words(error)})"
     if isinstance(error, StorageError):
         return error
     if getattr(error, "sqlstate", None) == FENCED:
@@ -137,23 +137,27 @@ def translate(error: BaseException, url: str, doing: str) -> StorageError:
             f"a commit to the store {url!r} was refused: another host has taken over, or the batch "
             "was already written; nothing of it was written now"
         )
+    made, reason, advice = _told(error)
+    told = made(f"cannot {doing} the store {url!r}: {reason} (PostgreSQL: {_words(error)}){advice}")
+    return told.told_as(f"cannot {doing} the store: {reason}{advice}")
+
+
+def _told(error: BaseException) -> tuple[Callable[[str], StorageError], str, str]:
+    """What one of the server's errors is, why, and what to do: nothing that names a place."""
     if isinstance(error, GONE):
-        return StorageLostError(
-            f"{what}: its tables are gone or of another form {told}; restore the database"
-        )
+        reason = "its tables are gone or of another form"
+        return StorageLostError, reason, "; restore the database"
     if isinstance(error, _NOT_LET_IN):
-        return StorageUnavailableError(
-            f"{what}: it does not let this user in, or do this; correct the URL or the rights "
-            f"{told}"
-        )
+        reason = "it does not let this user in, or do this; correct the URL or the rights"
+        return StorageUnavailableError, reason, ""
     if isinstance(error, MemoryError):
-        return StorageUnavailableError(f"{what}: memory ran out", out_of_memory=True)
+        return partial(StorageUnavailableError, out_of_memory=True), "memory ran out", ""
     for classes, reason in _UNAVAILABLE:
         if isinstance(error, classes):
-            return StorageUnavailableError(f"{what}: {reason} {told}")
+            return StorageUnavailableError, reason, ""
     if _is_last_word(error):  # whatever its code: the next connection may fare better
-        return StorageUnavailableError(f"{what}: it ended the connection; look at its log {told}")
-    return StorageError(f"{what}: PostgreSQL refused it, which is a defect in Tenuto {told}")
+        return StorageUnavailableError, "it ended the connection; look at its log", ""
+    return StorageError, "PostgreSQL refused it, which is a defect in Tenuto", ""
 
 
 def _cause(error: BaseException) -> BaseException:

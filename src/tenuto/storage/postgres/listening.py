@@ -2,7 +2,8 @@
 
 A notification after the commit, never inside it: PostgreSQL serialises commits that notify. On one
 connection of its own, one channel for each hub, many events as one. It may be lost; whoever listens
-looks again every few seconds by itself.
+looks again every few seconds by itself. What could not be told is told again, and whoever listens
+looks more often until it is.
 """
 
 import asyncio
@@ -14,12 +15,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
+import asyncpg
 import msgspec
 
 from tenuto.engine.news import ANY_CONTENT, EVERYTHING, Written
-from tenuto.model.errors import StorageError
+from tenuto.model.errors import StorageError, StorageUnavailableError
 from tenuto.storage.postgres.address import Address
-from tenuto.storage.postgres.errors import ERRORS
+from tenuto.storage.postgres.errors import ERRORS, is_the_end, translate
+from tenuto.storage.postgres.failing import Failing
 from tenuto.storage.postgres.wiring import CONNECT_SECONDS, RawWire, wired
 
 _LOGGER = logging.getLogger("tenuto.storage")
@@ -29,6 +32,14 @@ _LOOK_LIVELY_SECONDS: Final = 0.25
 _PROBE_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 1.0
 _CHANNEL_DIGITS: Final = 24
+_USED: Final = "SELECT pg_notification_queue_usage()"
+FULL: Final = 0.95
+"""The part of the server's queue from which on it takes hardly any more; it takes none before 1."""
+FULL_QUEUE: Final = "the server's queue of notifications is full"
+FULL_ADVICE: Final = (
+    "end the session of the server that has been in a transaction since before and listens: "
+    "SELECT pid, usename, xact_start FROM pg_stat_activity ORDER BY xact_start"
+)
 _MOST_PARTITIONS: Final = 500
 """A notification has less than 8,000 bytes."""
 
@@ -63,6 +74,11 @@ class Listening:
         self._is_back = False
         self.hears = False
         self.is_deaf = False
+        self._sending = Failing(
+            f"notifications of the store {address.url!r} cannot be sent",
+            f"notifications of the store {address.url!r} are sent again",
+            _LOGGER,
+        )
         self.on_back: Callable[[], Awaitable[None]] = _nobody_asks
         """Awaited when the server has been away, and is there again."""
 
@@ -77,6 +93,11 @@ class Listening:
         self._untold.add(written)
         self._pause = _LOOK_LIVELY_SECONDS
         self._begin()
+
+    @property
+    def mute(self) -> StorageError | None:
+        """Why nothing can be told now, by any process, perhaps; None while it can."""
+        return self._sending.error
 
     def wake(self) -> None:
         """Something has come over connections of others, for everybody."""
@@ -98,7 +119,7 @@ class Listening:
                     await task
 
     async def _run(self) -> None:
-        while not self._is_stopping or self._untold.has_come:
+        while not self._is_stopping or (self._untold.has_come and self.mute is None):
             try:
                 await self._listen()
             except (StorageError, *ERRORS):
@@ -119,7 +140,7 @@ class Listening:
             self._is_back = True
             while not raw.is_closed():
                 await self._once(raw, is_pooled=wire.is_pooled)
-                if self._is_stopping and not self._untold.has_come:
+                if self._is_stopping and (self.mute is not None or not self._untold.has_come):
                     return
         finally:
             self.hears = False
@@ -131,7 +152,7 @@ class Listening:
         if self._callbacks and not self.hears and not self.is_deaf:
             await self._begin_to_hear(raw, is_pooled=is_pooled)
         if self._untold.has_come:
-            await self._notify(raw, f"{self._me} {_told(self._untold.taken())}")
+            await self._tell_others(raw)
         if self._heard.has_come:
             self._call_back(self._heard.taken())
         if self._is_stopping:
@@ -139,14 +160,43 @@ class Listening:
         if not await self._something(self._next_pause()):
             self._call_back(EVERYTHING)
             if self.hears:  # a line that has died says nothing by itself
-                await raw.execute("SELECT 1", timeout=CONNECT_SECONDS)
+                await self._look_at_queue(raw)
+
+    async def _tell_others(self, raw: RawWire) -> None:
+        told = self._untold.taken()
+        try:
+            await self._notify(raw, f"{self._me} {_told(told)}")
+        except BaseException as error:
+            self._untold.add(told)
+            if not isinstance(error, asyncpg.PostgresError) or is_the_end(error):
+                raise
+            if isinstance(error, asyncpg.ProgramLimitExceededError):
+                self._sending.failed(self._is_full())
+            else:
+                self._sending.failed(translate(error, self._address.url, "notify through"))
+        else:
+            self._sending.works()
+
+    async def _look_at_queue(self, raw: RawWire) -> None:
+        """Whether others can tell us: who has nothing to tell does not find it out else."""
+        used = await raw.fetchval(_USED, timeout=CONNECT_SECONDS)
+        if used >= FULL:
+            self._sending.failed(self._is_full())
+        elif not self._untold.has_come:
+            self._sending.works()
+
+    def _is_full(self) -> StorageUnavailableError:
+        why = f"{FULL_QUEUE}; {FULL_ADVICE}"
+        return StorageUnavailableError(f"{why} ({self._address.url!r})").told_as(why)
 
     async def _something(self, seconds: float) -> bool:
-        """Wait until something is to be told or was heard; whether that has come in time."""
-        waits = [
-            asyncio.ensure_future(self._untold.wait()),
-            asyncio.ensure_future(self._heard.wait()),
-        ]
+        """Wait until something is to be told or was heard; whether that has come in time.
+
+        While nothing can be told that is no reason to stop waiting: it is tried after each wait.
+        """
+        waits = [asyncio.ensure_future(self._heard.wait())]
+        if self.mute is None:
+            waits.append(asyncio.ensure_future(self._untold.wait()))
         try:
             done, _ = await asyncio.wait(
                 waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
@@ -158,7 +208,7 @@ class Listening:
 
     def _next_pause(self) -> float:
         pause = _LOOK_SECONDS
-        if not self.hears:
+        if not self.hears or self.mute is not None:
             pause = self._pause
             self._pause = min(2 * pause, _LOOK_ALONE_SECONDS)
         return pause * random.uniform(0.8, 1.2)  # noqa: S311

@@ -139,7 +139,7 @@ async def named(url: str, rows: Sequence[tuple[str, Any, str, object]]) -> Async
             f"the store {url!r} cannot hold this: {first}; nothing was written",
             instances=reasons["instances"],
             messages=reasons["messages"],
-        ) from error
+        ).told_as(f"the store cannot hold this: {first}; nothing was written") from error
 
 
 async def refused_rows(session: Session, batch: CommitBatch) -> list[tuple[Unit, str]]:

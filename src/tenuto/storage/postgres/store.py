@@ -448,6 +448,11 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         """The oldest start of an id that waits in the inbox; None when none does."""
         return await self.read(lambda session: reading.waiting_start(session, instance_id))
 
+    @property
+    def mute(self) -> StorageError | None:
+        """Why notifications cannot be sent now; None while they can."""
+        return self._opened().listening.mute
+
     def wake(self) -> None:
         """Have whoever serves the store, here or elsewhere, look for what has come."""
         self._opened().listening.wake()

@@ -90,4 +90,5 @@ SELECT
             AND NOT has_table_privilege(
                 quote_ident(schemaname) || '.' || quote_ident(tablename), 'INSERT')
         ORDER BY tablename
-    ) AS lacks;
+    ) AS lacks,
+    pg_notification_queue_usage() AS queue_usage;

@@ -64,10 +64,12 @@ def translate(error: Exception, path: str, doing: str) -> StorageError:
             f"choose another file {told}"
         )
     if isinstance(error, MemoryError | apsw.NoMemError):
-        return StorageUnavailableError(f"{what}: memory ran out {told}", out_of_memory=True)
+        short = StorageUnavailableError(f"{what}: memory ran out {told}", out_of_memory=True)
+        return short.told_as(f"cannot {doing} the store: memory ran out")
     for classes, reason in _UNAVAILABLE:
         if isinstance(error, classes):
-            return StorageUnavailableError(f"{what}: {reason} {told}")
+            away = StorageUnavailableError(f"{what}: {reason} {told}")
+            return away.told_as(f"cannot {doing} the store: {reason}")
     return StorageError(f"{what}: SQLite refused it, which is a defect in Tenuto {told}")
 
 

@@ -488,7 +488,7 @@ class Writer:
             f"the store {self._path!r} cannot hold this: {error}; nothing was written",
             instances=reasons.get("instances"),
             messages=reasons.get("messages"),
-        )
+        ).told_as(f"the store cannot hold this: {error}; nothing was written")
 
     # --- the write-ahead log -------------------------------------------------------------------
 
