@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 _REST: Final = 20
-"""What takes long is asked seldom: after a question for people who look, rest so many times as long."""
+"""What takes long is asked seldom: it rests so many times as long as the answer took."""
 
 
 class Asking:

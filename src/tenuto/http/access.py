@@ -36,7 +36,7 @@ class Access:
         self, settings: HttpSettings, now: Callable[[], Microseconds], secret: str
     ) -> None:
         self.is_open: bool = not settings.keys
-        """Whether everybody who is let in may do everything."""
+        """Whether there are no keys, so that every caller, who is a local one, may do all."""
         # Keys for single functions open nothing else; see triggers.
         self._keys = [
             (_digest(key.key), key.role) for key in settings.keys.values() if not key.functions
@@ -106,11 +106,6 @@ class Access:
         self.page_calls.check(call)
         call.session = session
         return session.role
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there are no keys, so that every caller, who is a local one, may do all."""
-        return self._is_open
 
     def _role_of(self, sent: str) -> Role | None:
         found = None

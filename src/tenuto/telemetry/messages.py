@@ -6,6 +6,7 @@ nothing, and a scrape never hangs on a store that does.
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
@@ -14,11 +15,13 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from tenuto.engine.asking import Asking
 from tenuto.engine.engine import Engine
 from tenuto.engine.topic_ports import FailedCount, SubscriptionStanding
+from tenuto.model.errors import StorageError
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
 FRESH_SECONDS: Final = 5.0
 """What is known is shown again for so long."""
 
+_PATIENCE_SECONDS: Final = 1.0
 _MOST: Final = 1_000
 """Subscriptions, and functions with failed deliveries, that get gauges: those that are worst."""
 

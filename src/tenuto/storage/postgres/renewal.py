@@ -27,6 +27,7 @@ from tenuto.engine.member_ports import (
 from tenuto.model.errors import StorageError, StorageLostError, StorageVersionError
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.connection import Connection, Session, patience_within
+from tenuto.storage.postgres.failing import Failing
 from tenuto.storage.sharing import Sharing
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
@@ -54,7 +55,6 @@ class Renewal:
         heard: Called on the host's loop with each new roster.
         load: Asked on the host's loop how busy it is.
         is_leaving: The host gives away what it has.
-        failure: Why no sign of life reaches the store; None while they do.
         life: The hub's: another one in its place is not it.
         lost: Called on the host's loop when the hub is not there any more.
         look_back: Called there now and then: whether the hub has what it had acknowledged.
@@ -78,13 +78,22 @@ class Renewal:
         self._store = f"the store {address.url!r}" + (
             " by storage_direct" if address.direct_dsn else ""
         )
-        self.failure: StorageError | None = None
+        self._failing = Failing(
+            f"signs of life of this host do not reach {self._store}",
+            f"signs of life of this host reach {self._store} again",
+            _LOGGER,
+        )
         self.heard: Callable[[Roster], None] | None = None
         self.load: Callable[[], HostLoad] = HostLoad
         self.is_leaving: bool = False
         self.life: str | None = None
         self.lost: Callable[[StorageError], None] | None = None
         self.look_back: Callable[[], None] | None = None
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why no sign of life reaches the store; None while they do."""
+        return self._failing.error
 
     @property
     def owners(self) -> frozenset[str]:
@@ -142,16 +151,16 @@ class Renewal:
                     try:
                         roster = await connection.do(self._once, "renew leases in")
                     except (StorageLostError, StorageVersionError) as error:
-                        self._failed(error)
+                        self._failing.failed(error)
                         self._on_host(self.lost, error)
                     except StorageError as error:
                         pause = self._beat / 3
-                        self._failed(error)
+                        self._failing.failed(error)
                     except Exception:  # a host without this thread would lose all, again and again
                         _LOGGER.exception("leases were not renewed for a reason nobody knew of")
                         pause = self._beat / 3
                     else:
-                        self._works()
+                        self._failing.works()
                         self._tell(roster)
                         pause = min(pause, self._until_a_lease_ends(roster))
                 with suppress(TimeoutError):
@@ -163,19 +172,6 @@ class Renewal:
             with suppress(StorageError):
                 await connection.do(self._end, "end leases in")
             await connection.close()
-
-    def _failed(self, error: StorageError) -> None:
-        """Said when it begins, however often it is tried."""
-        if self.failure is None:
-            _LOGGER.warning(
-                "signs of life of this host do not reach %s, tried again: %s", self._store, error
-            )
-        self.failure = error
-
-    def _works(self) -> None:
-        if self.failure is not None:
-            _LOGGER.warning("signs of life of this host reach %s again", self._store)
-        self.failure = None
 
     async def _end(self, session: Session) -> None:
         if self._owners:
