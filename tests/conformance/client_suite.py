@@ -506,6 +506,12 @@ class ClientSuite:
                 await side.client.dead_letters(wrong)  # type: ignore[arg-type]
         (letter,) = letters
         assert (letter.instance_id, letter.name, letter.data) == ("nobody", "hello", {"from": "t"})
+        gateway = getattr(side.client, "gateway", side.host.client.gateway)  # the sync one has none
+        (stored,) = await gateway.dead_letters()
+        assert await gateway.acknowledge_letters([stored.message_id]) == 1
+        assert await gateway.acknowledge_letters([stored.message_id]) == 0
+        (stored,) = await gateway.dead_letters()
+        assert stored.acknowledged_at is not None
 
     # --- steering ----------------------------------------------------------------------------
 

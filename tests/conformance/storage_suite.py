@@ -1467,6 +1467,19 @@ class StorageSuite(StorageFixtures):
         assert [row.message_id for row in await owner.storage.dead_letters(2)] == ["m4", "m3"]
         assert await owner.storage.dead_letters(0) == []
 
+    async def test_dead_letters_that_were_seen_stay_and_say_so(self, owner: Owner) -> None:
+        await owner.commit(dead_letters=[letter(number) for number in range(3)])
+        ids = [MessageId("m0"), MessageId("m2"), MessageId("unknown")]
+        assert await owner.storage.acknowledge_letters(ids, 70) == 2
+        assert await owner.storage.acknowledge_letters(ids, 80) == 0
+        assert await owner.storage.acknowledge_letters([], 80) == 0
+        found = {str(one.message_id): one for one in await owner.storage.dead_letters()}
+        assert {key: one.acknowledged_at for key, one in found.items()} == {
+            "m2": 70,
+            "m1": None,
+            "m0": 70,
+        }
+
     async def test_dead_letters_come_in_pages_that_end_early(self, owner: Owner) -> None:
         body = b'{"type":"RaiseEvent","event":{"name":"%s"}}' % (b"x" * 1_000)
         await owner.commit(dead_letters=[letter(number, body=body) for number in range(7)])

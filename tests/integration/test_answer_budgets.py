@@ -131,6 +131,16 @@ async def test_dead_letters_come_in_pages(serve: Serving) -> None:
     async with Client(serve.url, key=READ_KEY) as outside:
         assert len(await outside.dead_letters(1_000)) == COUNT
         assert len(await outside.dead_letters(5)) == 5
+        letters = await outside.gateway.dead_letters(2)
+    ids = {"ids": [one.message_id for one in letters]}
+    path = "/admin/dead-letters/acknowledge"
+    refused = await serve.http.post(path, json=ids, headers=READER)
+    assert refused.status_code == 403
+    for count in (2, 0):
+        answer = await serve.http.post(path, json=ids, headers=OPERATOR)
+        assert (answer.status_code, answer.json()) == (200, {"count": count})
+    answer = await serve.http.get("/admin/dead-letters?limit=3", headers=READER)
+    assert ["acknowledgedAt" in one for one in answer.json()] == [True, True, False]
     refused = await serve.http.get("/admin/dead-letters?after=x", headers=READER)
     assert refused.status_code == 400
 

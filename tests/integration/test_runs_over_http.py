@@ -134,6 +134,33 @@ async def test_a_run_shows_its_steps_with_each_attempt_and_its_time() -> None:
     assert (event["kind"], event["name"], event["state"]) == ("event", "paid", "waiting")
 
 
+async def test_a_step_tells_what_went_in_and_came_out_of_each_attempt() -> None:
+    async with on_tour() as (test, http):
+        first, second, *_, event = (await asked(http, "run"))["steps"]
+        greeted = await asked(http, f"steps/{first['number']}")
+        tried = await asked(http, f"steps/{second['number']}")
+        await test.client.raise_event("one", "paid", {"number": 9})
+        await test.idle()
+        paid = await asked(http, f"steps/{event['number']}")
+        raised = await http.get("/admin/instances/one/steps/-1")
+        missing = await http.get("/admin/instances/one/steps/999")
+    assert (greeted["number"], greeted["generation"]) == (first["number"], 0)
+    scheduled, completed = greeted["events"]
+    assert (scheduled["turn"], scheduled["at"]) == (first["turn"], first["begunAt"])
+    assert scheduled["event"]["input"] == '"Ada"'
+    assert (completed["turn"], completed["event"]["result"]) == (2, '"Hello Ada!"')
+    assert [one["event"]["type"] for one in tried["events"]] == [
+        *("TaskScheduled", "TaskFailed", "TimerCreated", "TimerFired") * 2,
+        "TaskScheduled",
+        "TaskCompleted",
+    ]
+    assert [one["event"]["type"] for one in paid["events"]][:1] == ["EventAwaited"]
+    assert '{"number":9}' in {one["event"].get("input") for one in paid["events"]}
+    assert raised.status_code == 200
+    assert missing.status_code == 404
+    assert "has no step 999" in missing.json()["message"]
+
+
 async def test_a_run_is_read_so_many_levels_down_and_no_more_instances_than_asked_for() -> None:
     async with on_tour() as (_, http):
         deep = await asked(http, "run?levels=2")

@@ -27,6 +27,8 @@ OPERATIONS: Final = (
     ("DELETE", f"{_INSTANCE}?force=true"),
     ("DELETE", f"{MOUNT}/instances{_DAY_ZERO}&force=true"),
     ("POST", "/admin/instances"),
+    ("POST", "/admin/dead-letters/acknowledge"),
+    ("GET", f"{_ADMIN}/steps/0"),
     *(("POST", f"{_ADMIN}/{word}") for word in ("terminate", "suspend", "resume", "fail")),
     ("POST", f"{_ADMIN}/raise-event"),
     ("DELETE", f"{_ADMIN}?force=true"),

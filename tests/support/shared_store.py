@@ -799,6 +799,17 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
         left = len(older) - len(fitting)
         return DeadLetterPage(fitting, str(left) if left else None)
 
+    async def acknowledge_letters(self, message_ids: Sequence[MessageId], now: int) -> int:
+        hub = await self._turn()
+        chosen = {
+            index
+            for index, one in enumerate(hub.letters)
+            if one.message_id in message_ids and one.acknowledged_at is None
+        }
+        for index in chosen:
+            hub.letters[index] = structs.replace(hub.letters[index], acknowledged_at=now)
+        return len(chosen)
+
 
 def _short_enough(rows: list[T], most_bytes: int, length: Callable[[T], int]) -> list[T]:
     total = 0

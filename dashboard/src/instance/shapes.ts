@@ -64,3 +64,10 @@ export interface HistoryEvent {
   readonly failureDetails?: FailureDetails | null;
   readonly [other: string]: unknown;
 }
+
+/** What one step took in and brought out. */
+export interface StepEvents {
+  readonly number: number;
+  readonly generation: number;
+  readonly events: readonly { readonly turn: number; readonly at: Microseconds; readonly event: HistoryEvent }[];
+}

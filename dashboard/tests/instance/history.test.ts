@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { eventsOfStep, fieldsOf, filtered, HistoryRows, payloadOf, typeWords } from "../../src/instance/history/events";
+import { fieldsOf, filtered, HistoryRows, payloadOf, typeWords } from "../../src/instance/history/events";
+import { payloadsOf } from "../../src/instance/pane/step_payloads";
 import type { HistoryEvent } from "../../src/instance/shapes";
 
 const TURNS: HistoryEvent[][] = [
@@ -59,23 +60,21 @@ describe("rows of a history", () => {
     expect(found("<b>OSLO")).toBe(1);
     expect(found("greet", "activities")).toBe(4);
   });
-
-  it("of one step are those of all its attempts", () => {
-    expect(eventsOfStep(history(), 1).map((row) => row.event.type)).toEqual([
-      "TaskScheduled",
-      "TaskFailed",
-      "TimerCreated",
-      "TimerFired",
-      "TaskScheduled",
-      "TaskCompleted",
-    ]);
-  });
 });
 
 it("payloads are texts with their label", () => {
   expect(payloadOf(TURNS[0]![2]!)).toEqual({ label: "input", text: '"Oslo"' });
   expect(payloadOf(TURNS[1]![1]!)?.label).toBe("failure");
   expect(payloadOf(TURNS[2]![1]!)).toBeNull();
+});
+
+it("payloads of a step are told once, and its failures elsewhere", () => {
+  const events = TURNS.flat().map((event) => ({ turn: 1, at: 10, event }));
+  expect(payloadsOf(events).map((one) => [one.payload.label, one.payload.text])).toEqual([
+    ["input", '["Oslo"]'],
+    ["input", '"Oslo"'],
+    ["result", '"Hello <b>Oslo</b>"'],
+  ]);
 });
 
 it("the other fields are told", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chainOf, commandsOf, inZone } from "../../src/instance/why/wording";
+import { chainOf, inZone } from "../../src/instance/why/wording";
 
 const NOW = 100e6;
 
@@ -44,12 +44,4 @@ describe("the chain of causes", () => {
 it("moments in sentences are told in the zone of the reader", () => {
   expect(inZone("due at 2026-11-22 02:01:31Z", "utc")).toBe("due at 2026-11-22 02:01:31Z");
   expect(inZone("due at 2026-11-22 02:01:31Z, or so", "local")).toMatch(/^due at 2026-11-2\d \d\d:\d\d:31, or so$/);
-});
-
-it("commands are found in advice, whatever is quoted in them", () => {
-  expect(commandsOf("tenuto instances answer order-1 ANSWER")).toEqual(["tenuto instances answer order-1 ANSWER"]);
-  expect(commandsOf("start a host with code that fits, or tenuto instances resume x-1; or terminate it")).toEqual([
-    "tenuto instances resume x-1",
-  ]);
-  expect(commandsOf("see tenuto instances show 'a, b; c'")).toEqual(["tenuto instances show 'a, b; c'"]);
 });

@@ -50,6 +50,7 @@ class EngineGateway(StoreReads):
         self.publish = commands.publish
         self.redrive = commands.redrive
         self.drop_failed = commands.drop_failed
+        self.acknowledge_letters = commands.acknowledge_letters
         self.drop_queued = commands.drop_queued
         # A function that is refused so has not failed.
         mark_refusals(self, self)

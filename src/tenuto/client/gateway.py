@@ -12,7 +12,7 @@ from tenuto.client.topics import TopicsGateway
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
 from tenuto.engine.topic_ports import FailedDelivery, Redriven
 from tenuto.model.errors import NotOverLinksError, StorageUnavailableError
-from tenuto.model.ids import ExecutionId, InstanceId, split_address
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId, split_address
 from tenuto.model.messages import ClientMessage
 from tenuto.model.requests import (
     DeadLetter,
@@ -103,6 +103,9 @@ class Gateway(Protocol):
         self, limit: int, after: str | None, most_bytes: int
     ) -> DeadLetterPage:
         """Messages that nobody could take, newest first, as long as they fit; one at least."""
+
+    async def acknowledge_letters(self, message_ids: Sequence[MessageId]) -> int:
+        """Note that somebody has seen to these dead letters; of how many that was news."""
 
     async def queues(self) -> list[QueueStanding]:
         """How each queue stands."""

@@ -21,6 +21,7 @@ from tenuto.client.connection import ConnectionOptions, checked_key, checked_url
 from tenuto.client.gateway import check_here, has_come, present
 from tenuto.client.http_messages import HttpMessages
 from tenuto.client.http_topics import HttpTopics
+from tenuto.client.message_bodies import CountBody
 from tenuto.client.remote_errors import error_of
 from tenuto.client.topics import TopicsGateway
 from tenuto.client.wire import (
@@ -29,6 +30,7 @@ from tenuto.client.wire import (
     MOST_ROWS,
     AnswerBody,
     DeadLetterBody,
+    DeadLetterIdsBody,
     ErrorBody,
     EventBody,
     InstanceBody,
@@ -53,7 +55,7 @@ from tenuto.model.errors import (
     TenutoError,
     UnexpectedAnswerError,
 )
-from tenuto.model.ids import ExecutionId, InstanceId
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.messages import (
     AnswerQuestion,
     ClientMessage,
@@ -368,6 +370,11 @@ class HttpGateway(HttpMessages):
         return DeadLetterPage(
             [body.letter for body in bodies], answer.headers.get(CONTINUATION) or None
         )
+
+    async def acknowledge_letters(self, message_ids: Sequence[MessageId]) -> int:
+        """Note that somebody has seen to these dead letters."""
+        body = DeadLetterIdsBody(ids=tuple(message_ids))
+        return (await self._post("/dead-letters/acknowledge", body, CountBody)).count
 
     async def decided(self, instance_id: InstanceId, _execution_id: ExecutionId) -> None:
         """Not over HTTP.

@@ -121,6 +121,10 @@ class StoreGateway(StoreReads):
         self.drop_failed = storage.drop_failed
         self.drop_queued = storage.drop_queued
 
+    async def acknowledge_letters(self, message_ids: Sequence[MessageId]) -> int:
+        """Note that somebody has seen to these dead letters; of how many that was news."""
+        return await self.storage.acknowledge_letters(message_ids, self.now())
+
     async def start(self, request: StartRequest) -> None:
         """Insert a pending instance; one that must give way to it is left to the owner.
 

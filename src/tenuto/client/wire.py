@@ -351,6 +351,16 @@ class DeadLetterBody(_Body, frozen=True, kw_only=True):
         )
 
 
+class DeadLetterIdsBody(_Body, frozen=True, kw_only=True):
+    """Which dead letters are meant.
+
+    Attributes:
+        ids: Their message ids.
+    """
+
+    ids: tuple[MessageId, ...]
+
+
 class ErrorBody(Struct, frozen=True):
     """An error in an answer; there are further fields, for other readers.
 

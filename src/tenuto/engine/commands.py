@@ -26,7 +26,7 @@ from tenuto.model.errors import (
     WebhookClosedError,
 )
 from tenuto.model.facts import started
-from tenuto.model.ids import InstanceId, split_address
+from tenuto.model.ids import InstanceId, MessageId, split_address
 from tenuto.model.messages import ClientMessage, RaiseEvent, RedeemWebhook, Start
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -244,6 +244,15 @@ class Commands:
         """
         self.check_open()
         return await self._engine.storage.drop_queued(queue, message_ids)
+
+    async def acknowledge_letters(self, message_ids: Sequence[MessageId]) -> int:
+        """Note that somebody has seen to dead letters; of how many that was not known yet.
+
+        Raises:
+            StorageUnavailableError: the store cannot write now.
+        """
+        self.check_open()
+        return await self._engine.storage.acknowledge_letters(message_ids, self.now())
 
     async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The instance's row once it has ended, or with ``started`` once it is Pending no more.

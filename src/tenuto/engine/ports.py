@@ -240,6 +240,13 @@ class StorageClient(StorageReader, Protocol):
     async def waiting_start(self, instance_id: InstanceId) -> InboxRow | None:
         """The oldest start of an id that waits in the inbox; None when none does."""
 
+    async def acknowledge_letters(self, message_ids: Sequence[MessageId], now: Microseconds) -> int:
+        """Note that somebody has seen to these dead letters; unknown ids are left alone.
+
+        Returns:
+            Of how many that was not known yet.
+        """
+
     def wake(self) -> None:
         """Have whoever serves the store look for what has come over other connections."""
 

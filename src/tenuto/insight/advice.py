@@ -2,6 +2,30 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import Final, Self
+
+from msgspec import Struct
+
+
+class Advice(Struct, frozen=True):
+    """What to do, in words, and the commands that stand in them.
+
+    Attributes:
+        text: Empty when there is nothing to do but wait.
+        commands: Each as it stands in the text.
+    """
+
+    text: str
+    commands: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, text: str, *commands: str) -> Self:
+        """Words with a ``{}`` for each command, in their order."""
+        return cls(text.format(*commands), commands)
+
+
+WAIT: Final = Advice("")
+"""There is nothing to do."""
 
 
 def command(verb: str, *names: str, options: Sequence[str] = ()) -> str:

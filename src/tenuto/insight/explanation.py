@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import structs
 
-from tenuto.insight.advice import command
+from tenuto.insight.advice import WAIT, Advice, command
 from tenuto.insight.facts import LATE, facts_of, is_late
 from tenuto.insight.steps import Run
 from tenuto.insight.surroundings import Surroundings
@@ -85,29 +85,35 @@ def _served_elsewhere(record: InstanceRecord, found: Explanation, other: Elsewhe
     sentence = f"{found.sentence}; {knows} what runs and what is queued of it"
     if found.advice or other.address is None:
         return structs.replace(found, sentence=sentence)
-    options = ("--url", other.address)
-    advice = command("instances show", record.instance_id, options=options)
-    return structs.replace(found, sentence=sentence, advice=f"ask that host: {advice}")
+    show = command("instances show", record.instance_id, options=("--url", other.address))
+    advice = Advice.of("ask that host: {}", show)
+    return structs.replace(found, sentence=sentence, advice=advice.text, commands=advice.commands)
+
+
+def _said(sentence: str, advice: Advice = WAIT, *, is_stuck: bool = False) -> Explanation:
+    return Explanation(
+        sentence=sentence, advice=advice.text, commands=advice.commands, is_stuck=is_stuck
+    )
 
 
 def _told(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings) -> Explanation:
     """Of what stands in the way most, else of what its code waits for."""
     match facts[0] if facts else None:
         case Ended(status=status):
-            return Explanation(sentence=f"has ended ({status})")
+            return _said(f"has ended ({status})")
         case Untaken(count=count):
             return _untaken(count, around)
         case Held() as held:
             return _held(record, held, facts, around)
         case StoreUnavailable(error=error):
-            return Explanation(
-                sentence=f"waits for the store, which its host cannot write to: {error}",
-                advice="its host tries again by itself; " + _LOG,
+            return _said(
+                f"waits for the store, which its host cannot write to: {error}",
+                advice=Advice("its host tries again by itself; " + _LOG),
             )
         case Suspended() as suspended:
-            return Explanation(
-                sentence=_suspended(suspended, around) + _asked(facts, around),
-                advice=_command("resume", record, around),
+            return _said(
+                _suspended(suspended, around) + _asked(facts, around),
+                advice=Advice.of("{}", _command("resume", record, around)),
             )
         case Unowned() as unowned:
             return _unowned(unowned, around)
@@ -117,7 +123,7 @@ def _told(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings) -
             return _pending(record, pending, facts, around)
         case TurnWait(place=place):
             before = f"{place - 1:,} before it" if place > 1 else "nobody before it"
-            return Explanation(sentence=f"is queued for its turn, {before}")
+            return _said(f"is queued for its turn, {before}")
         case _:
             return _running(record, facts, around)
 
@@ -140,28 +146,28 @@ def _asked(facts: Sequence[Fact], around: Surroundings) -> str:
     return f"; {_waiting(asked, around)}" if asked else ""
 
 
-def _anew(record: InstanceRecord, around: Surroundings) -> str:
+def _anew(record: InstanceRecord, around: Surroundings, before: str = "") -> Advice:
     """How what will never end is run again: under an id of its own, so that both can be seen."""
     commands = (_command(verb, record, around) for verb in ("terminate", "restart"))
-    return f"end it, and run it again: {', then '.join(commands)}"
+    return Advice.of(before + "end it, and run it again: {}, then {}", *commands)
 
 
-def _start_host(around: Surroundings) -> str:
-    return f"start a host: {command('start', 'APP', options=around.place)}"
+def _start_host(around: Surroundings) -> Advice:
+    return Advice.of("start a host: {}", command("start", "APP", options=around.place))
 
 
 def _untaken(count: int, around: Surroundings) -> Explanation:
     messages, them = ("message", "it") if count == 1 else ("messages", "them")
     if not around.has_host:
-        return Explanation(
-            sentence=f"{count:,} {messages} {_verb('wait', count)} to be taken in",
+        return _said(
+            f"{count:,} {messages} {_verb('wait', count)} to be taken in",
             advice=_start_host(around),
             is_stuck=True,
         )
-    return Explanation(
-        sentence=f"{count:,} {messages} {_verb('lie', count)} in its inbox, and the running host "
+    return _said(
+        f"{count:,} {messages} {_verb('lie', count)} in its inbox, and the running host "
         f"does not take {them} in",
-        advice=f"{_LOG}; a restart of the host reads the inbox anew",
+        advice=Advice(f"{_LOG}; a restart of the host reads the inbox anew"),
         is_stuck=True,
     )
 
@@ -176,10 +182,9 @@ def _unowned(unowned: Unowned, around: Surroundings) -> Explanation:
     since = "" if age is None else f" for {duration(age, least_unit='s')} now"
     last = f"; {one_line(unowned.last_host)} had it last" if unowned.last_host else ""
     who = command("hosts", options=around.place)
-    return Explanation(
-        sentence=f"waits for a host to take partition {unowned.partition}, which none serves"
-        f"{since}{last}",
-        advice=f"hosts take it within seconds; who is there: {who}",
+    return _said(
+        f"waits for a host to take partition {unowned.partition}, which none serves{since}{last}",
+        advice=Advice.of("hosts take it within seconds; who is there: {}", who),
         is_stuck=age is not None and age > LATE,
     )
 
@@ -192,10 +197,11 @@ def _held(
         return _unserved(missing, f"held since {around.at(held.since)}")
     resume = _command("resume", record, around)
     if held.reason.is_harmful:
-        advice = f"mend what it does, then {resume}; or terminate it, or fail it"
+        text = "mend what it does, then {}; or terminate it, or fail it"
     else:
-        advice = f"start a host with code that fits, or {resume}; or terminate it, or fail it"
-    return Explanation(sentence=f"held {held_since(held, around.at)}", advice=advice, is_stuck=True)
+        text = "start a host with code that fits, or {}; or terminate it, or fail it"
+    advice = Advice.of(text, resume)
+    return _said(f"held {held_since(held, around.at)}", advice, is_stuck=True)
 
 
 def _unserved(missing: NotServed, standing: str) -> Explanation:
@@ -203,21 +209,23 @@ def _unserved(missing: NotServed, standing: str) -> Explanation:
         who = "; ".join(map(one_line, missing.known_to[:_FEW]))
         more = f" and {len(missing.known_to) - _FEW:,} more" if missing.known_to[_FEW:] else ""
         now = f"; now it is at {one_line(missing.at)}, which has not" if missing.at else ""
-        return Explanation(
-            sentence=f"{standing}: it waits for partition {missing.partition} to move to a host "
+        return _said(
+            f"{standing}: it waits for partition {missing.partition} to move to a host "
             f"that has {missing.kind} {missing.name!r}: {who}{more}{now}",
-            advice="it moves when the hosts of older app versions are stopped; `tenuto hosts` "
-            "lists them",
+            advice=Advice.of(
+                "it moves when the hosts of older app versions are stopped; `{}` lists them",
+                command("hosts"),
+            ),
         )
     if missing.partition is not None:
-        return Explanation(
-            sentence=f"{standing}: no host of the hub has {missing.kind} {missing.name!r}",
-            advice="start a host whose app has it, or terminate the instance",
+        return _said(
+            f"{standing}: no host of the hub has {missing.kind} {missing.name!r}",
+            advice=Advice("start a host whose app has it, or terminate the instance"),
             is_stuck=True,
         )
-    return Explanation(
-        sentence=f"{standing}: the app has no {missing.kind} {missing.name!r}",
-        advice="start a host whose app has it, or terminate the instance",
+    return _said(
+        f"{standing}: the app has no {missing.kind} {missing.name!r}",
+        advice=Advice("start a host whose app has it, or terminate the instance"),
         is_stuck=True,
     )
 
@@ -226,22 +234,21 @@ def _pending(
     record: InstanceRecord, pending: Pending, facts: Sequence[Fact], around: Surroundings
 ) -> Explanation:
     if pending.until is not None:
-        return Explanation(sentence=f"begins at {around.at(pending.until)}")
+        return _said(f"begins at {around.at(pending.until)}")
     age = around.now - pending.since
     standing = f"pending for {duration(age)}"
     missing = _missing(facts, "orchestrator")
     if missing is not None:
         return _unserved(missing, standing)
     if not around.has_host:
-        return Explanation(sentence=standing, advice=_start_host(around), is_stuck=True)
+        return _said(standing, advice=_start_host(around), is_stuck=True)
     if age > LATE:
-        return Explanation(
-            sentence=f"{standing} although a host runs: perhaps its app has no "
-            f"orchestrator {record.name!r}",
-            advice=f"{_LOG}; start a host whose app has it",
+        return _said(
+            f"{standing} although a host runs: perhaps its app has no orchestrator {record.name!r}",
+            advice=Advice(f"{_LOG}; start a host whose app has it"),
             is_stuck=True,
         )
-    return Explanation(sentence=standing)
+    return _said(standing)
 
 
 def _missing(facts: Sequence[Fact], kind: str) -> NotServed | None:
@@ -253,11 +260,15 @@ def _missing(facts: Sequence[Fact], kind: str) -> NotServed | None:
 
 def _running(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings) -> Explanation:
     if NothingOpen() in facts:
-        return Explanation(
-            sentence="waits for something that nothing can bring: no timer, event, activity or "
+        return _said(
+            "waits for something that nothing can bring: no timer, event, activity or "
             "child is open",
-            advice="mend its code, which waits for something of its own, such as a lock or an "
-            f"asyncio.Event; then {_anew(record, around)}",
+            advice=_anew(
+                record,
+                around,
+                "mend its code, which waits for something of its own, such as a lock or an "
+                "asyncio.Event; then ",
+            ),
             is_stuck=True,
         )
     waits = [fact for fact in facts if isinstance(fact, Wait)]
@@ -269,14 +280,14 @@ def _running(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings
     child = next((one for one in waits if isinstance(one, ChildWait) and one.is_stuck), None)
     if child is not None:
         advice = _advice_for_child(record, child, around)
-        return Explanation(sentence=text, advice=advice, is_stuck=True)
+        return _said(text, advice, is_stuck=True)
     late = any(is_late(wait, around) for wait in waits)
     works = any(isinstance(wait, ActivityWait) and wait.until is None for wait in waits)
     if not around.has_host and (late or works or not waits):
-        return Explanation(sentence=text, advice=_start_host(around), is_stuck=True)
+        return _said(text, advice=_start_host(around), is_stuck=True)
     if late:
-        return Explanation(sentence=text, advice=f"{_LOG} and its clock", is_stuck=True)
-    return Explanation(sentence=text, advice=_advice(record, waits, around))
+        return _said(text, advice=Advice(f"{_LOG} and its clock"), is_stuck=True)
+    return _said(text, advice=_advice(record, waits, around))
 
 
 def _waiting(waits: Sequence[Wait], around: Surroundings) -> str:
@@ -295,26 +306,31 @@ def _waiting(waits: Sequence[Wait], around: Surroundings) -> str:
     return f"waits for {'; '.join(shown)}"
 
 
-def _advice_for_child(record: InstanceRecord, child: ChildWait, around: Surroundings) -> str:
+def _advice_for_child(record: InstanceRecord, child: ChildWait, around: Surroundings) -> Advice:
     if child.is_lost or child.instance_id is None:
         return _anew(record, around)
     whose = child.instance_id if child.below is None else child.below.instance_id
-    return f"see {command('instances show', whose, options=around.place)}"
+    return Advice.of("see {}", command("instances show", whose, options=around.place))
 
 
-def _advice(record: InstanceRecord, waits: Sequence[Wait], around: Surroundings) -> str:
+def _advice(record: InstanceRecord, waits: Sequence[Wait], around: Surroundings) -> Advice:
     asked = [wait for wait in waits if isinstance(wait, QuestionWait)]
     if asked:
         which = ("--question", str(asked[0].id)) if len(asked) > 1 else ()
         options = (*which, *around.place)
-        return command("instances answer", record.instance_id, "ANSWER", options=options)
+        answer = command("instances answer", record.instance_id, "ANSWER", options=options)
+        return Advice.of("{}", answer)
     failing = next((wait for wait in waits if isinstance(wait, ChildWait) and wait.below), None)
     match next((wait for wait in waits if isinstance(wait, EventWait | TopicWait)), None):
         case EventWait(name=name):
             options = ("--data", "JSON", *around.place)
-            return command("instances raise-event", record.instance_id, name, options=options)
+            raise_event = command(
+                "instances raise-event", record.instance_id, name, options=options
+            )
+            return Advice.of("{}", raise_event)
         case TopicWait(topic=topic, key=key):
             options = ("--event-key", key, *around.place)
-            return command("topics publish", topic, "JSON", options=options)
+            publish = command("topics publish", topic, "JSON", options=options)
+            return Advice.of("{}", publish)
         case None:
-            return "" if failing is None else _advice_for_child(record, failing, around)
+            return WAIT if failing is None else _advice_for_child(record, failing, around)

@@ -5,7 +5,7 @@ Reads many instances at once and only those that may have changed. Never writes.
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct, structs
@@ -13,9 +13,11 @@ from msgspec import Struct, structs
 from tenuto.engine.arrivals import messages_in, unread_of
 from tenuto.engine.ports import LoadedInstance
 from tenuto.insight.reading import RunReader
+from tenuto.insight.step_events import StepEvent, StepEvents
 from tenuto.insight.steps import Run, Step, StepKind, Story, nested
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.events import HistoryEvent
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import AnswerQuestion, Start, Steering
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -157,15 +159,31 @@ class Follower:
         return structs.replace(run, steps=steps)
 
 
-async def _told(loaded: LoadedInstance) -> Run:
-    """Its run. A history may be long, and the loop has other things to do."""
-    story = Story(loaded.record.created_at, unread_of(loaded).events)
+async def events_of(loaded: LoadedInstance, number: int) -> list[StepEvent]:
+    """The events of one step.
+
+    Args:
+        loaded: The instance.
+        number: Of the step.
+    """
+    events = StepEvents(number, loaded.record.created_at, unread_of(loaded).events)
+    await _read(loaded, events.read)
+    return events.found
+
+
+async def _read(loaded: LoadedInstance, take: Callable[[Sequence[HistoryEvent]], None]) -> None:
+    """Go through a history. It may be long, and the loop has other things to do."""
     end = time.monotonic() + _SLICE_SECONDS
     for row in loaded.turns:
-        story.read(decode_turn(row))
+        take(decode_turn(row))
         if time.monotonic() > end:
             await asyncio.sleep(0)
             end = time.monotonic() + _SLICE_SECONDS
+
+
+async def _told(loaded: LoadedInstance) -> Run:
+    story = Story(loaded.record.created_at, unread_of(loaded).events)
+    await _read(loaded, story.read)
     if len(loaded.turns) <= _MANY_TURNS:
         return story.told(loaded.record)
     return await asyncio.to_thread(story.told, loaded.record)

@@ -358,6 +358,8 @@ class Explanation(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     Attributes:
         sentence: What it waits for, as it follows the instance's name: ``waits for event 'go'``.
         advice: What to do; empty when there is nothing to do but wait.
+        commands: Those that stand in the advice, quoted for a shell; words in capitals (``APP``,
+            ``ANSWER``, ``JSON``) are for the reader to replace.
         is_stuck: Whether the wait cannot end before somebody does something.
         facts: What the sentence is made of: first what stands in the way, then all that its code
             waits for, then what else would keep it; of each kind the most important first.
@@ -366,6 +368,7 @@ class Explanation(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 
     sentence: str
     advice: str = ""
+    commands: tuple[str, ...] = ()
     is_stuck: bool = False
     facts: tuple[Fact, ...] = ()
     at: Microseconds = 0

@@ -17,7 +17,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
 from tenuto.engine.topic_ports import FailedDelivery, Redriven
 from tenuto.model.errors import TenutoError
-from tenuto.model.ids import ExecutionId, InstanceId
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.messages import ClientMessage
 from tenuto.model.requests import (
     DeadLetter,
@@ -264,6 +264,11 @@ class TimeSkippingGateway:
         """Messages that nobody could take, newest first, as long as they fit."""
         async with self._request() as inner:
             return await inner.dead_letter_page(limit, after, most_bytes)
+
+    async def acknowledge_letters(self, message_ids: Sequence[MessageId]) -> int:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.acknowledge_letters(message_ids)
 
     async def close(self) -> None:
         """Nothing: the test host opens and closes what it uses."""

@@ -165,6 +165,7 @@ def test_a_host_that_is_asked_says_which_other_one_knows_more() -> None:
     known = structs.replace(surroundings.hub, hosts=[owner])  # type: ignore[type-var]
     found = explain(ACTIVITY, structs.replace(surroundings, hub=known))
     assert found.advice == "ask that host: tenuto instances show t-1 --url http://a:1"
+    assert found.commands == ("tenuto instances show t-1 --url http://a:1",)
 
 
 def test_a_hub_whose_hosts_serve_everything_adds_nothing() -> None:
@@ -682,6 +683,7 @@ def test_what_is_pasted_arrives_as_it_was_meant(instance_id: str, event: str, co
     )
     found = explain(run, around(place=("--storage", "sqlite:///my trips.db")))
     assert found.advice == f"tenuto instances raise-event {command}"
+    assert found.commands == (found.advice,), "nobody has to find it in the words"
 
 
 @pytest.mark.parametrize(
@@ -707,6 +709,7 @@ def test_who_is_told_the_facts_says_them_in_their_own_zone_and_for_their_own_pla
     assert here.facts == there.facts
     assert here.sentence == "suspended since then (1 min 00 s)"
     assert here.advice == "tenuto instances resume t-1 --url http://x"
+    assert here.commands == (here.advice,)
 
 
 @pytest.mark.parametrize(

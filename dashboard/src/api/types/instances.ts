@@ -87,6 +87,8 @@ export interface Wait {
 export interface Explanation {
   readonly sentence: string;
   readonly advice?: string;
+  /** Those that stand in the advice. */
+  readonly commands?: readonly string[];
   readonly isStuck?: boolean;
   readonly facts?: readonly Fact[];
   readonly at?: Microseconds;

@@ -55,7 +55,6 @@ export function GraphTab({
         <StepPane
           key={selected}
           found={step}
-          live={live}
           now={Date.now() * 1000}
           onClose={() => setQuery({ step: undefined }, { replace: true })}
         />

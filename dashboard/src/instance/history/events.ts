@@ -119,17 +119,6 @@ export function filtered(history: HistoryRows, filter: Filter): EventRow[] {
   });
 }
 
-/** What went in and came out of a step, each attempt of it. */
-export function eventsOfStep(history: HistoryRows, number: number): EventRow[] {
-  const numbers = new Set([number]);
-  return history.rows.filter(({ event }) => {
-    const isAttempt = event["callId"] === number || event["of"] === number;
-    if (isAttempt && event.eventId !== undefined) numbers.add(event.eventId);
-    const of = idOf(event);
-    return of !== undefined && numbers.has(of);
-  });
-}
-
 /** A type as words: `TaskScheduled` is "task scheduled". */
 export function typeWords(type: string): string {
   const words = type.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();

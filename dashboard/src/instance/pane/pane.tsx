@@ -2,31 +2,25 @@
 
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { useSignal } from "@preact/signals";
 import { spanText } from "../../formatting";
 import { Button } from "../../parts/button";
-import { ErrorNote } from "../../parts/error_note";
 import { StatusBadge } from "../../parts/status_badge";
 import { Time } from "../../parts/time";
 import { instanceAddress } from "../../router";
 import { FailureView } from "../failure_view";
-import { eventsOfStep, payloadOf, typeWords, type HistoryRows, type Payload as EventPayload } from "../history/events";
-import { useHistory } from "../history/store";
-import type { Live } from "../live";
-import { Payload } from "../../parts/payload";
-import type { Attempt, HistoryEvent, Microseconds, Step } from "../shapes";
+import type { Attempt, Microseconds, Step } from "../shapes";
 import { KindSign } from "../timeline/kind_sign";
 import { kindText, stateText, titleOf } from "../timeline/wording";
 import type { Found } from "./found";
+import { StepPayloads } from "./payloads";
 
 export interface StepPaneProps {
   readonly found: Found;
-  readonly live: Live;
   readonly now: Microseconds;
   readonly onClose: () => void;
 }
 
-export function StepPane({ found, live, now, onClose }: StepPaneProps): JSX.Element {
+export function StepPane({ found, now, onClose }: StepPaneProps): JSX.Element {
   const { step, owner } = found;
   const heading = useRef<HTMLHeadingElement>(null);
   const before = useRef<Element | null>(null);
@@ -56,7 +50,7 @@ export function StepPane({ found, live, now, onClose }: StepPaneProps): JSX.Elem
       <StepFacts step={step} owner={owner} now={now} />
       {step.state === "failed" && step.failure && <FailureView failure={step.failure} />}
       <Attempts attempts={step.attempts ?? []} now={now} />
-      <StepPayloads found={found} live={live} />
+      <StepPayloads found={found} />
     </aside>
   );
 }
@@ -160,57 +154,5 @@ function Attempts({
         ))}
       </ol>
     </section>
-  );
-}
-
-/** The payloads of a step; attempts have the same input, which is told once. */
-function payloadsOf(
-  history: HistoryRows,
-  number: number,
-): { readonly event: HistoryEvent; readonly payload: EventPayload }[] {
-  const said = new Set<string>();
-  return eventsOfStep(history, number).flatMap(({ event }) => {
-    const payload = payloadOf(event);
-    if (!payload || payload.label === "failure" || said.has(`${payload.label} ${payload.text}`)) return [];
-    said.add(`${payload.label} ${payload.text}`);
-    return [{ event, payload }];
-  });
-}
-
-/** Input and output are in the history; they are read when the pane is opened. */
-function StepPayloads({ found, live }: { readonly found: Found; readonly live: Live }): JSX.Element {
-  const { step, owner } = found;
-  const history = useHistory(owner, live.changes, found.execution);
-  const shown = useSignal(3);
-  history.version.value;
-  const error = history.error.value;
-  const events = payloadsOf(history.rows, step.number);
-  if (error) return <ErrorNote error={error} retry={() => void history.read()} />;
-  if (events.length === 0 && history.isReading.value)
-    return (
-      <p class="quiet-text" aria-busy="true">
-        Reading its history …
-      </p>
-    );
-  if (events.length === 0 && !history.isComplete.value)
-    return <p class="quiet-text">What went in and out lies further on in the history.</p>;
-  return (
-    <>
-      {events.slice(0, shown.value).map(({ event, payload }, index) => (
-        <section key={index} class="stack tight">
-          <h3>
-            {payload.label === "input" ? "Input" : payload.label === "result" ? "Output" : payload.label}{" "}
-            <span class="quiet-text small-text">{typeWords(event.type)}</span>
-          </h3>
-          <Payload text={payload.text} label={payload.label} />
-        </section>
-      ))}
-      {events.length > shown.value && (
-        <Button
-          size="small"
-          onClick={() => (shown.value = events.length)}
-        >{`${events.length - shown.value} more payloads`}</Button>
-      )}
-    </>
   );
 }

@@ -66,7 +66,7 @@ export function TimelineTab({ live, row, selected }: TimelineTabProps): JSX.Elem
           />
         )}
       </div>
-      {step && <StepPane key={selected} found={step} live={live} now={now} onClose={close} />}
+      {step && <StepPane key={selected} found={step} now={now} onClose={close} />}
     </div>
   );
 }

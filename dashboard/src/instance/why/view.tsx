@@ -10,13 +10,13 @@ import { FailureView } from "../failure_view";
 import type { Live } from "../live";
 import type { Fact, Instance } from "../shapes";
 import { HoldView } from "./hold";
-import { chainOf, commandsOf, inZone, type Link } from "./wording";
+import { chainOf, inZone, type Link } from "./wording";
 
 export function Why({ live, row }: { readonly live: Live; readonly row: Instance }): JSX.Element | null {
   if (row.hold) return <HoldView live={live} row={row} hold={row.hold} />;
   if (row.failure) return <Failed row={row} />;
   if (!row.explanation) return null;
-  const { sentence, advice, isStuck, facts = [] } = row.explanation;
+  const { sentence, advice, commands = [], isStuck, facts = [] } = row.explanation;
   const links = chainOf(facts as readonly Fact[], now.value, zone.value);
   const story = links === null ? { head: inZone(sentence, zone.value), rest: [] } : storyOf(links);
   return (
@@ -29,7 +29,7 @@ export function Why({ live, row }: { readonly live: Live; readonly row: Instance
         {story.rest.length > 0 ? ":" : "."}
       </p>
       {story.rest.length > 0 && <Chain links={story.rest} />}
-      {advice && <Advice text={advice} />}
+      {advice && <Advice text={advice} commands={commands} />}
     </section>
   );
 }
@@ -84,8 +84,7 @@ function Chain({ links }: { readonly links: readonly Link[] }): JSX.Element {
 }
 
 /** Advice is one command, or a sentence in which commands stand. */
-function Advice({ text }: { readonly text: string }): JSX.Element {
-  const commands = commandsOf(text);
+function Advice({ text, commands }: { readonly text: string; readonly commands: readonly string[] }): JSX.Element {
   if (commands.length === 1 && commands[0] === text) return <Command text={text} />;
   return (
     <div class="advice">

@@ -150,10 +150,3 @@ export function inZone(sentence: string, zone: Zone): string {
     return exactText(Date.parse(`${day}T${time}Z`) * 1000, zone).replace(/\.\d{3} UTC.*$/, "");
   });
 }
-
-const COMMAND = /\btenuto (?:\$?'(?:[^'\\]|\\.)*'|[^;,'])+/g;
-
-/** The commands that stand in a sentence of advice: to its next comma or semicolon outside of quotes. */
-export function commandsOf(advice: string): string[] {
-  return (advice.match(COMMAND) ?? []).map((command) => command.trim().replace(/ (?:or|and)$/, ""));
-}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from tenuto.client.status import hold_of
 from tenuto.insight.steps import Run, Step, StepKind
@@ -44,7 +44,8 @@ def run_document(run: Run, why: Explanation | None = None) -> Document:
     """An instance with its steps, and why it does not go on, with the facts as hosts tell them."""
     document = {**instance_document(run.record), "steps": [_step(step) for step in run.steps]}
     if why is not None:
-        document["explanation"] = {"advice": "", "isStuck": False, **msgspec.to_builtins(why)}
+        said = structs.replace(why, commands=())  # they stand in the advice, as they always have
+        document["explanation"] = {"advice": "", "isStuck": False, **msgspec.to_builtins(said)}
     return document
 
 

@@ -4,11 +4,13 @@ from typing import Any, Final, get_args
 
 from msgspec import structs
 
+from tenuto.client.message_bodies import CountBody
 from tenuto.client.wire import (
     CONTINUATION,
     LONGEST_WAIT_SECONDS,
     AnswerBody,
     DeadLetterBody,
+    DeadLetterIdsBody,
     EventBody,
     InstanceBody,
     ReasonBody,
@@ -134,6 +136,12 @@ DEAD_LETTERS: Final = _described(
         headers=_NEXT,
     ),
     parameters=(limit_parameter(), _AFTER),
+)
+ACKNOWLEDGE: Final = _described(
+    "Say that dead letters were seen to; they stay, and are listed",
+    Answer(text="Of how many that was not known yet.", kind=CountBody),
+    body=DeadLetterIdsBody,
+    errors=(413,),
 )
 RAISE_EVENT: Final = _described(
     "Raise an external event", _DONE, status=204, body=EventBody, errors=(404, 410, 413)

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from starlette.responses import Response
 
 from tenuto.client.gateway import Gateway, has_come
+from tenuto.client.message_bodies import CountBody
 from tenuto.client.starting import StartOptions, start_request
 from tenuto.client.wire import (
     ADMIN,
@@ -17,6 +18,7 @@ from tenuto.client.wire import (
     LONGEST_WAIT_SECONDS,
     AnswerBody,
     DeadLetterBody,
+    DeadLetterIdsBody,
     EventBody,
     InstanceBody,
     ReasonBody,
@@ -27,6 +29,7 @@ from tenuto.client.wire import (
 )
 from tenuto.engine.program import Program
 from tenuto.http.admin.operations import (
+    ACKNOWLEDGE,
     ANSWER,
     DEAD_LETTERS,
     GET,
@@ -68,6 +71,7 @@ B = TypeVar("B")
 
 _INSTANCES: Final = f"{ADMIN}/instances"
 _INSTANCE: Final = f"{_INSTANCES}/{{instanceId}}"
+_ACKNOWLEDGE: Final = f"{ADMIN}/dead-letters/acknowledge"
 _EXECUTION_ID_DIGITS: Final = 32
 
 
@@ -175,6 +179,10 @@ class AdminApi:
         page = await self._gateway.dead_letter_page(row_limit(call), after, self._page_bytes)
         bodies = [DeadLetterBody.of(letter) for letter in page.letters]
         return json_answer(bodies, 200, _continued(page.after))
+
+    async def acknowledge(self, call: Call) -> Response:
+        body = await _body(call, DeadLetterIdsBody)
+        return json_answer(CountBody(count=await self._gateway.acknowledge_letters(body.ids)))
 
     # --- steering ----------------------------------------------------------------------------
 
@@ -305,6 +313,7 @@ _ENDPOINTS: Final[tuple[Endpoint[AdminApi], ...]] = (
     Endpoint("GET", _INSTANCE, Role.READ, AdminApi.get_instance, GET),
     Endpoint("GET", f"{_INSTANCE}/history", Role.READ, AdminApi.history, HISTORY),
     Endpoint("GET", f"{ADMIN}/dead-letters", Role.READ, AdminApi.dead_letters, DEAD_LETTERS),
+    Endpoint("POST", _ACKNOWLEDGE, Role.OPERATE, AdminApi.acknowledge, ACKNOWLEDGE),
     Endpoint("POST", f"{_INSTANCE}/raise-event", Role.OPERATE, AdminApi.raise_event, RAISE_EVENT),
     Endpoint("POST", f"{_INSTANCE}/answer", Role.OPERATE, AdminApi.answer, ANSWER),
     Endpoint("POST", f"{_INSTANCE}/terminate", Role.OPERATE, AdminApi.terminate, TERMINATE),

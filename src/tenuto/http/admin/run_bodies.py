@@ -7,9 +7,11 @@ from msgspec import Raw, Struct
 
 from tenuto.insight.forms import Sendable
 from tenuto.insight.past import Moment
+from tenuto.insight.step_events import StepEvent
 from tenuto.insight.steps import Attempt, Run, Step
 from tenuto.insight.turn_words import TurnWords
 from tenuto.model.code_frames import CodeFrame, CodeTask
+from tenuto.model.codec import encode
 from tenuto.model.events import TimerPurpose
 from tenuto.model.failure import FailureDetails
 from tenuto.model.form import Form
@@ -214,6 +216,42 @@ class RunBody(_Body, frozen=True, kw_only=True):
             untaken=run.untaken,
             steps=tuple(StepBody.of(one) for one in run.steps),
         )
+
+
+class StepEventBody(_Body, frozen=True, kw_only=True):
+    """One event of a step.
+
+    Attributes:
+        turn: Which one it belongs to, from 1; 0 for what earlier generations have left.
+        at: The time of that turn, in microseconds since 1970 UTC.
+        event: As it stands in the history: payloads are JSON text.
+    """
+
+    turn: int
+    at: Microseconds
+    event: Raw
+
+
+class StepEventsBody(_Body, frozen=True, kw_only=True):
+    """What one step took in and brought out.
+
+    Attributes:
+        number: Of the step.
+        generation: The generation of the instance.
+        events: Those that are about it, in their order.
+    """
+
+    number: int
+    generation: int
+    events: Sequence[StepEventBody]
+
+    @classmethod
+    def of(cls, number: int, generation: int, events: Sequence[StepEvent]) -> "StepEventsBody":
+        """The body for the events of a step."""
+        shown = tuple(
+            StepEventBody(turn=one.turn, at=one.at, event=Raw(encode(one.event))) for one in events
+        )
+        return cls(number=number, generation=generation, events=shown)
 
 
 class TurnBody(_Body, frozen=True, kw_only=True):

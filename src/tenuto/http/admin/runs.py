@@ -6,7 +6,14 @@ from starlette.responses import Response
 
 from tenuto.client.wire import ADMIN
 from tenuto.engine.engine import Engine
-from tenuto.http.admin.run_bodies import FormBody, MomentBody, RunBody, TurnBody, TurnsBody
+from tenuto.http.admin.run_bodies import (
+    FormBody,
+    MomentBody,
+    RunBody,
+    StepEventsBody,
+    TurnBody,
+    TurnsBody,
+)
 from tenuto.http.bodies import beside
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
@@ -20,13 +27,14 @@ from tenuto.http.queries import (
     whole_number,
 )
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
-from tenuto.insight.follow import Follower
+from tenuto.insight.follow import Follower, events_of
 from tenuto.insight.forms import sendable
 from tenuto.insight.here import explained_here
 from tenuto.insight.past import Moment
 from tenuto.insight.reading import BoundedReader
 from tenuto.insight.steps import Run, as_its_host_says
 from tenuto.insight.travel import NotThere, Travel
+from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import InstanceId
 
 _LEVELS: Final = 1
@@ -67,6 +75,26 @@ class RunsApi:
             run = as_its_host_says(run, await explained_here(self._engine, run))
         return await beside(_size(run), lambda: json_answer(RunBody.of(run)))
 
+    async def step(self, call: Call) -> Response:
+        instance_id, number = call.instance_id, _step(call)
+        reader = BoundedReader(self._engine.storage, self._history_bytes)
+        found = await reader.load([instance_id])
+        if not found:
+            raise InstanceNotFoundError(instance_id)
+        (loaded,) = found
+        events = await events_of(loaded, number)
+        if not events:
+            raise HttpError(
+                f"instance {instance_id!r} has no step {number} in its current execution; "
+                "`run` has their numbers",
+                status=404,
+            )
+        generation = loaded.record.generation
+        size = sum(map(len, loaded.turns))
+        return await beside(
+            size, lambda: json_answer(StepEventsBody.of(number, generation, events))
+        )
+
     async def turns(self, call: Call) -> Response:
         after = whole_number(call, "after", 0)
         told = await self._travel.turns(call.instance_id, after, row_limit(call))
@@ -101,6 +129,14 @@ def _turn(call: Call) -> int:
     text = call.parameters["turn"]
     if not (text.isascii() and text.isdecimal()) or int(text[:20]) > MOST_NUMBER:
         raise HttpError(f"the turn in the path must be a whole number from 1, got {text!r:.50}")
+    return int(text)
+
+
+def _step(call: Call) -> int:
+    text = call.parameters["number"]
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()) or int(digits[:20]) > MOST_NUMBER:
+        raise HttpError(f"the step in the path must be a whole number, got {text!r:.50}")
     return int(text)
 
 
@@ -152,6 +188,11 @@ _RUN: Final = _described(
         ),
     ),
 )
+_STEP: Final = _described(
+    "What one step took in and brought out: the events that are about it",
+    Answer(text="The events, in their order, as they are stored.", kind=StepEventsBody),
+    path={"number": {"type": "integer", "minimum": -MOST_NUMBER, "maximum": MOST_NUMBER}},
+)
 _TURNS: Final = _described(
     "The turns of an instance's current execution, in words",
     Answer(text="The turns, oldest first; the page after the last one is empty.", kind=TurnsBody),
@@ -178,6 +219,7 @@ _FORMS: Final = _described(
 _INSTANCE: Final = f"{ADMIN}/instances/{{instanceId}}"
 _ENDPOINTS: Final[tuple[Endpoint[RunsApi], ...]] = (
     Endpoint("GET", f"{_INSTANCE}/run", Role.READ, RunsApi.run, _RUN),
+    Endpoint("GET", f"{_INSTANCE}/steps/{{number}}", Role.READ, RunsApi.step, _STEP),
     Endpoint("GET", f"{_INSTANCE}/turns", Role.READ, RunsApi.turns, _TURNS),
     Endpoint("GET", f"{_INSTANCE}/turns/{{turn}}", Role.READ, RunsApi.moment, _MOMENT),
     Endpoint("GET", f"{_INSTANCE}/forms", Role.READ, RunsApi.forms, _FORMS),

@@ -494,6 +494,14 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
             lambda session: reading.dead_letter_page(session, limit, after, most_bytes)
         )
 
+    async def acknowledge_letters(self, message_ids: Sequence[MessageId], now: Microseconds) -> int:
+        """Note that somebody has seen to these dead letters."""
+        ids = list(message_ids)
+        # Crash points: before COMMIT nobody has seen them, after it somebody has.
+        return await self.written(
+            lambda session: session.run("acknowledge_dead_letters", ids=ids, now=now)
+        )
+
 
 def _to(rows: Sequence[InboxRow]) -> Written:
     """What messages are to other processes; those for linked hubs wait for who has the link."""

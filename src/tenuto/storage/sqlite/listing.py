@@ -6,10 +6,14 @@ import apsw
 import msgspec
 
 from tenuto.model.requests import InstancePage, InstanceQuery
+from tenuto.model.status import OPEN, RuntimeStatus
 from tenuto.storage import pages
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.database import Arguments, transaction, value
 
+_FEW: Final = 5_000
+_FAILED: Final = frozenset({RuntimeStatus.FAILED, RuntimeStatus.TERMINATED})
+_OPEN: Final = frozenset(OPEN)
 _decode_keys: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
 
 
@@ -20,8 +24,8 @@ def query(connection: apsw.Connection, wanted: InstanceQuery) -> InstancePage:
         InputError: for a limit below 1, a token that is none, or text that is not storable.
     """
     arguments = _arguments(wanted)
-    name = f"list_{_by(wanted)}{wanted.order}"
     with transaction(connection, "DEFERRED"):
+        name = f"list_{_by(connection, wanted, arguments)}{wanted.order}"
         keys = _decode_keys(value(connection, name, arguments))
         more = len(keys) > wanted.limit
         keys = keys[: wanted.limit]
@@ -34,14 +38,33 @@ def query(connection: apsw.Connection, wanted: InstanceQuery) -> InstancePage:
     return InstancePage(records, pages.token(wanted.order, *keys[-1]) if more else None)
 
 
-def _by(wanted: InstanceQuery) -> str:
+def _by(connection: apsw.Connection, wanted: InstanceQuery, arguments: Arguments) -> str:
+    """By what a page is found: that of which there are few, else the time."""
     if wanted.order in pages.BY_COMPLETION:
         return ""
     if wanted.parent is not None:
         return "children_"
     if wanted.id_prefix:
-        return "prefix_"
-    return "held_" if wanted.held else ""
+        return "prefix_" if _are_few(connection, "some_prefixed", arguments) else ""
+    if wanted.held:
+        return "held_" if _are_few(connection, "some_held", arguments) else ""
+    statuses = frozenset(wanted.statuses or ())
+    if statuses and statuses <= _FAILED:
+        return "failed_"
+    if statuses and statuses <= _OPEN and not _is_of_ended(wanted):
+        sources = ("some_open", "some_held")
+        return "open_" if all(_are_few(connection, one, arguments) for one in sources) else ""
+    return ""
+
+
+def _is_of_ended(wanted: InstanceQuery) -> bool:
+    return wanted.completed_from is not None or wanted.completed_to is not None
+
+
+def _are_few(connection: apsw.Connection, name: str, arguments: Arguments) -> bool:
+    """Whether sorting them takes less than looking at instances in the order of their time."""
+    counted: int = value(connection, name, {**arguments, "most": _FEW + 1})
+    return counted <= _FEW
 
 
 def _arguments(wanted: InstanceQuery) -> Arguments:

@@ -294,6 +294,7 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
         AND (created_at, iid) < (:after_time, :after_iid)
         AND (:name IS NULL OR name = :name)
         AND (:held IS NULL OR (held IS NOT NULL) = :held)
+        AND (:id_from IS NULL OR (instance_id >= :id_from AND instance_id < :id_to))
         AND (:completed_from IS NULL OR completed_at >= :completed_from)
         AND (:completed_to IS NULL OR completed_at < :completed_to)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
@@ -306,6 +307,7 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
         AND (created_at, iid) > (:after_time, :after_iid)
         AND (:name IS NULL OR name = :name)
         AND (:held IS NULL OR (held IS NOT NULL) = :held)
+        AND (:id_from IS NULL OR (instance_id >= :id_from AND instance_id < :id_to))
         AND (:completed_from IS NULL OR completed_at >= :completed_from)
         AND (:completed_to IS NULL OR completed_at < :completed_to)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
@@ -313,27 +315,96 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
 
 -- list_held_newest: the same among those that are held
 SELECT json_group_array(json_array(created_at, iid)) FROM (
-    SELECT created_at, iid FROM instance
-    WHERE created_at >= :created_from AND created_at < :created_to
-        AND (created_at, iid) < (:after_time, :after_iid)
+    SELECT created_at, iid FROM instance INDEXED BY instance_held
+    WHERE +created_at >= :created_from AND +created_at < :created_to
+        AND (+created_at, iid) < (:after_time, :after_iid)
         AND (:name IS NULL OR name = :name)
         AND held IS NOT NULL
         AND (:completed_from IS NULL OR completed_at >= :completed_from)
         AND (:completed_to IS NULL OR completed_at < :completed_to)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
-    ORDER BY created_at DESC, iid DESC LIMIT :rows);
+    ORDER BY +created_at DESC, iid DESC LIMIT :rows);
 
 -- list_held_oldest: the same, oldest first
 SELECT json_group_array(json_array(created_at, iid)) FROM (
-    SELECT created_at, iid FROM instance
-    WHERE created_at >= :created_from AND created_at < :created_to
-        AND (created_at, iid) > (:after_time, :after_iid)
+    SELECT created_at, iid FROM instance INDEXED BY instance_held
+    WHERE +created_at >= :created_from AND +created_at < :created_to
+        AND (+created_at, iid) > (:after_time, :after_iid)
         AND (:name IS NULL OR name = :name)
         AND held IS NOT NULL
         AND (:completed_from IS NULL OR completed_at >= :completed_from)
         AND (:completed_to IS NULL OR completed_at < :completed_to)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY +created_at, iid LIMIT :rows);
+
+-- list_failed_newest: the same among those that have failed or were terminated
+SELECT json_group_array(json_array(created_at, iid)) FROM (
+    SELECT created_at, iid FROM instance INDEXED BY instance_failed
+    WHERE status IN (3, 5)
+        AND created_at >= :created_from AND created_at < :created_to
+        AND (created_at, iid) < (:after_time, :after_iid)
+        AND (:name IS NULL OR name = :name)
+        AND (:held IS NULL OR (held IS NOT NULL) = :held)
+        AND (:completed_from IS NULL OR completed_at >= :completed_from)
+        AND (:completed_to IS NULL OR completed_at < :completed_to)
+        AND status IN (SELECT value FROM json_each(:statuses))
+    ORDER BY created_at DESC, iid DESC LIMIT :rows);
+
+-- list_failed_oldest: the same, oldest first
+SELECT json_group_array(json_array(created_at, iid)) FROM (
+    SELECT created_at, iid FROM instance INDEXED BY instance_failed
+    WHERE status IN (3, 5)
+        AND created_at >= :created_from AND created_at < :created_to
+        AND (created_at, iid) > (:after_time, :after_iid)
+        AND (:name IS NULL OR name = :name)
+        AND (:held IS NULL OR (held IS NOT NULL) = :held)
+        AND (:completed_from IS NULL OR completed_at >= :completed_from)
+        AND (:completed_to IS NULL OR completed_at < :completed_to)
+        AND status IN (SELECT value FROM json_each(:statuses))
     ORDER BY created_at, iid LIMIT :rows);
+
+-- list_open_newest: the same among those that have not ended, where they are few
+SELECT json_group_array(json_array(created_at, iid)) FROM (
+    SELECT created_at, iid FROM (
+        SELECT created_at, iid, name FROM instance INDEXED BY instance_open
+        WHERE completed_at IS NULL AND held IS NULL
+            AND status IN (SELECT value FROM json_each(:statuses))
+        UNION ALL
+        SELECT created_at, iid, name FROM instance INDEXED BY instance_held
+        WHERE held IS NOT NULL AND :held IS NULL
+            AND status IN (SELECT value FROM json_each(:statuses)))
+    WHERE created_at >= :created_from AND created_at < :created_to
+        AND (created_at, iid) < (:after_time, :after_iid)
+        AND (:name IS NULL OR name = :name)
+    ORDER BY created_at DESC, iid DESC LIMIT :rows);
+
+-- list_open_oldest: the same, oldest first
+SELECT json_group_array(json_array(created_at, iid)) FROM (
+    SELECT created_at, iid FROM (
+        SELECT created_at, iid, name FROM instance INDEXED BY instance_open
+        WHERE completed_at IS NULL AND held IS NULL
+            AND status IN (SELECT value FROM json_each(:statuses))
+        UNION ALL
+        SELECT created_at, iid, name FROM instance INDEXED BY instance_held
+        WHERE held IS NOT NULL AND :held IS NULL
+            AND status IN (SELECT value FROM json_each(:statuses)))
+    WHERE created_at >= :created_from AND created_at < :created_to
+        AND (created_at, iid) > (:after_time, :after_iid)
+        AND (:name IS NULL OR name = :name)
+    ORDER BY created_at, iid LIMIT :rows);
+
+-- some_open: how many have not ended, are not held and have one of these statuses; no more are counted
+SELECT count(*) FROM (SELECT 1 FROM instance INDEXED BY instance_open
+    WHERE completed_at IS NULL AND held IS NULL
+        AND status IN (SELECT value FROM json_each(:statuses)) LIMIT :most);
+
+-- some_held: how many are held; no more are counted
+SELECT count(*) FROM (SELECT 1 FROM instance INDEXED BY instance_held
+    WHERE held IS NOT NULL LIMIT :most);
+
+-- some_prefixed: how many ids begin so; no more are counted
+SELECT count(*) FROM (SELECT 1 FROM instance
+    WHERE instance_id >= :id_from AND instance_id < :id_to LIMIT :most);
 
 -- list_prefix_newest: the same among ids with a prefix; the plus keeps it on the index of ids
 SELECT json_group_array(json_array(created_at, iid)) FROM (

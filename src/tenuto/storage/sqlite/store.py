@@ -25,6 +25,7 @@ from tenuto.engine.ports import (
     Wake,
 )
 from tenuto.engine.rows import Answer, CommitBatch, CommitResult, InboxRow, Lease
+from tenuto.model.codec import encode
 from tenuto.model.errors import SettingsError, StorageError
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import InstanceId, MessageId
@@ -402,6 +403,13 @@ class SqliteStorage(SqliteTopics, SqliteQueues, SqliteFlow):
         """Dead letters, newest first, as long as they fit."""
         return await self._read(
             lambda reading: reader.dead_letter_page(reading, limit, after, most_bytes)
+        )
+
+    async def acknowledge_letters(self, message_ids: Sequence[MessageId], now: Microseconds) -> int:
+        """Note that somebody has seen to these dead letters."""
+        ids = encode(list(message_ids)).decode()
+        return await self._write(
+            lambda writer: writer.change_messages("acknowledge_dead_letters", ids=ids, now=now)
         )
 
 

@@ -395,8 +395,8 @@ class Writer:
         return bool(found)
 
     def change_messages(self, statement: str, **arguments: str | int | None) -> int:
-        """Run one statement that deletes; how many rows went."""
-        # Crash points: before COMMIT they are there, after it not.
+        """Run one statement that deletes or marks rows; how many."""
+        # Crash points: before COMMIT they are as they were, after it gone or marked.
         with self._writing("write to"), transaction(self.connection):
             self.connection.execute(SQL[statement], arguments)
             return self.connection.changes()
