@@ -1,7 +1,7 @@
 """The dashboard as somebody sees it: a page in a browser, and what it did that it must not do."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +87,10 @@ class Visit:
     def _asked(self, request: Request) -> None:
         if not request.url.startswith((f"{self.base}/", "data:")):
             self.problems.append(f"asked for {request.url}")
+
+
+Look = Callable[..., Awaitable[Visit]]
+"""Opens a visit to the server at an address, with options of the browser's context."""
 
 
 @asynccontextmanager

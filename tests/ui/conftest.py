@@ -5,7 +5,7 @@ One event loop serves all of them, so that browser and hosts can be shared. A mo
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.support.browser import chromium
-from tests.support.dashboard import Visit, visiting
+from tests.support.dashboard import Look, Visit, visiting
 from tests.support.http_server import Serving
 from tests.support.leftovers import SERVERS, descendants
-
-Look = Callable[..., Awaitable[Visit]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
