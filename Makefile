@@ -96,6 +96,9 @@ $(DASHBOARD_READY): dashboard/package.json dashboard/package-lock.json | $(DEV)
 	$(NPM) ci --prefix $(DASHBOARD) --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+.PHONY: dashboard-ready
+dashboard-ready: $(DASHBOARD_READY) ## install what the dashboard is built and examined with, in .venvs/dashboard
+
 .venvs/dashboard/.built: $(DASHBOARD_READY) $(DASHBOARD_SOURCES)
 	cd dashboard && find . -mindepth 1 -maxdepth 1 -not -name node_modules \
 		-exec rm -rf "$(CURDIR)/$(DASHBOARD)/{}" \; -exec cp -R {} "$(CURDIR)/$(DASHBOARD)" \;
@@ -181,7 +184,7 @@ $(AZURE_READY): requirements/azure.txt | $(PYTHON)
 azure-python: $(AZURE_READY) ## make .venvs/azure with the packages of Azure Functions apps in Python
 
 .PHONY: test
-test: system-check $(DEV) pythons node-packages azure-python azurite ## all tests in parallel, with branch coverage
+test: system-check $(DEV) pythons node-packages azure-python azurite dashboard-ready ## all tests in parallel, with branch coverage
 	@rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-report=json
 	$(PYTHON) tools/coverage_gate.py build/coverage/coverage.json
@@ -217,12 +220,12 @@ $(LOWEST_READY): pyproject.toml requirements/test.txt | $(PYTHON)
 	@touch $@
 
 .PHONY: lowest
-lowest: system-check $(LOWEST_READY) pythons node-packages azure-python azurite ## all tests on the oldest versions of the dependencies that we allow
+lowest: system-check $(LOWEST_READY) pythons node-packages azure-python azurite dashboard-ready ## all tests on the oldest versions of the dependencies that we allow
 	$(LOWEST_PYTHON) -m pytest -n 2
 
 # What .ci/run leaves out: it takes as long as `make test` for each environment.
 .PHONY: matrix
-matrix: system-check $(LOWEST_READY) $(RUNTIME) node-packages azure-python azurite ## all tests on every other CPython 3.11 to 3.14 of this machine, and `lowest`
+matrix: system-check $(LOWEST_READY) $(RUNTIME) node-packages azure-python azurite dashboard-ready ## all tests on every other CPython 3.11 to 3.14 of this machine, and `lowest`
 	$(PYTHON) tools/pythons.py --tests
 	$(PYTHON) tools/matrix.py lowest=$(LOWEST_PYTHON)
 
@@ -269,6 +272,10 @@ flows: $(DEV) node-packages azure-python ## what articles on Durable Functions t
 .PHONY: docs
 docs: $(DEV) ## run every example of the docs and check that they are complete
 	$(BIN)/pytest tests/docs
+
+.PHONY: screenshots
+screenshots: system-check $(DEV) dashboard-ready ## take the pictures of the dashboard that the docs show (docs/images)
+	$(BIN)/pytest tests/ui/test_screenshots.py -m screenshots
 
 .PHONY: demo
 demo: $(RUNTIME) ## book a trip, with the host killed in the middle; says how to look at it

@@ -73,17 +73,24 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    app: Hosted, *, limits: Limits | None = None, **http: Any
+    app: Hosted,
+    *,
+    limits: Limits | None = None,
+    storage: str = "sqlite://",
+    port: int = 0,
+    **http: Any,
 ) -> AsyncIterator[Serving]:
-    """Serve an app from memory.
+    """Serve an app.
 
     Args:
         app: The functions: an app, a program, or several.
         limits: Of one orchestration.
+        storage: Where; in memory without.
+        port: Any that is free without.
         **http: Settings of the server.
     """
     settings = Settings(
-        storage="sqlite://", limits=limits or Limits(), http=HttpSettings(port=0, **http)
+        storage=storage, limits=limits or Limits(), http=HttpSettings(port=port, **http)
     )
     async with (
         Server(app, settings=settings) as server,

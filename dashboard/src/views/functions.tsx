@@ -147,7 +147,7 @@ function Timers({ timers, counts }: TimersProps): JSX.Element {
           size="small"
           refusal={refusal("admin")}
           onClick={() => (asked.value = row.name)}
-          label={`Run ${row.name} now`}
+          label={`Run now: ${row.name}`}
         >
           Run now
         </Button>
