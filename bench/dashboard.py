@@ -206,13 +206,13 @@ async def _lists(storage: str) -> None:
             "end": _moment(first["createdAt"]),
         }
         for name, query in _FILTERS.items():
-            found = []
+            found, rows = [], 0
             for _ in range(_TIMES):
                 began = time.perf_counter()
                 answer = await http.get(address + query.format(**shown))
                 found.append((time.perf_counter() - began) * 1000)
                 answer.raise_for_status()
-            rows = len(answer.json()["records"])
+                rows = len(answer.json()["records"])
             print(f"list, {name}: {rows} rows, ms: {_spread(found)}", flush=True)
 
 
