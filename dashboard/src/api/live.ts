@@ -7,7 +7,7 @@
 
 import { pathOf } from "./client";
 import { Coalescer } from "./coalescing";
-import { streamIs } from "./connection";
+import { returns, streamIs } from "./connection";
 import { isSignedIn } from "./session";
 import type { Update } from "./types";
 
@@ -30,6 +30,7 @@ class Stream {
   private tries = 0;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private isDone = false;
+  private readonly unsubscribe: () => void;
 
   constructor(
     private readonly path: string,
@@ -37,12 +38,14 @@ class Stream {
     private readonly onState: (state: "open" | "broken") => void = () => undefined,
   ) {
     document.addEventListener("visibilitychange", this.seenOrHidden);
-    if (!document.hidden) this.open();
+    // Opens it now, and at once when the host is back: the pauses between tries may have grown.
+    this.unsubscribe = returns.subscribe(this.seenOrHidden);
   }
 
   close(): void {
     this.isDone = true;
     this.shut();
+    this.unsubscribe();
     document.removeEventListener("visibilitychange", this.seenOrHidden);
   }
 

@@ -34,7 +34,7 @@ export function HeldView(): JSX.Element {
     return answer.ok ? { ...answer, value: { rows: answer.value.records, after: answer.value.after } } : answer;
   });
   const asked = useSignal<Asked | null>(null);
-  const gone = useResolved();
+  const gone = useResolved(held.reload);
   const rows = (held.rows.value ?? []).filter((record) => !gone.value.has(record.instanceId));
   return (
     <>
@@ -71,8 +71,8 @@ export function HeldView(): JSX.Element {
   );
 }
 
-/** Ids of those that are not held any more, as live updates tell. */
-function useResolved() {
+/** Ids of those that are not held any more, as live updates tell; `reload` when some were missed. */
+function useResolved(reload: () => void) {
   const gone = useSignal<ReadonlySet<string>>(new Set());
   useEffect(
     () =>
@@ -84,6 +84,10 @@ function useResolved() {
             else next.add(one.instanceId);
           }
           gone.value = next;
+        },
+        onReset: () => {
+          gone.value = new Set();
+          reload();
         },
       }),
     [],
