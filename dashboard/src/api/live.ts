@@ -5,9 +5,10 @@
  * good it says with a reset: whoever shows its data reads it anew.
  */
 
+import { effect, untracked } from "@preact/signals";
 import { pathOf } from "./client";
 import { Coalescer } from "./coalescing";
-import { streamIs } from "./connection";
+import { returns, streamIs } from "./connection";
 import { isSignedIn } from "./session";
 import type { Update } from "./types";
 
@@ -30,6 +31,7 @@ class Stream {
   private tries = 0;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private isDone = false;
+  private readonly unsubscribe: () => void;
 
   constructor(
     private readonly path: string,
@@ -37,12 +39,17 @@ class Stream {
     private readonly onState: (state: "open" | "broken") => void = () => undefined,
   ) {
     document.addEventListener("visibilitychange", this.seenOrHidden);
-    if (!document.hidden) this.open();
+    // The host is back, or somebody has signed in again: no need to wait for the next try.
+    this.unsubscribe = effect(() => {
+      returns.value;
+      if (isSignedIn.value) untracked(this.seenOrHidden);
+    });
   }
 
   close(): void {
     this.isDone = true;
     this.shut();
+    this.unsubscribe();
     document.removeEventListener("visibilitychange", this.seenOrHidden);
   }
 

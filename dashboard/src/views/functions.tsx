@@ -25,7 +25,7 @@ export function FunctionsView(): JSX.Element {
   return (
     <>
       <ViewHead title="Functions" about="What this host can run, and what it did since its start." />
-      <ReadError of={functions} />
+      <ReadError of={functions} isEmpty={functions.value.value === null} />
       <ReadError of={figures} />
       {counts && (
         <p class="quiet-text">

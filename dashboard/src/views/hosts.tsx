@@ -28,7 +28,7 @@ export function HostsView(): JSX.Element {
             : "Who serves the hub."
         }
       />
-      <ReadError of={hub} />
+      <ReadError of={hub} isEmpty={hub.value.value === null} />
       {known?.unserved.map((gap) => (
         <div key={gap.partitions.join()} class="note bad" role="alert">
           <span class="note-sign" aria-hidden="true">

@@ -27,10 +27,12 @@ export function QueuesView(): JSX.Element {
   return (
     <>
       <ViewHead title="Queues" about="Messages that wait for their function, one at a time." />
-      <ReadError of={queues} />
+      <ReadError of={queues} isEmpty={queues.value.value === null} />
       {known?.length === 0 && (
         <div class="card">
-          <EmptyState title="No queue has messages">A queue is there as long as something is in it.</EmptyState>
+          <EmptyState title="No queue has messages" isSure={queues.isFresh.value}>
+            A queue is there as long as something is in it.
+          </EmptyState>
         </div>
       )}
       {known && known.length > 0 && (
@@ -90,8 +92,8 @@ function MessagesCard({ queue }: { readonly queue: string }): JSX.Element {
           Drop all
         </Button>
       </header>
-      <ReadError of={messages} />
-      {rows?.length === 0 && <p class="card-body quiet-text">It is empty now.</p>}
+      <ReadError of={messages} isEmpty={messages.value.value === null} />
+      {rows?.length === 0 && messages.isFresh.value && <p class="card-body quiet-text">It is empty now.</p>}
       <ul class="items">
         {(rows ?? []).map((message) => (
           <li key={message.id}>

@@ -35,10 +35,10 @@ export function TopicsView(): JSX.Element {
         title="Topics"
         about="Events that are published here, and who reads them. Nothing is taken by looking."
       />
-      <ReadError of={topics} />
+      <ReadError of={topics} isEmpty={topics.value.value === null} />
       {known?.length === 0 && readers.length === 0 && (
         <div class="card">
-          <EmptyState title="No topic has events">
+          <EmptyState title="No topic has events" isSure={topics.isFresh.value && subscriptions.isFresh.value}>
             A topic begins with its first event: <code>ctx.publish</code>, <code>POST /admin/publish</code>.
           </EmptyState>
         </div>
@@ -95,8 +95,10 @@ function EventsCard({ topic }: { readonly topic: string }): JSX.Element {
         <h2 id="events-head">Newest events of {topic}</h2>
         <a href={addressOf("topics")}>All topics</a>
       </header>
-      <ReadError of={events} />
-      {events.value.value?.length === 0 && <p class="card-body quiet-text">It has no events now.</p>}
+      <ReadError of={events} isEmpty={events.value.value === null} />
+      {events.value.value?.length === 0 && events.isFresh.value && (
+        <p class="card-body quiet-text">It has no events now.</p>
+      )}
       <ul class="items">
         {(events.value.value ?? []).map((event) => (
           <li key={event.position}>

@@ -1,5 +1,6 @@
 /** The facts of an explanation in words, each with the instance that it leads to. Pure. */
 import { exactText, spanText, type Zone } from "../../formatting";
+import { holdText } from "../../holds";
 import type { Fact, Microseconds } from "../shapes";
 
 /** One link of the chain of causes. */
@@ -12,22 +13,6 @@ export interface Link {
   readonly isBad: boolean;
   /** What it comes from, one or more calls down. */
   readonly below: readonly Link[];
-}
-
-const HOLDS: Readonly<Record<string, string>> = {
-  decisions: "the code decides otherwise than its history recorded",
-  not_served: "no host has a function of that name",
-  guard: "in replay the code does what cannot be replayed",
-  payload: "stored data do not fit the type that the code asks for now",
-  poison: "its turn failed twice, for no fault of its orchestrator that could be told",
-  crashed: "it has ended the process of its host several times",
-  memory: "there was not enough memory for it",
-  storage: "the store cannot hold what it decided",
-};
-
-/** Why an instance is held, in words. */
-export function holdText(reason: string): string {
-  return HOLDS[reason] ?? reason;
 }
 
 /** All facts, the most important first; null when there is one that this page does not know. */

@@ -26,7 +26,7 @@ export function InstanceTable({ list, filter, chosen }: InstanceTableProps): JSX
   const isNarrow = useMatch(NARROW);
   list.version.value;
   const rows = list.rows.all;
-  if (rows.length === 0 && list.isComplete.value) return <NoRows filter={filter} />;
+  if (rows.length === 0 && list.isComplete.value) return <NoRows filter={filter} isSure={list.isFresh.value} />;
   return (
     <VirtualTable
       key={list.beginnings.value}
@@ -128,16 +128,16 @@ function Foot({ list }: { readonly list: InstanceList }): JSX.Element | null {
   return <p class="virtual-foot quiet-text">Reading more…</p>;
 }
 
-function NoRows({ filter }: { readonly filter: Filter }): JSX.Element {
+function NoRows({ filter, isSure }: { readonly filter: Filter; readonly isSure: boolean }): JSX.Element {
   const isFiltered = Object.values(queryOf({ ...filter, order: "newest" })).some((value) => value !== undefined);
   return (
     <div class="card">
       {isFiltered ? (
-        <EmptyState title="No instance fits">
+        <EmptyState title="No instance fits" isSure={isSure}>
           <a href={addressOf("instances", queryOf(EVERYTHING))}>Show all instances</a>
         </EmptyState>
       ) : (
-        <EmptyState title="There is no instance yet">
+        <EmptyState title="There is no instance yet" isSure={isSure}>
           <p>Start one with the button above; it appears here by itself.</p>
         </EmptyState>
       )}

@@ -44,7 +44,7 @@ export function InstancesView(): JSX.Element {
         <NewRows list={list} />
       </div>
       <FilterBar filter={filter} onChange={set} />
-      <ReadError of={list} />
+      <ReadError of={list} isEmpty={list.beginnings.value === 0} />
       <div class="instances-place">
         <InstanceTable list={list} filter={filter} chosen={chosen} />
       </div>

@@ -3,7 +3,7 @@
 import type { FailedDelivery, HubHosts, Overview, QueueStanding, Subscription } from "../../api/types";
 import { capitalised, counted, spanText } from "../../formatting";
 import { addressOf } from "../../router";
-import { HOLD_REASONS } from "../holds";
+import { HOLD_REASONS } from "../../holds";
 
 export interface Problem {
   readonly id: string;

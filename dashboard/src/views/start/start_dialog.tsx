@@ -30,7 +30,7 @@ export function StartDialog({ name, onClose }: StartDialogProps): JSX.Element {
   const selectId = useId();
   return (
     <Dialog title="Start an orchestration" onClose={onClose}>
-      <ReadError of={functions} />
+      <ReadError of={functions} isEmpty={functions.value.value === null} />
       {orchestrators?.length === 0 && <p class="quiet-text">This host has no orchestrator to start.</p>}
       {orchestrators && info && (
         <>
