@@ -25,6 +25,8 @@ export interface Start {
   readonly instanceId?: string;
   readonly version?: string;
   readonly tags?: Readonly<Record<string, string>>;
+  /** What happens to an instance that has the id already: it is kept, or replaced once it has ended. */
+  readonly reuse?: "never" | "when_finished";
 }
 
 export function startInstance({ inputText, ...start }: Start): Promise<Result<{ readonly instanceId: string }>> {

@@ -1,5 +1,5 @@
 /** The facts of an explanation in words, each with the instance that it leads to. Pure. */
-import { exactText, spanText, type Zone } from "../../formatting";
+import { countText, momentText, spanText, type Zone } from "../../formatting";
 import { holdText } from "../../holds";
 import type { Fact, Microseconds } from "../shapes";
 
@@ -13,6 +13,8 @@ export interface Link {
   readonly isBad: boolean;
   /** What it comes from, one or more calls down. */
   readonly below: readonly Link[];
+  /** How many facts it tells of, when it is more than one. */
+  readonly count?: number;
 }
 
 /** All facts, the most important first; null when there is one that this page does not know. */
@@ -21,7 +23,8 @@ export function chainOf(facts: readonly Fact[], now: Microseconds, zone: Zone): 
   return facts.map((fact) => linkOf(fact, now, zone));
 }
 
-function linkOf(fact: Fact, now: Microseconds, zone: Zone): Link {
+/** One fact in words. */
+export function linkOf(fact: Fact, now: Microseconds, zone: Zone): Link {
   const { below } = fact;
   const under = below ? [belowLink(below, now, zone)] : [];
   const instanceId = fact.type === "orchestration" ? (fact.instanceId ?? null) : null;
@@ -45,7 +48,7 @@ function isBad(fact: Fact): boolean {
 }
 
 function untilText(fact: Fact, zone: Zone): string {
-  return fact.until === undefined ? "" : exactText(fact.until, zone);
+  return fact.until === undefined ? "" : momentText(fact.until, zone);
 }
 
 function textOf(fact: Fact, now: Microseconds, zone: Zone): string | null {
@@ -65,9 +68,9 @@ function textOf(fact: Fact, now: Microseconds, zone: Zone): string | null {
     case "pending":
       return `has not begun${until ? `; it begins at ${until}` : since}`;
     case "untaken":
-      return `${fact["count"]} messages lie in its inbox, and nobody takes them`;
+      return `${countText(Number(fact["count"]))} messages lie in its inbox, and nobody takes them`;
     case "turn":
-      return `is queued for its turn, at place ${fact["place"]}`;
+      return `is queued for its turn, at place ${countText(Number(fact["place"]))}`;
     case "timer":
       return `waits for a timer${until ? `, due at ${until}` : ""}${purposeText(fact["purpose"])}`;
     case "event":
@@ -132,6 +135,6 @@ const UTC_MOMENT = /\b(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)Z/g;
 export function inZone(sentence: string, zone: Zone): string {
   if (zone === "utc") return sentence;
   return sentence.replace(UTC_MOMENT, (_, day: string, time: string) => {
-    return exactText(Date.parse(`${day}T${time}Z`) * 1000, zone).replace(/\.\d{3} UTC.*$/, "");
+    return momentText(Date.parse(`${day}T${time}Z`) * 1000, zone).replace(/ UTC.*$/, "");
   });
 }
