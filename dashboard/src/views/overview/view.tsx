@@ -81,8 +81,8 @@ function Body({
       <Figures overview={overview} />
       <div class="overview-grid">
         <div class="stack">
-          <Throughput series={overview?.series ?? null} />
-          <Failures overview={overview} />
+          <Throughput series={overview?.series ?? null} since={overview?.since ?? null} />
+          <Failures />
           <Workers overview={overview} />
         </div>
         <div class="stack">
