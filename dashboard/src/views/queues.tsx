@@ -26,7 +26,10 @@ export function QueuesView(): JSX.Element {
   const known = queues.value.value;
   return (
     <>
-      <ViewHead title="Queues" about="Messages that wait for their function, one at a time." />
+      <ViewHead
+        title="Queues"
+        about="Messages that wait for the function that takes them. Nothing is taken by looking."
+      />
       <ReadError of={queues} isEmpty={queues.value.value === null} />
       {known?.length === 0 && (
         <div class="card">

@@ -3,6 +3,7 @@
 import { useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
+import { countText } from "../../formatting";
 import { EmptyState } from "../../parts/empty_state";
 import { StatusBadge } from "../../parts/status_badge";
 import { Duration, Time } from "../../parts/time";
@@ -40,6 +41,7 @@ export function InstanceTable({ list, filter, chosen }: InstanceTableProps): JSX
       onEnd={() => void list.more()}
       onOpen={(row) => go(instanceAddress(row.id))}
       isMarked={(row) => chosen.value.has(row.id)}
+      place={list}
       foot={<Foot list={list} />}
     />
   );
@@ -65,7 +67,7 @@ function columnsOf(list: InstanceList, chosen: Signal<ReadonlySet<string>>): rea
     { id: "name", label: "Orchestrator", cell: (row) => <span title={row.name}>{row.name}</span> },
     {
       id: "note",
-      label: "Last word",
+      label: <span title="Why it is held or failed, or the status that its code has set">Note</span>,
       cell: (row) => (
         <span class="quiet-text" title={row.note}>
           {row.note}
@@ -115,6 +117,9 @@ function ChooseAll({ list, chosen }: Omit<InstanceTableProps, "filter">): JSX.El
       <input
         type="checkbox"
         aria-label="Choose all that are listed"
+        title={
+          list.isComplete.value ? "Choose all" : `Choose the ${countText(rows.length)} that are loaded; there are more`
+        }
         checked={isAll}
         indeterminate={!isAll && chosen.value.size > 0}
         onChange={() => (chosen.value = isAll ? new Set() : new Set(rows.map((row) => row.id)))}

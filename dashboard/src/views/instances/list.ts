@@ -25,19 +25,26 @@ export class InstanceList {
   readonly isComplete = signal(false);
   /** True when changes were missed below the first page. */
   readonly isStale = signal(false);
-  /** Whether the first page is as the host has it now. */
-  readonly isFresh: ReadonlySignal<boolean>;
-  private readonly keeper = new Keeper((cause) => this.refresh(cause));
+  /** How far it was scrolled when it was left. */
+  scrolledTo = 0;
+  private keeper = this.newKeeper();
   private after: string | null = null;
   private pages = 0;
   private stopping = new AbortController();
   private stopListening: () => void = () => undefined;
 
-  constructor(private readonly filter: Filter) {
-    this.isFresh = this.keeper.isFresh;
+  constructor(private readonly filter: Filter) {}
+
+  /** Whether the first page is as the host has it now. */
+  get isFresh(): ReadonlySignal<boolean> {
+    return this.keeper.isFresh;
   }
 
+  /** From now on; what was read before is compared with what there is now. */
   start(): void {
+    this.stopping = new AbortController();
+    this.isLoading.value = false;
+    this.keeper = this.newKeeper();
     this.stopListening = watchHub({
       onUpdates: (updates) => {
         if (this.pages > 0 && this.rows.update(updates, this.filter, Date.now() * 1000)) this.changed();
@@ -64,6 +71,10 @@ export class InstanceList {
     return this.readPage();
   }
 
+  private newKeeper(): Keeper {
+    return new Keeper((cause) => this.refresh(cause));
+  }
+
   /** Reads the next page, unless there is none or one is under way. */
   async more(): Promise<void> {
     if (this.pages > 0 && !this.isComplete.value && this.error.value === null) await this.readPage();
@@ -86,6 +97,7 @@ export class InstanceList {
     if (!answer.ok) return false;
     if (this.pages === 0) {
       this.rows.clear();
+      this.scrolledTo = 0;
       this.beginnings.value += 1;
     }
     this.pages += 1;
@@ -129,4 +141,16 @@ export class InstanceList {
     this.newCount.value = this.rows.newCount;
     this.version.value += 1;
   }
+}
+
+const MOST_KEPT = 4;
+const kept = new Map<string, InstanceList>();
+
+/** The list of an address: who comes back to it finds it as it was left, with its pages and its place. */
+export function listFor(key: string, filter: Filter): InstanceList {
+  const list = kept.get(key) ?? new InstanceList(filter);
+  kept.delete(key);
+  kept.set(key, list);
+  for (const old of [...kept.keys()].slice(0, -MOST_KEPT)) kept.delete(old);
+  return list;
 }
