@@ -2,6 +2,7 @@
 
 import { get, post, remove, request, type Parameters, type Result } from "./client";
 import { statusOf } from "../statuses";
+import { withJson } from "./json_body";
 import type { Instance, InstancePage, InstanceRecord } from "./types";
 
 const MANAGEMENT = "/runtime/webhooks/durabletask";
@@ -31,13 +32,6 @@ export interface Start {
 
 export function startInstance({ inputText, ...start }: Start): Promise<Result<{ readonly instanceId: string }>> {
   return request("POST", "/admin/instances", { text: withJson(start, "input", inputText) });
-}
-
-/** A JSON object as text with one more member, whose JSON is given. */
-function withJson(value: object, name: string, text: string | undefined): string {
-  const head = JSON.stringify(value);
-  if (text === undefined) return head;
-  return `${head.slice(0, -1)}${head === "{}" ? "" : ","}${JSON.stringify(name)}:${text}}`;
 }
 
 export type Control = "suspend" | "resume" | "terminate" | "fail";

@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 import { get, post } from "../api/client";
 import { refusal } from "../api/session";
 import type { DeadLetter } from "../api/types";
-import { counted } from "../formatting";
+import { counted, countText } from "../formatting";
 import { Button } from "../parts/button";
 import { Confirmation } from "../parts/dialog";
 import { EmptyState } from "../parts/empty_state";
@@ -85,7 +85,7 @@ function Letters({ rows, onAsk }: LettersProps): JSX.Element {
             indeterminate={!isAll && chosen.value.size > 0}
             onChange={() => (chosen.value = isAll ? new Set() : new Set(open))}
           />
-          {chosen.value.size > 0 ? `${chosen.value.size} chosen` : "Choose all"}
+          {chosen.value.size > 0 ? `${countText(chosen.value.size)} chosen` : "Choose all"}
         </label>
         <Button
           size="small"

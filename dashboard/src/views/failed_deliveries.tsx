@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 import { get, post, type Result } from "../api/client";
 import { refusal } from "../api/session";
 import type { FailedDelivery, Redriven } from "../api/types";
-import { counted } from "../formatting";
+import { counted, countText } from "../formatting";
 import { Button } from "../parts/button";
 import { Confirmation } from "../parts/dialog";
 import { EmptyState } from "../parts/empty_state";
@@ -164,7 +164,7 @@ function Deliveries({ rows, chosen, onChoose, children }: DeliveriesProps): JSX.
             indeterminate={!isAll && chosen.size > 0}
             onChange={() => onChoose(isAll ? new Set() : new Set(rows.map((row) => row.number)))}
           />
-          {chosen.size > 0 ? `${chosen.size} chosen` : "Choose all"}
+          {chosen.size > 0 ? `${countText(chosen.size)} chosen` : "Choose all"}
         </label>
         {children}
       </header>

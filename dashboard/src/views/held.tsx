@@ -209,7 +209,7 @@ function TryAll({
     >
       {done.value === null
         ? `Try ${counted(harmless.length, "instance")} again`
-        : `${done.value} of ${harmless.length}`}
+        : `${countText(done.value)} of ${countText(harmless.length)}`}
     </Button>
   );
 }

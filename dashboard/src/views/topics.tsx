@@ -17,6 +17,7 @@ import { Table, type Column } from "../parts/table";
 import { Time } from "../parts/time";
 import { ViewHead } from "../parts/view_head";
 import { addressOf, route } from "../router";
+import { PublishDialog } from "./publish_dialog";
 
 const OFTEN = 3000;
 const SHOWN_EVENTS = 50;
@@ -29,12 +30,14 @@ export function TopicsView(): JSX.Element {
   });
   const known = topics.value.value;
   const readers = subscriptions.value.value ?? [];
+  const isPublishing = useSignal(false);
   return (
     <>
-      <ViewHead
-        title="Topics"
-        about="Events that are published here, and who reads them. Nothing is taken by looking."
-      />
+      <ViewHead title="Topics" about="Events that are published here, and who reads them. Nothing is taken by looking.">
+        <Button kind="primary" refusal={refusal("operate")} onClick={() => (isPublishing.value = true)}>
+          Publish an event
+        </Button>
+      </ViewHead>
       <ReadError of={topics} isEmpty={topics.value.value === null} />
       {known?.length === 0 && readers.length === 0 && (
         <div class="card">
@@ -60,6 +63,14 @@ export function TopicsView(): JSX.Element {
         </section>
       )}
       {topic && <EventsCard key={topic} topic={topic} />}
+      {isPublishing.value && (
+        <PublishDialog
+          kind="event"
+          place={topic ?? ""}
+          known={[...new Set([...(known ?? []).map((one) => one.name), ...readers.map((one) => one.topic)])]}
+          onClose={() => (isPublishing.value = false)}
+        />
+      )}
     </>
   );
 }
@@ -158,11 +169,12 @@ function Subscriptions({
       cell: (one) => (
         <Button
           size="small"
-          label={`Forget ${one.name}`}
+          label={`Delete ${one.name}`}
+          title="Delete its place in the topic, for a function that is not there any more"
           refusal={refusal("admin") ?? (one.isServed === false ? null : "A host serves it.")}
           onClick={() => (asked.value = one)}
         >
-          Forget
+          Delete
         </Button>
       ),
     },
@@ -173,8 +185,8 @@ function Subscriptions({
       <Table label="Subscriptions" columns={columns} rows={rows} keyOf={(row) => `${row.name} ${row.topic}`} />
       {one && (
         <Confirmation
-          title={`Forget ${one.name}?`}
-          verb="Forget"
+          title={`Delete the subscription ${one.name}?`}
+          verb="Delete"
           isDangerous
           act={() => remove(`/admin/subscriptions/${encodeURIComponent(one.name)}`, { topic: one.topic })}
           onDone={onChange}
@@ -219,5 +231,6 @@ function SubscriptionState({ one }: { readonly one: Subscription }): JSX.Element
   if (one.isServed === false) return <StatusBadge status="terminated">Not served</StatusBadge>;
   if (one.isFull) return <StatusBadge status="held">Full</StatusBadge>;
   if (one.lag > 0) return <StatusBadge status="running">Catching up</StatusBadge>;
+  if (one.failed > 0) return <StatusBadge status="failed">Some put aside</StatusBadge>;
   return <StatusBadge status="completed">Up to date</StatusBadge>;
 }

@@ -8,6 +8,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { get, type ApiError } from "../../api/client";
+import { countText } from "../../formatting";
 import { ErrorNote } from "../../parts/error_note";
 import { zone } from "../../preferences";
 import { setQuery } from "../../router";
@@ -172,7 +173,7 @@ function Texts({ title, texts, none, look }: TextsProps): JSX.Element {
                 type="button"
                 class="link"
                 onClick={() => (isWhole.value = true)}
-              >{`${texts.length - shown.length} more`}</button>
+              >{`${countText(texts.length - shown.length)} more`}</button>
             </li>
           )}
         </ul>

@@ -112,7 +112,7 @@ function activityText(fact: Fact, now: Microseconds, until: string): string {
     return `${attempt}, running for ${spanText((now - begun) / 1e6)}${before}`;
   }
   if (fact.stage === "queued")
-    return `${attempt}, queued at place ${fact["place"] ?? "?"}${behindText(fact["behind"])}${before}`;
+    return `${attempt}, queued at place ${fact["place"] === undefined ? "?" : countText(Number(fact["place"]))}${behindText(fact["behind"])}${before}`;
   return `${attempt}${before}`;
 }
 
