@@ -49,6 +49,11 @@ export function exactText(at: number, zone: Zone): string {
   return `${dayText(date)} ${clockText(date, true)} ${offsetText(date)}`;
 }
 
+/** The moment to the second, for sentences: `2026-11-22 00:54:49 UTC`. */
+export function momentText(at: number, zone: Zone): string {
+  return exactText(at, zone).replace(/\.\d{3}/, "");
+}
+
 /** The moment as short as it can be told from others of its day: `00:54:49`, or `22 Nov 00:54`. */
 export function shortText(at: number, now: number, zone: Zone): string {
   const date = shifted(at, zone);
@@ -79,6 +84,7 @@ function clockText(date: Date, withMilliseconds: boolean): string {
 
 function offsetText(date: Date): string {
   const minutes = -date.getTimezoneOffset();
+  if (minutes === 0) return "UTC";
   const size = Math.abs(minutes);
   return `UTC${minutes < 0 ? "−" : "+"}${twoDigits(Math.floor(size / 60))}:${twoDigits(size % 60)}`;
 }

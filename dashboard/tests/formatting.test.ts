@@ -44,7 +44,7 @@ describe("moments", () => {
 
   it("are exact to the millisecond, with their zone", () => {
     expect(exactText(NOW + 631_256, "utc")).toBe("2026-11-22 12:00:00.631 UTC");
-    expect(exactText(NOW, "local")).toMatch(/^2026-11-2\d \d\d:\d\d:00\.000 UTC[+−]\d\d:\d\d$/);
+    expect(exactText(NOW, "local")).toMatch(/^2026-11-2\d \d\d:\d\d:00\.000 UTC([+−]\d\d:\d\d)?$/);
   });
 });
 

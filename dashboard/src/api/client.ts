@@ -5,6 +5,7 @@
  * `connection`, that a session has ended to `session`.
  */
 
+import { acts } from "./acts";
 import { heard, unheard } from "./connection";
 import { prefix } from "./prefix";
 
@@ -85,7 +86,9 @@ export async function request<T>(method: string, path: string, options: Options 
   }
   heard();
   if (answer.status === 401) onUnauthorized.call();
-  return read<T>(answer);
+  const result = await read<T>(answer);
+  if (answer.ok && method !== "GET" && path !== "/session") acts.value += 1;
+  return result;
 }
 
 function headersOf(hasBody: boolean): Record<string, string> {

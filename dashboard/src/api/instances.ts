@@ -1,7 +1,9 @@
 /** What can be asked of instances and done to them. */
 
 import { get, post, remove, request, type Parameters, type Result } from "./client";
-import type { Instance, InstancePage } from "./types";
+import { statusOf } from "../statuses";
+import { withJson } from "./json_body";
+import type { Instance, InstancePage, InstanceRecord } from "./types";
 
 const MANAGEMENT = "/runtime/webhooks/durabletask";
 
@@ -24,17 +26,12 @@ export interface Start {
   readonly instanceId?: string;
   readonly version?: string;
   readonly tags?: Readonly<Record<string, string>>;
+  /** What happens to an instance that has the id already: it is kept, or replaced once it has ended. */
+  readonly reuse?: "never" | "when_finished";
 }
 
 export function startInstance({ inputText, ...start }: Start): Promise<Result<{ readonly instanceId: string }>> {
   return request("POST", "/admin/instances", { text: withJson(start, "input", inputText) });
-}
-
-/** A JSON object as text with one more member, whose JSON is given. */
-function withJson(value: object, name: string, text: string | undefined): string {
-  const head = JSON.stringify(value);
-  if (text === undefined) return head;
-  return `${head.slice(0, -1)}${head === "{}" ? "" : ","}${JSON.stringify(name)}:${text}}`;
 }
 
 export type Control = "suspend" | "resume" | "terminate" | "fail";
@@ -46,6 +43,27 @@ export function controlInstance(
   options: { readonly reason?: string; readonly recurse?: boolean } = {},
 ): Promise<Result<void>> {
   return post(`${pathOfInstance(id)}/${control}`, options);
+}
+
+/**
+ * Acts on a held instance, if it still is: what stood on the page may be old, and to end a healthy one cannot be undone.
+ *
+ * @param seen The instance as it was shown.
+ */
+export async function ifStillHeld<T>(seen: InstanceRecord, act: () => Promise<Result<T>>): Promise<Result<T>> {
+  const answer = await readInstance(seen.instanceId);
+  if (!answer.ok) return answer;
+  const message = changedSince(seen, answer.value);
+  return message === null ? act() : { ok: false, error: { code: "page", message, status: 409 } };
+}
+
+function changedSince(seen: InstanceRecord, now: InstanceRecord): string | null {
+  const id = JSON.stringify(seen.instanceId);
+  if (seen.executionId !== now.executionId) return `nothing was done: ${id} was started anew in the meantime`;
+  if (!now.hold) return `nothing was done: ${id} is not held any more, it is ${statusOf(now)} now`;
+  if (now.hold.reason !== seen.hold?.reason || now.hold.message !== seen.hold.message)
+    return `nothing was done: ${id} went on in the meantime, and is held for another reason now: ${now.hold.message}`;
+  return null;
 }
 
 /** Runs it again with the same input, under a fresh id or its own. Says the id. */

@@ -5,6 +5,7 @@
  * good it says with a reset: whoever shows its data reads it anew.
  */
 
+import { effect, untracked } from "@preact/signals";
 import { pathOf } from "./client";
 import { Coalescer } from "./coalescing";
 import { returns, streamIs } from "./connection";
@@ -38,8 +39,11 @@ class Stream {
     private readonly onState: (state: "open" | "broken") => void = () => undefined,
   ) {
     document.addEventListener("visibilitychange", this.seenOrHidden);
-    // Opens it now, and at once when the host is back: the pauses between tries may have grown.
-    this.unsubscribe = returns.subscribe(this.seenOrHidden);
+    // The host is back, or somebody has signed in again: no need to wait for the next try.
+    this.unsubscribe = effect(() => {
+      returns.value;
+      if (isSignedIn.value) untracked(this.seenOrHidden);
+    });
   }
 
   close(): void {

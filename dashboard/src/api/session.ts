@@ -30,8 +30,9 @@ export async function loadSession(): Promise<Result<Session>> {
 export async function signIn(key: string): Promise<Result<void>> {
   const answer = await request<void>("POST", "/session", { body: { key } });
   if (answer.ok) {
-    hasExpired.value = false;
+    // In this order: a session that has expired and is not there again is one that was left.
     await loadSession();
+    hasExpired.value = false;
   }
   return answer;
 }

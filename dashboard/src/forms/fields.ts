@@ -158,7 +158,7 @@ export function entered(form: Form, entries: Entries): Entered {
   const members: string[] = [];
   for (const field of form.fields) {
     const given = entries[field.name] ?? field.initial;
-    const read = readField(field, given);
+    const read = form.isSingle && isBlankText(field, given) ? { error: BLANK } : readField(field, given);
     if ("error" in read) errors[field.name] = read.error;
     else if (form.isSingle) members.push(read.text ?? "null");
     else if (read.text !== null) members.push(`${JSON.stringify(field.name)}:${read.text}`);
@@ -166,6 +166,13 @@ export function entered(form: Form, entries: Entries): Entered {
   if (Object.keys(errors).length > 0) return { text: null, errors };
   return { text: form.isSingle ? (members[0] ?? "null") : `{${members.join(",")}}`, errors };
 }
+
+/** Of a value that is all there is, nobody can tell whether it was left out or meant. */
+function isBlankText(field: Field, given: string): boolean {
+  return field.kind === "text" && !field.isNullable && given === "" && field.schema.default === undefined;
+}
+
+const BLANK = 'Enter a text. If an empty one is meant, write "" as JSON.';
 
 type Read = { readonly text: string | null } | { readonly error: string };
 

@@ -2,14 +2,14 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { ApiError } from "../api/client";
 import { returns } from "../api/connection";
-import { isSignedIn, loadSession, session } from "../api/session";
+import { hasExpired, isSignedIn, loadSession, session } from "../api/session";
 import { ErrorNote } from "../parts/error_note";
 import { Frame } from "./frame";
 import { Brand } from "./icons";
-import { SignIn } from "./sign_in";
+import { SignIn, SignInAgain } from "./sign_in";
 
 export function App(): JSX.Element {
   const error = useSignal<ApiError | null>(null);
@@ -18,7 +18,19 @@ export function App(): JSX.Element {
     error.value = answer.ok ? null : answer.error;
   };
   useEffect(() => returns.subscribe(() => void ask()), []);
-  if (isSignedIn.value) return <Frame />;
+  const hasBegun = useRef(false);
+  if (isSignedIn.value) hasBegun.current = true;
+  else if (session.value !== null && !hasExpired.value) hasBegun.current = false;
+  if (hasBegun.current) {
+    return (
+      <>
+        <div class={isSignedIn.value ? "page-cover" : "page-cover closed"}>
+          <Frame />
+        </div>
+        {!isSignedIn.value && <SignInAgain />}
+      </>
+    );
+  }
   if (session.value !== null) return <SignIn />;
   if (error.value) return <NoHost error={error.value} retry={() => void ask()} />;
   return <main class="sign-in" aria-busy="true" aria-label="Tenuto" />;

@@ -4,7 +4,7 @@
 
 import type { Overview } from "../api/types";
 import type { Place } from "../router";
-import { heldCount } from "../views/holds";
+import { heldCount } from "../holds";
 import type { IconName } from "./icons";
 
 export interface Entry {

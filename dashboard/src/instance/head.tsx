@@ -1,6 +1,7 @@
 /** Who the instance is: name, id, status, times, tags, parent, custom status. */
 
 import type { ComponentChildren, JSX } from "preact";
+import { counted } from "../formatting";
 import { CopyButton } from "../parts/copy_button";
 import { StatusBadge } from "../parts/status_badge";
 import { Duration, Time } from "../parts/time";
@@ -55,7 +56,7 @@ export function Head({ row, actions }: { readonly row: Instance; readonly action
           </Fact>
         )}
         {row.version && <Fact name="Version">{row.version}</Fact>}
-        {(row.generation ?? 0) > 0 && <Fact name="Generation">{row.generation}</Fact>}
+        {(row.generation ?? 0) > 0 && <Fact name="Continued as new">{counted(row.generation ?? 0, "time")}</Fact>}
         {Object.entries(row.tags ?? {}).map(([name, value]) => (
           <Fact key={name} name={name} isTag>
             {value}

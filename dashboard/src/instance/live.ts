@@ -7,6 +7,7 @@
 
 import { useSignal, type ReadonlySignal, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { acts } from "../api/acts";
 import { get } from "../api/client";
 import { readInstance } from "../api/instances";
 import { watchInstance } from "../api/live";
@@ -22,7 +23,8 @@ export interface Live {
   readonly changes: ReadonlySignal<number>;
   /** The last turn that was heard of; 0 until one was. */
   readonly lastTurn: ReadonlySignal<number>;
-  readonly isPurged: ReadonlySignal<boolean>;
+  /** Set by whoever purges it from here: then nothing is asked any more. */
+  readonly isPurged: Signal<boolean>;
   /** How many levels of children are read. */
   readonly levels: Signal<number>;
   /** Reads everything anew: after an action. */
@@ -32,7 +34,8 @@ export interface Live {
 const LEAST_PAUSE = 500;
 const PAUSE_PER_READING = 4;
 /** What no turn tells: whether an activity has left the queue, who serves it now. */
-const EXPLAINED_EVERY = 10_000;
+const EVERY = 10_000;
+const ENDED_EVERY = 60_000;
 
 export function runPath(id: string): string {
   return `/admin/instances/${encodeURIComponent(id)}/run`;
@@ -43,32 +46,51 @@ export function useLive(id: string): Live {
   const changes = useSignal(0);
   const lastTurn = useSignal(0);
   const isPurged = useSignal(false);
+  const isGone = useSignal(false);
   const took = useRef(0);
-  const instance = useResource<Instance>(`instance ${id}`, (signal) => readInstance(id, signal));
+  const isOff = isPurged.value || isGone.value;
+  const instance = useResource<Instance>(`instance ${id}`, (signal) => readInstance(id, signal), { isOff });
+  const row = instance.value.value;
+  const isOver = row !== null && isFinished(statusOf(row));
   // One key for all levels: what was read stays while deeper ones are read.
-  const run = useResource<Run>(`run ${id}`, async (signal) => {
-    const from = performance.now();
-    const answer = await get<Run>(runPath(id), { levels: levels.peek() }, signal);
-    took.current = performance.now() - from;
-    return answer;
-  });
+  const run = useResource<Run>(
+    `run ${id}`,
+    async (signal) => {
+      const from = performance.now();
+      const answer = await get<Run>(runPath(id), { levels: levels.peek() }, signal);
+      took.current = performance.now() - from;
+      return answer;
+    },
+    { isOff: isOff || row === null, every: isOver ? ENDED_EVERY : Math.max(EVERY, took.current * PAUSE_PER_READING) },
+  );
   const refresh = (): void => {
     instance.reload();
     run.reload();
     changes.value += 1;
   };
-  const latest = useRef(refresh);
-  latest.current = refresh;
+  const latest = useRef({ refresh, took });
+  latest.current = { refresh, took };
   useEffect(() => {
+    isGone.value = instance.error.value?.status === 404;
+  }, [instance.error.value]);
+  useMissed(row, () => {
+    run.reload();
+    changes.value += 1;
+  });
+  // Somebody may have started it just now.
+  const count = acts.value;
+  useEffect(() => {
+    if (isGone.value && !isPurged.value) instance.reload();
+  }, [count]);
+  useEffect(() => {
+    if (isOff || row === null) return undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const later = (): void => {
-      timer ??= setTimeout(
-        () => {
-          timer = undefined;
-          latest.current();
-        },
-        Math.max(LEAST_PAUSE, took.current * PAUSE_PER_READING),
-      );
+      const pause = Math.max(LEAST_PAUSE, latest.current.took.current * PAUSE_PER_READING);
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        latest.current.refresh();
+      }, pause);
     };
     const stop = watchInstance(id, {
       onUpdates: (updates) => {
@@ -85,25 +107,23 @@ export function useLive(id: string): Live {
       clearTimeout(timer);
       stop();
     };
-  }, [id]);
+    // The stream of an execution ends with it: another one has another.
+  }, [id, isOff, row?.executionId ?? ""]);
   const depth = levels.value;
   useEffect(() => {
     if (depth > 1) run.reload();
   }, [depth]);
-  useExplained(instance);
   return { id, instance, run, changes, lastTurn, isPurged, levels, refresh };
 }
 
-function useExplained(instance: Resource<Instance>): void {
-  const latest = useRef(instance);
-  latest.current = instance;
+/** Calls when the row is another than it was: live updates may have missed that. */
+function useMissed(row: Instance | null, call: () => void): void {
+  const now = row && [row.executionId, row.generation, row.status, row.updatedAt, row.hold?.since].join();
+  const before = useRef<string | null>(null);
   useEffect(() => {
-    const timer = setInterval(() => {
-      const row = latest.current.value.value;
-      if (!document.hidden && row && !isFinished(statusOf(row))) latest.current.reload();
-    }, EXPLAINED_EVERY);
-    return () => clearInterval(timer);
-  }, []);
+    if (before.current !== null && now !== null && before.current !== now) call();
+    before.current = now;
+  }, [now]);
 }
 
 const FAST = 200;

@@ -1,7 +1,7 @@
 /** What the instance was given and what came of it. */
 
 import type { JSX } from "preact";
-import { exactText } from "../formatting";
+import { counted, exactText } from "../formatting";
 import { zone } from "../preferences";
 import { Payload } from "../parts/payload";
 import type { Instance } from "./shapes";
@@ -44,9 +44,9 @@ function factsOf(row: Instance): [string, string][] {
   ];
   return [
     ["Execution id", row.executionId],
-    ["Top of its tree", row.rootId],
+    ...(row.rootId === row.instanceId ? [] : [["Topmost caller", row.rootId] satisfies [string, string]]),
     ["Partition", String(row.partition)],
-    ["Generation", String(row.generation ?? 0)],
+    ["Continued as new", counted(row.generation ?? 0, "time")],
     ...moments.flatMap(([name, at]): [string, string][] => (at ? [[name, exactText(at, zone.value)]] : [])),
   ];
 }

@@ -2,8 +2,9 @@
 
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
+import { Button } from "../parts/button";
 import { EmptyState } from "../parts/empty_state";
-import { ErrorNote } from "../parts/error_note";
+import { ReadError } from "../parts/read_error";
 import { Tabs, type Tab } from "../parts/tabs";
 import { addressOf, instanceAddress, route, type Query } from "../router";
 import { ActionBar } from "./actions/bar";
@@ -15,6 +16,7 @@ import { LogTab } from "./log/view";
 import { useLive, type Live } from "./live";
 import { Payloads } from "./payloads";
 import type { Instance } from "./shapes";
+import { Summary } from "./summary";
 import { TimelineTab } from "./timeline/view";
 import { TravelTab } from "./travel/view";
 import { Why } from "./why/view";
@@ -46,10 +48,10 @@ function InstancePage({ id }: { readonly id: string }): JSX.Element {
   useEffect(() => {
     document.title = `${row ? `${row.name} ` : ""}${id} · Tenuto`;
   }, [id, row?.name]);
-  if (live.isPurged.value || error?.status === 404) return <Gone id={id} isPurged={live.isPurged.value} />;
+  if (live.isPurged.value || error?.status === 404) return <Gone id={id} live={live} />;
   return (
     <article class="instance">
-      {error && <ErrorNote error={error} retry={live.refresh} />}
+      <ReadError of={live.instance} isEmpty={row === null} />
       {row ? (
         <Loaded live={live} row={row} />
       ) : (
@@ -63,13 +65,19 @@ function InstancePage({ id }: { readonly id: string }): JSX.Element {
   );
 }
 
-function Gone({ id, isPurged }: { readonly id: string; readonly isPurged: boolean }): JSX.Element {
+function Gone({ id, live }: { readonly id: string; readonly live: Live }): JSX.Element {
+  const isPurged = live.isPurged.value;
   return (
     <EmptyState title={isPurged ? `${id} was purged` : `There is no instance ${id}`}>
       <p>
         {isPurged ? "It was deleted with its history." : "Perhaps it was purged, or its id is written otherwise."}{" "}
         <a href={addressOf("instances")}>All instances</a>
       </p>
+      {!isPurged && (
+        <Button size="small" onClick={live.instance.reload}>
+          Look again
+        </Button>
+      )}
     </EmptyState>
   );
 }
@@ -80,6 +88,7 @@ function Loaded({ live, row }: { readonly live: Live; readonly row: Instance }):
   return (
     <>
       <Head row={row} actions={<ActionBar live={live} row={row} />} />
+      <Summary row={row} />
       <Why live={live} row={row} />
       <Tabs label="Views of the instance" tabs={tabsOf(live, row)} chosen={tab} panel={PANEL} />
       <section id={PANEL} role="tabpanel" aria-labelledby={`tab-${tab}`} class="instance-panel">

@@ -7,8 +7,12 @@ import type { ApiError, Result } from "../api/client";
 import { Button } from "./button";
 import { ErrorNote } from "./error_note";
 
-/** Where a dialog begins: at its first field, else at the button that calls it off. */
-const FIRST = "form :is(input, select, textarea), .dialog-first, .dialog-actions .button";
+/** Where a dialog begins: at its first field, else at what does it, or calls it off when it is dangerous. */
+const FIRST = [
+  ".dialog-first, form :is(input, select, textarea):not([disabled])",
+  ".dialog-actions .primary",
+  ".dialog-actions .button",
+];
 
 export interface DialogProps {
   readonly title: string;
@@ -20,13 +24,18 @@ export interface DialogProps {
 /** Is shown for as long as it is rendered. */
 export function Dialog({ title, onClose, children, size = "normal" }: DialogProps): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
+  const head = useRef<HTMLHeadingElement>(null);
   const titleId = useId();
   useEffect(() => {
     const dialog = element.current;
     dialog?.showModal();
-    dialog?.querySelector<HTMLElement>(FIRST)?.focus();
+    head.current?.focus();
     return () => dialog?.close();
   }, []);
+  // Fields may come later, once what they are for has been read.
+  useEffect(() => {
+    if (document.activeElement === head.current) firstOf(element.current)?.focus();
+  });
   return (
     <dialog
       ref={element}
@@ -42,7 +51,9 @@ export function Dialog({ title, onClose, children, size = "normal" }: DialogProp
     >
       <div class="dialog-body">
         <div class="dialog-head">
-          <h2 id={titleId}>{title}</h2>
+          <h2 id={titleId} ref={head} tabIndex={-1}>
+            {title}
+          </h2>
           <Button kind="quiet" size="small" label="Close" onClick={onClose}>
             ✕
           </Button>
@@ -51,6 +62,14 @@ export function Dialog({ title, onClose, children, size = "normal" }: DialogProp
       </div>
     </dialog>
   );
+}
+
+function firstOf(dialog: HTMLElement | null): HTMLElement | undefined {
+  for (const selector of FIRST) {
+    const found = dialog?.querySelector<HTMLElement>(selector);
+    if (found) return found;
+  }
+  return undefined;
 }
 
 export interface ConfirmationProps {

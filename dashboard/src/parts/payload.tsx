@@ -7,7 +7,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
-import { bytesText } from "../formatting";
+import { bytesText, countText } from "../formatting";
 import { isJson, piecesOf, signsOf, type Branch, type Item, type Piece } from "../json_text";
 import { Button } from "./button";
 import { CopyButton } from "./copy_button";
@@ -115,7 +115,7 @@ function Fold({ branch, level }: { readonly branch: Branch; readonly level: numb
         onClick={() => (isOpen.value = !isOpen.value)}
       >
         {begin}
-        {!isOpen.value && ` ${items.length} … ${end}`}
+        {!isOpen.value && ` ${countText(items.length)} … ${end}`}
       </button>
       {isOpen.value && (
         <>
@@ -128,7 +128,7 @@ function Fold({ branch, level }: { readonly branch: Branch; readonly level: numb
             ))}
             {items.length > most.value && (
               <Button size="small" onClick={() => (most.value += 10 * SHOWN_ITEMS)}>
-                {items.length - most.value} more
+                {countText(items.length - most.value)} more
               </Button>
             )}
           </div>

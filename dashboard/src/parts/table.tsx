@@ -5,6 +5,8 @@ import type { ComponentChildren, JSX } from "preact";
 export interface Column<T> {
   readonly id: string;
   readonly label: string;
+  /** What is counted or meant, where the label alone does not say it. */
+  readonly title?: string;
   readonly cell: (row: T) => ComponentChildren;
   /** Numbers stand at the right. */
   readonly isNumber?: boolean;
@@ -30,7 +32,7 @@ export function Table<T>({ label, columns, rows, keyOf }: TableProps<T>): JSX.El
         <thead>
           <tr>
             {columns.map((column) => (
-              <th key={column.id} scope="col" class={column.isNumber ? "number" : ""}>
+              <th key={column.id} scope="col" class={column.isNumber ? "number" : ""} title={column.title}>
                 {column.isLabelHidden ? <span class="hidden">{column.label}</span> : column.label}
               </th>
             ))}

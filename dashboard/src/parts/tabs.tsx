@@ -1,6 +1,7 @@
 /** Tabs as links: each has an address. Arrow keys move between them, as the pattern of WAI-ARIA says. */
 
 import type { JSX } from "preact";
+import { countText } from "../formatting";
 import { go } from "../router";
 
 export interface Tab {
@@ -44,7 +45,7 @@ export function Tabs({ label, tabs, chosen, panel }: TabsProps): JSX.Element {
           class="tab"
         >
           {tab.label}
-          {tab.count !== undefined && <span class="tab-count">{tab.count}</span>}
+          {tab.count !== undefined && <span class="tab-count">{countText(tab.count)}</span>}
         </a>
       ))}
     </div>

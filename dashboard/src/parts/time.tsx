@@ -2,13 +2,13 @@
 
 import type { JSX } from "preact";
 import { now } from "../clock";
-import { exactText, relativeText, shortText, spanText } from "../formatting";
+import { exactText, momentText, relativeText, shortText, spanText } from "../formatting";
 import { zone } from "../preferences";
 
 export interface TimeProps {
   /** Microseconds since 1970 UTC. */
   readonly at: number;
-  /** `relative` (5 min ago), `short` (00:54:49) or `exact`. */
+  /** `relative` (5 min ago), `short` (00:54:49) or `exact` (to the second, with its zone). */
   readonly look?: "relative" | "short" | "exact";
 }
 
@@ -17,7 +17,11 @@ export function Time({ at, look = "relative" }: TimeProps): JSX.Element {
   const moment = new Date(at / 1000).toISOString();
   return (
     <time dateTime={moment} title={exact} class="time">
-      {look === "exact" ? exact : look === "short" ? shortText(at, now.value, zone.value) : relativeText(at, now.value)}
+      {look === "exact"
+        ? momentText(at, zone.value)
+        : look === "short"
+          ? shortText(at, now.value, zone.value)
+          : relativeText(at, now.value)}
     </time>
   );
 }

@@ -37,6 +37,8 @@ export interface VirtualTableProps<T> {
   readonly onEnd?: () => void;
   readonly onOpen?: (row: T) => void;
   readonly isMarked?: (row: T) => boolean;
+  /** Keeps how far it was scrolled, for when it is shown again. */
+  readonly place?: { scrolledTo: number };
   /** Stands below the last row. */
   readonly foot?: ComponentChildren;
 }
@@ -48,6 +50,10 @@ export function VirtualTable<T>(props: VirtualTableProps<T>): JSX.Element {
   const frame = useRef<HTMLDivElement>(null);
   const rows = props.rows;
   const virtual = useVirtualizer(frame, rows.length, props.rowHeight, (index) => props.keyOf(rows[index] as T));
+  useLayoutEffect(() => {
+    const element = frame.current;
+    if (element && props.place) element.scrollTop = props.place.scrolledTo;
+  }, []);
   const items = virtual.getVirtualItems();
   const last = items.at(-1)?.index ?? -1;
   useEffect(() => {
@@ -70,7 +76,15 @@ export function VirtualTable<T>(props: VirtualTableProps<T>): JSX.Element {
           ))}
         </div>
       </div>
-      <div ref={frame} class="virtual-frame" role="rowgroup" tabIndex={-1}>
+      <div
+        ref={frame}
+        class="virtual-frame"
+        role="rowgroup"
+        tabIndex={-1}
+        onScroll={(event) => {
+          if (props.place) props.place.scrolledTo = event.currentTarget.scrollTop;
+        }}
+      >
         <div class="virtual-space" role="presentation" style={{ height: `${virtual.getTotalSize()}px` }}>
           {items.map((item) => {
             const row = rows[item.index] as T;

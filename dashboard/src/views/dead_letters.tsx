@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 import { get, post } from "../api/client";
 import { refusal } from "../api/session";
 import type { DeadLetter } from "../api/types";
-import { counted } from "../formatting";
+import { counted, countText } from "../formatting";
 import { Button } from "../parts/button";
 import { Confirmation } from "../parts/dialog";
 import { EmptyState } from "../parts/empty_state";
@@ -17,7 +17,7 @@ import { Time } from "../parts/time";
 import { ViewHead } from "../parts/view_head";
 import { instanceAddress } from "../router";
 import { MoreButton } from "./more_button";
-import { usePaged } from "./paged";
+import { stillThere, usePaged } from "./paged";
 
 const PAGE = 50;
 
@@ -36,10 +36,12 @@ export function DeadLettersView(): JSX.Element {
       >
         <Button onClick={letters.reload}>Read anew</Button>
       </ViewHead>
-      <ReadError of={letters} />
+      <ReadError of={letters} isEmpty={letters.rows.value === null} />
       {letters.rows.value !== null && rows.length === 0 && (
         <div class="card">
-          <EmptyState title="No dead letters">Everything that was sent found its instance.</EmptyState>
+          <EmptyState title="No dead letters" isSure={letters.isFresh.value}>
+            Everything that was sent found its instance.
+          </EmptyState>
         </div>
       )}
       {rows.length > 0 && <Letters rows={rows} onAsk={(ids) => (asked.value = ids)} />}
@@ -60,7 +62,10 @@ interface LettersProps {
 function Letters({ rows, onAsk }: LettersProps): JSX.Element {
   const chosen = useSignal<ReadonlySet<string>>(new Set());
   useEffect(() => {
-    chosen.value = new Set();
+    chosen.value = stillThere(
+      chosen.value,
+      rows.filter((row) => !row.acknowledgedAt).map((row) => row.messageId),
+    );
   }, [rows]);
   const open = rows.filter((row) => !row.acknowledgedAt).map((row) => row.messageId);
   const isAll = open.length > 0 && chosen.value.size === open.length;
@@ -80,7 +85,7 @@ function Letters({ rows, onAsk }: LettersProps): JSX.Element {
             indeterminate={!isAll && chosen.value.size > 0}
             onChange={() => (chosen.value = isAll ? new Set() : new Set(open))}
           />
-          {chosen.value.size > 0 ? `${chosen.value.size} chosen` : "Choose all"}
+          {chosen.value.size > 0 ? `${countText(chosen.value.size)} chosen` : "Choose all"}
         </label>
         <Button
           size="small"

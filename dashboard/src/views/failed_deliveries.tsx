@@ -1,12 +1,12 @@
 /** Messages, events and files that were put aside after their last attempt: give them back, or drop them. */
 
-import { useSignal } from "@preact/signals";
+import { useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { get, post, type Result } from "../api/client";
 import { refusal } from "../api/session";
 import type { FailedDelivery, Redriven } from "../api/types";
-import { counted } from "../formatting";
+import { counted, countText } from "../formatting";
 import { Button } from "../parts/button";
 import { Confirmation } from "../parts/dialog";
 import { EmptyState } from "../parts/empty_state";
@@ -16,29 +16,26 @@ import { Time } from "../parts/time";
 import { ViewHead } from "../parts/view_head";
 import { addressOf, go, route } from "../router";
 import { MoreButton } from "./more_button";
-import { usePaged } from "./paged";
+import { stillThere, usePaged } from "./paged";
 
 const PAGE = 100;
+const OFTEN = 3_000;
+const OUTCOME_SHOWN_FOR = 60_000;
 const SOURCES = ["queue", "topic", "files"] as const;
 
 export function FailedDeliveriesView(): JSX.Element {
   const { source, name } = route.value.query;
-  const list = usePaged<FailedDelivery>(`${source ?? ""} ${name ?? ""}`, async (after) => {
-    const answer = await get<readonly FailedDelivery[]>("/admin/failed-deliveries", {
-      source,
-      name,
-      after,
-      limit: PAGE,
-    });
-    if (!answer.ok) return answer;
-    const last = answer.value.length === PAGE ? answer.value.at(-1) : undefined;
-    return { ...answer, value: { rows: answer.value, after: last ? String(last.number) : null } };
+  const list = usePaged<FailedDelivery>(`${source ?? ""} ${name ?? ""}`, (after) => readPage(source, name, after), {
+    every: OFTEN,
   });
   const chosen = useSignal<ReadonlySet<number>>(new Set());
-  const left = useSignal<readonly number[]>([]);
+  const outcome = useOutcome();
   const rows = list.rows.value ?? [];
   useEffect(() => {
-    chosen.value = new Set();
+    chosen.value = stillThere(
+      chosen.value,
+      rows.map((row) => row.number),
+    );
   }, [list.rows.value]);
   return (
     <>
@@ -52,23 +49,21 @@ export function FailedDeliveriesView(): JSX.Element {
           <SourceLink key={one} label={SOURCE_WORDS[one]} source={one} isChosen={source === one} />
         ))}
       </div>
-      <ReadError of={list} />
-      {left.value.length > 0 && (
-        <p class="note warning">
-          {counted(left.value.length, "message")} stay put aside: another one with the same id is in the queue again.
-        </p>
-      )}
-      {list.rows.value !== null && rows.length === 0 && (
+      <ReadError of={list} isEmpty={list.rows.value === null} />
+      <OutcomeNote outcome={outcome.value} />
+      {list.rows.value !== null && rows.length === 0 && !outcome.value?.count && (
         <div class="card">
-          <EmptyState title="Nothing was put aside">Every function got through with what it was given.</EmptyState>
+          <EmptyState title="Nothing was put aside" isSure={list.isFresh.value}>
+            Every function got through with what it was given.
+          </EmptyState>
         </div>
       )}
       {rows.length > 0 && (
         <Deliveries rows={rows} chosen={chosen.value} onChoose={(next) => (chosen.value = next)}>
           <DeliveryActions
             numbers={chosen.value}
-            onDone={(stayed) => {
-              left.value = stayed;
+            onDone={(redriven) => {
+              outcome.value = redriven;
               list.reload();
             }}
           />
@@ -76,6 +71,45 @@ export function FailedDeliveriesView(): JSX.Element {
       )}
       <MoreButton list={list} />
     </>
+  );
+}
+
+async function readPage(source: string | undefined, name: string | undefined, after: string | null) {
+  const answer = await get<readonly FailedDelivery[]>("/admin/failed-deliveries", { source, name, after, limit: PAGE });
+  if (!answer.ok) return answer;
+  const last = answer.value.length === PAGE ? answer.value.at(-1) : undefined;
+  return { ...answer, value: { rows: answer.value, after: last ? String(last.number) : null } };
+}
+
+/** What came of giving back, for as long as its functions may still be at it. */
+function useOutcome(): Signal<Redriven | null> {
+  const outcome = useSignal<Redriven | null>(null);
+  useEffect(() => {
+    if (outcome.value === null) return undefined;
+    const timer = setTimeout(() => (outcome.value = null), OUTCOME_SHOWN_FOR);
+    return () => clearTimeout(timer);
+  }, [outcome.value]);
+  return outcome;
+}
+
+function OutcomeNote({ outcome }: { readonly outcome: Redriven | null }): JSX.Element | null {
+  if (outcome === null) return null;
+  const { count, left } = outcome;
+  return (
+    <div role="status" class="stack tight">
+      {count > 0 && (
+        <p class="note">
+          {counted(count, "delivery was", "deliveries were")} given back. What fails again at every attempt appears here
+          once more, by itself.
+        </p>
+      )}
+      {left.length > 0 && (
+        <p class="note warning">
+          {counted(left.length, "message stays", "messages stay")} put aside: another one with the same id is in the
+          queue again.
+        </p>
+      )}
+    </div>
   );
 }
 
@@ -130,7 +164,7 @@ function Deliveries({ rows, chosen, onChoose, children }: DeliveriesProps): JSX.
             indeterminate={!isAll && chosen.size > 0}
             onChange={() => onChoose(isAll ? new Set() : new Set(rows.map((row) => row.number)))}
           />
-          {chosen.size > 0 ? `${chosen.size} chosen` : "Choose all"}
+          {chosen.size > 0 ? `${countText(chosen.size)} chosen` : "Choose all"}
         </label>
         {children}
       </header>
@@ -193,8 +227,8 @@ function DeliveryItem({ row }: { readonly row: FailedDelivery }): JSX.Element {
 
 interface DeliveryActionsProps {
   readonly numbers: ReadonlySet<number>;
-  /** With the numbers of those that stayed put aside. */
-  readonly onDone: (left: readonly number[]) => void;
+  /** With what came of giving back; null when they were dropped. */
+  readonly onDone: (redriven: Redriven | null) => void;
 }
 
 function DeliveryActions({ numbers, onDone }: DeliveryActionsProps): JSX.Element {
@@ -202,12 +236,12 @@ function DeliveryActions({ numbers, onDone }: DeliveryActionsProps): JSX.Element
   const none = numbers.size === 0 ? "Choose some first." : null;
   const redrive = async (): Promise<Result<unknown>> => {
     const answer = await post<Redriven>("/admin/failed-deliveries/redrive", { numbers: [...numbers] });
-    if (answer.ok) onDone(answer.value.left);
+    if (answer.ok) onDone(answer.value);
     return answer;
   };
   const drop = async (): Promise<Result<unknown>> => {
     const answer = await post("/admin/failed-deliveries/drop", { numbers: [...numbers] });
-    if (answer.ok) onDone([]);
+    if (answer.ok) onDone(null);
     return answer;
   };
   const count = counted(numbers.size, "delivery", "deliveries");

@@ -3,10 +3,11 @@
 import type { ComponentChildren } from "preact";
 import { refusal } from "../api/session";
 import type { ActivityFigures, LastFailure, OrchestratorFigures } from "../api/types";
-import { countText, spanText } from "../formatting";
+import { capitalised, countText, spanText } from "../formatting";
 import { Button } from "../parts/button";
 import type { Column } from "../parts/table";
 import { Time } from "../parts/time";
+import type { Going } from "./going";
 import { addressOf, instanceAddress } from "../router";
 
 interface Named {
@@ -35,10 +36,18 @@ export function hasForeign(known: readonly Named[]): boolean {
   return known.some((one) => one.program !== "native");
 }
 
-export function orchestratorColumns(
-  onStart: (name: string) => void,
-  about: string | null,
-): readonly Column<Row<OrchestratorFigures>>[] {
+export interface OrchestratorColumns {
+  readonly onStart: (name: string) => void;
+  /** What the column of programs is called; null for none. */
+  readonly about: string | null;
+  readonly going: Going | null;
+}
+
+export function orchestratorColumns({
+  onStart,
+  about,
+  going,
+}: OrchestratorColumns): readonly Column<Row<OrchestratorFigures>>[] {
   return [
     {
       id: "name",
@@ -47,12 +56,33 @@ export function orchestratorColumns(
       cell: (row) => <a href={addressOf("instances", { name: row.name })}>{row.name}</a>,
     },
     ...aboutColumn<OrchestratorFigures>(about),
-    number("started", "Started", (figures: OrchestratorFigures) => figures.started),
-    number("running", "Running", (figures: OrchestratorFigures) => figures.running),
-    number("completed", "Completed", (figures: OrchestratorFigures) => figures.completed),
-    number("failed", "Failed", (figures: OrchestratorFigures) => figures.failed),
-    number("terminated", "Terminated", (figures: OrchestratorFigures) => figures.terminated),
-    ...spans<OrchestratorFigures>(),
+    {
+      id: "going",
+      label: "Not ended",
+      title: "Instances of the whole hub that have not ended now: pending, running, suspended and held ones",
+      isNumber: true,
+      cell: (row) => goingCell(row.name, going),
+    },
+    number("started", "Started", `Instances that began ${HERE}`, (figures: OrchestratorFigures) => figures.started),
+    number(
+      "completed",
+      "Completed",
+      `Instances that ended so ${HERE}`,
+      (figures: OrchestratorFigures) => figures.completed,
+    ),
+    number(
+      "failed",
+      "Failed",
+      `Instances that ended so ${HERE}, also such as began before`,
+      (figures: OrchestratorFigures) => figures.failed,
+    ),
+    number(
+      "terminated",
+      "Terminated",
+      `Instances that ended so ${HERE}`,
+      (figures: OrchestratorFigures) => figures.terminated,
+    ),
+    ...spans<OrchestratorFigures>("from start to end, waits included"),
     lastFailure<OrchestratorFigures>(),
     {
       id: "start",
@@ -68,26 +98,72 @@ export function orchestratorColumns(
   ];
 }
 
+const HERE = "on this host since its start";
+
 export function activityColumns(about: string | null): readonly Column<Row<ActivityFigures>>[] {
+  return [
+    { id: "name", label: "Activity", isWide: true, cell: (row) => <strong>{row.name}</strong> },
+    ...aboutColumn<ActivityFigures>(about),
+    number("running", "Running", "Attempts that run on this host now", (figures: ActivityFigures) => figures.running),
+    number(
+      "queued",
+      "Queued",
+      "Attempts that wait for room on this host now",
+      (figures: ActivityFigures) => figures.queued,
+    ),
+    ...attempts(),
+    number("retried", "Repeats", `Attempts after a first one, ${HERE}`, (figures: ActivityFigures) => figures.retried),
+    ...spans<ActivityFigures>("of an attempt"),
+    lastFailure<ActivityFigures>(),
+  ];
+}
+
+/** Of functions that events and schedules start: nobody measures more of them. */
+export function triggeredColumns(about: string): readonly Column<Row<ActivityFigures>>[] {
   return [
     { id: "name", label: "Function", isWide: true, cell: (row) => <strong>{row.name}</strong> },
     ...aboutColumn<ActivityFigures>(about),
-    number("running", "Running", (figures: ActivityFigures) => figures.running),
-    number("queued", "Queued", (figures: ActivityFigures) => figures.queued),
-    number("completed", "Completed", (figures: ActivityFigures) => figures.completed),
-    number("failed", "Failed", (figures: ActivityFigures) => figures.failed),
-    number("retried", "Retried", (figures: ActivityFigures) => figures.retried),
-    ...spans<ActivityFigures>(),
+    ...attempts(),
+    number("retried", "Repeats", `Attempts after a first one, ${HERE}`, (figures: ActivityFigures) => figures.retried),
     lastFailure<ActivityFigures>(),
   ];
+}
+
+function attempts(): readonly Column<Row<ActivityFigures>>[] {
+  return [
+    number("completed", "Attempts that succeeded", `${HERE}`, (figures: ActivityFigures) => figures.completed),
+    number(
+      "failed",
+      "Attempts that failed",
+      `${HERE}; what is tried three times counts three times`,
+      (figures: ActivityFigures) => figures.failed,
+    ),
+  ];
+}
+
+function goingCell(name: string, going: Going | null): ComponentChildren {
+  if (going === null) return "–";
+  const count = going.counts.get(name) ?? 0;
+  return (
+    <a href={addressOf("instances", { name, status: "pending,running,suspended" })}>
+      {going.isCut && "at least "}
+      {figure("going", count)}
+    </a>
+  );
 }
 
 function aboutColumn<F>(label: string | null): readonly Column<Row<F>>[] {
   return label === null ? [] : [{ id: "about", label, cell: (row) => row.about }];
 }
 
-function number<F>(id: string, label: string, valueOf: (figures: F) => number | null): Column<Row<F>> {
-  return { id, label, isNumber: true, cell: (row) => figure(id, row.figures && valueOf(row.figures)) };
+function number<F>(id: string, label: string, title: string, valueOf: (figures: F) => number | null): Column<Row<F>> {
+  return {
+    id,
+    label,
+    title: capitalised(title),
+    isNumber: true,
+    cell: (row) => figure(id, row.figures && valueOf(row.figures)),
+  };
 }
 
 /** Failures stand out, noughts step back. */
@@ -102,12 +178,18 @@ interface Spans {
   readonly slowestSeconds: number | null;
 }
 
-function spans<F extends Spans>(): readonly Column<Row<F>>[] {
+function spans<F extends Spans>(of: string): readonly Column<Row<F>>[] {
   const text = (seconds: number | null | undefined): ComponentChildren =>
     seconds == null ? "–" : <span class="time">{spanText(seconds)}</span>;
   return [
-    { id: "mean", label: "Mean", isNumber: true, cell: (row) => text(row.figures?.meanSeconds) },
-    { id: "slowest", label: "Slowest", isNumber: true, cell: (row) => text(row.figures?.slowestSeconds) },
+    { id: "mean", label: "Mean", title: `Mean ${of}`, isNumber: true, cell: (row) => text(row.figures?.meanSeconds) },
+    {
+      id: "slowest",
+      label: "Slowest",
+      title: `The longest ${of}`,
+      isNumber: true,
+      cell: (row) => text(row.figures?.slowestSeconds),
+    },
   ];
 }
 

@@ -13,7 +13,8 @@ import { Table, type Column } from "../parts/table";
 import { Time } from "../parts/time";
 import { ViewHead } from "../parts/view_head";
 import { StartDialog } from "./start/start_dialog";
-import { activityColumns, hasForeign, joined, orchestratorColumns } from "./function_figures";
+import { activityColumns, hasForeign, joined, orchestratorColumns, triggeredColumns } from "./function_figures";
+import { useGoing } from "./going";
 
 const OFTEN = 3000;
 
@@ -25,11 +26,12 @@ export function FunctionsView(): JSX.Element {
   return (
     <>
       <ViewHead title="Functions" about="What this host can run, and what it did since its start." />
-      <ReadError of={functions} />
+      <ReadError of={functions} isEmpty={functions.value.value === null} />
       <ReadError of={figures} />
       {counts && (
         <p class="quiet-text">
-          Figures of this host since <Time at={counts.since} look="exact" />.
+          Counted on this host since it started at <Time at={counts.since} look="exact" />: what began before and ended
+          since is among those that ended, not among those that started. “Not ended” is of the whole hub, now.
         </p>
       )}
       {known && (
@@ -50,13 +52,14 @@ interface Tables {
 /** Orchestrators, and the activities that they call. */
 function Called({ known, counts }: Tables): JSX.Element {
   const started = useSignal<string | null>(null);
+  const going = useGoing();
   const program = hasForeign([...known.orchestrators, ...known.activities]) ? "Program" : null;
   return (
     <>
       <Section title="Orchestrators" hasRows={known.orchestrators.length > 0}>
         <Table
           label="Orchestrators"
-          columns={orchestratorColumns((name) => (started.value = name), program)}
+          columns={orchestratorColumns({ onStart: (name) => (started.value = name), about: program, going })}
           rows={joined(known.orchestrators, counts?.orchestrators)}
           keyOf={keyOf}
         />
@@ -82,7 +85,7 @@ function Triggered({ known, counts }: Tables): JSX.Element {
       <Section title="Started by events" hasRows={byEvents.length > 0}>
         <Table
           label="Functions that events start"
-          columns={activityColumns("Started by")}
+          columns={triggeredColumns("Started by")}
           rows={joined(byEvents, counts?.eventFunctions)}
           keyOf={keyOf}
         />
@@ -136,7 +139,7 @@ interface TimersProps {
 function Timers({ timers, counts }: TimersProps): JSX.Element {
   const asked = useSignal<string | null>(null);
   const columns = [
-    ...activityColumns("Schedule"),
+    ...triggeredColumns("Schedule"),
     {
       id: "run",
       label: "Actions",

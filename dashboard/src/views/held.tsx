@@ -2,12 +2,12 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
-import { listInstances, controlInstance } from "../api/instances";
-import { watchHub } from "../api/live";
+import { useRef } from "preact/hooks";
+import { controlInstance, ifStillHeld, listInstances } from "../api/instances";
 import { refusal } from "../api/session";
 import type { Hold, InstanceRecord } from "../api/types";
-import { counted, sentence } from "../formatting";
+import { counted, countText, sentence } from "../formatting";
+import { byCause, HOLD_REASONS, holdText, type Cause } from "../holds";
 import { Button } from "../parts/button";
 import { EmptyState } from "../parts/empty_state";
 import { ReadError } from "../parts/read_error";
@@ -16,12 +16,15 @@ import { Time } from "../parts/time";
 import { ViewHead } from "../parts/view_head";
 import { instanceAddress } from "../router";
 import { HeldDialog, type WayOut } from "./held_dialog";
-import { HOLD_REASONS } from "./holds";
+
 import { toAll } from "./instances/bulk";
 import { MoreButton } from "./more_button";
 import { usePaged } from "./paged";
 
 const PAGE = 50;
+const OFTEN = 5_000;
+/** Of one cause, before all are asked for. */
+const SHOWN = 5;
 
 interface Asked {
   readonly way: WayOut;
@@ -29,13 +32,18 @@ interface Asked {
 }
 
 export function HeldView(): JSX.Element {
-  const held = usePaged<InstanceRecord>("held", async (after) => {
-    const answer = await listInstances({ held: true, after, limit: PAGE, payloads: false });
-    return answer.ok ? { ...answer, value: { rows: answer.value.records, after: answer.value.after } } : answer;
-  });
+  const shown = useRef<ReadonlySet<string>>(new Set());
+  const held = usePaged<InstanceRecord>(
+    "held",
+    async (after) => {
+      const answer = await listInstances({ held: true, after, limit: PAGE, payloads: false });
+      return answer.ok ? { ...answer, value: { rows: answer.value.records, after: answer.value.after } } : answer;
+    },
+    { every: OFTEN, isTouchedBy: (updates) => updates.some((one) => one.hold || shown.current.has(one.instanceId)) },
+  );
   const asked = useSignal<Asked | null>(null);
-  const gone = useResolved(held.reload);
-  const rows = (held.rows.value ?? []).filter((record) => !gone.value.has(record.instanceId));
+  const rows = held.rows.value ?? [];
+  shown.current = new Set(rows.map((record) => record.instanceId));
   return (
     <>
       <ViewHead
@@ -45,19 +53,21 @@ export function HeldView(): JSX.Element {
         <Button onClick={held.reload}>Read anew</Button>
         {rows.length > 1 && <TryAll records={rows} onDone={held.reload} />}
       </ViewHead>
-      <ReadError of={held} />
+      <ReadError of={held} isEmpty={held.rows.value === null} />
       {held.rows.value !== null && rows.length === 0 && (
         <div class="card">
-          <EmptyState title="No instance is held">Every instance goes on with the code that is here.</EmptyState>
+          <EmptyState title="No instance is held" isSure={held.isFresh.value}>
+            Every instance goes on with the code that is here.
+          </EmptyState>
         </div>
       )}
-      <ul class="stack">
-        {rows.map((record) => (
-          <li key={record.instanceId}>
-            <HeldCard record={record} onAsk={(way) => (asked.value = { way, record })} />
-          </li>
-        ))}
-      </ul>
+      {byCause(rows).map((cause) => (
+        <CauseSection
+          key={`${cause.reason} ${cause.name}`}
+          cause={cause}
+          onAsk={(way, record) => (asked.value = { way, record })}
+        />
+      ))}
       <MoreButton list={held} />
       {asked.value && (
         <HeldDialog
@@ -71,28 +81,37 @@ export function HeldView(): JSX.Element {
   );
 }
 
-/** Ids of those that are not held any more, as live updates tell; `reload` when some were missed. */
-function useResolved(reload: () => void) {
-  const gone = useSignal<ReadonlySet<string>>(new Set());
-  useEffect(
-    () =>
-      watchHub({
-        onUpdates: (updates) => {
-          const next = new Set(gone.value);
-          for (const one of updates) {
-            if (one.hold && !one.purged) next.delete(one.instanceId);
-            else next.add(one.instanceId);
-          }
-          gone.value = next;
-        },
-        onReset: () => {
-          gone.value = new Set();
-          reload();
-        },
-      }),
-    [],
+interface CauseSectionProps {
+  readonly cause: Cause<InstanceRecord>;
+  readonly onAsk: (way: WayOut, record: InstanceRecord) => void;
+}
+
+/** What is held for one reason: the reason and what to do once, then each instance. */
+function CauseSection({ cause, onAsk }: CauseSectionProps): JSX.Element {
+  const isWhole = useSignal(false);
+  const { reason, name, records } = cause;
+  const shown = isWhole.value ? records : records.slice(0, SHOWN);
+  const title = `${name}${records.length > 1 ? ` × ${countText(records.length)}` : ""}: ${holdText(reason)}`;
+  return (
+    <section class="stack tight" aria-label={title}>
+      <h2>{title}</h2>
+      <p class="quiet-text">{HOLD_REASONS[reason]?.advice}</p>
+      <ul class="stack">
+        {shown.map((record) => (
+          <li key={record.instanceId}>
+            <HeldCard record={record} onAsk={(way) => onAsk(way, record)} />
+          </li>
+        ))}
+      </ul>
+      {records.length > SHOWN && (
+        <div class="row">
+          <Button size="small" expanded={isWhole.value} onClick={() => (isWhole.value = !isWhole.value)}>
+            {isWhole.value ? "Show fewer" : `Show all ${countText(records.length)}`}
+          </Button>
+        </div>
+      )}
+    </section>
   );
-  return gone;
 }
 
 function HeldCard({
@@ -104,7 +123,6 @@ function HeldCard({
 }): JSX.Element | null {
   const hold = record.hold;
   if (!hold) return null;
-  const words = HOLD_REASONS[hold.reason];
   return (
     <article class="card held-card" aria-label={record.instanceId}>
       <header class="card-head">
@@ -125,12 +143,7 @@ function HeldCard({
         </span>
       </header>
       <div class="card-body stack">
-        <div class="prose">
-          <p>
-            <strong>Why: {words?.short ?? hold.reason}.</strong> {sentence(hold.message)}
-          </p>
-          {words && <p class="quiet-text">{words.advice}</p>}
-        </div>
+        <p class="broken-anywhere">{sentence(hold.message)}</p>
         <BothSides hold={hold} />
         <div class="row">
           <Button kind="primary" refusal={refusal("operate")} onClick={() => onAsk("resume")}>
@@ -154,11 +167,11 @@ function BothSides({ hold }: { readonly hold: Hold }): JSX.Element | null {
   return (
     <div class="both-sides">
       <section>
-        <h3>Its history says</h3>
+        <h3>Recorded: what its history says</h3>
         <pre tabIndex={0}>{hold.recorded || "nothing more"}</pre>
       </section>
       <section>
-        <h3>The code says</h3>
+        <h3>Produced: what the code says now</h3>
         <pre tabIndex={0}>{hold.produced || "nothing more"}</pre>
       </section>
     </div>
@@ -176,10 +189,10 @@ function TryAll({
   const harmless = records.filter((record) => !HARMFUL.has(record.hold?.reason ?? ""));
   const tryAll = async () => {
     done.value = 0;
-    const ids = harmless.map((record) => record.instanceId);
+    const byId = new Map(harmless.map((record) => [record.instanceId, record]));
     await toAll(
-      ids,
-      (id) => controlInstance(id, "resume"),
+      [...byId.keys()],
+      (id) => ifStillHeld(byId.get(id) as InstanceRecord, () => controlInstance(id, "resume")),
       (progress) => (done.value = progress.done),
     );
     done.value = null;
@@ -196,7 +209,7 @@ function TryAll({
     >
       {done.value === null
         ? `Try ${counted(harmless.length, "instance")} again`
-        : `${done.value} of ${harmless.length}`}
+        : `${countText(done.value)} of ${countText(harmless.length)}`}
     </Button>
   );
 }

@@ -28,7 +28,7 @@ export function HostsView(): JSX.Element {
             : "Who serves the hub."
         }
       />
-      <ReadError of={hub} />
+      <ReadError of={hub} isEmpty={hub.value.value === null} />
       {known?.unserved.map((gap) => (
         <div key={gap.partitions.join()} class="note bad" role="alert">
           <span class="note-sign" aria-hidden="true">
@@ -95,14 +95,12 @@ function HostCard({ host }: { readonly host: HubHost }): JSX.Element {
             <Time at={host.since} />
           </dd>
         ) : null}
-        <dt>At hand</dt>
+        <dt title="Those that only wait may be unloaded">In memory</dt>
         <dd>{counted(load.instances ?? 0, "instance")}</dd>
         <dt>Activities</dt>
         <dd>{countText(load.activities ?? 0)} running</dd>
-        <dt>Ready</dt>
-        <dd>
-          {counted(load.ready ?? 0, "turn")}, waited {spanText(load.waited ?? 0)}
-        </dd>
+        <dt title="Instances that could go on now, and for how long the last one waited for its turn">Waiting turns</dt>
+        <dd>{load.ready ? `${counted(load.ready, "turn")}, for up to ${spanText(load.waited ?? 0)}` : "none"}</dd>
         {host.silentSeconds ? <dt>Silent</dt> : null}
         {host.silentSeconds ? <dd>for {spanText(host.silentSeconds)}</dd> : null}
       </dl>

@@ -2,6 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { get, post } from "../api/client";
 import { useResource } from "../api/resource";
 import { refusal } from "../api/session";
@@ -16,6 +17,7 @@ import { Table, type Column } from "../parts/table";
 import { Time } from "../parts/time";
 import { ViewHead } from "../parts/view_head";
 import { addressOf, route } from "../router";
+import { PublishDialog } from "./publish_dialog";
 
 const OFTEN = 3000;
 const SHOWN_MESSAGES = 50;
@@ -24,13 +26,19 @@ export function QueuesView(): JSX.Element {
   const { queue } = route.value.query;
   const queues = useResource("queues", () => get<readonly QueueStanding[]>("/admin/queues"), { every: OFTEN });
   const known = queues.value.value;
+  const isQueueing = useSignal(false);
   return (
     <>
-      <ViewHead title="Queues" about="Messages that wait for their function, one at a time." />
-      <ReadError of={queues} />
+      <ViewHead
+        title="Queues"
+        about="Messages that wait for the function that takes them. Nothing is taken by looking."
+      />
+      <ReadError of={queues} isEmpty={queues.value.value === null} />
       {known?.length === 0 && (
         <div class="card">
-          <EmptyState title="No queue has messages">A queue is there as long as something is in it.</EmptyState>
+          <EmptyState title="No queue has messages" isSure={queues.isFresh.value}>
+            A queue is there as long as something is in it.
+          </EmptyState>
         </div>
       )}
       {known && known.length > 0 && (
@@ -39,6 +47,14 @@ export function QueuesView(): JSX.Element {
         </section>
       )}
       {queue && <MessagesCard key={queue} queue={queue} />}
+      {isQueueing.value && (
+        <PublishDialog
+          kind="message"
+          place={queue ?? ""}
+          known={(known ?? []).map((one) => one.name)}
+          onClose={() => (isQueueing.value = false)}
+        />
+      )}
     </>
   );
 }
@@ -48,7 +64,11 @@ const COLUMNS: readonly Column<QueueStanding>[] = [
     id: "name",
     label: "Queue",
     isWide: true,
-    cell: (one) => <a href={addressOf("queues", { queue: one.name })}>{one.name}</a>,
+    cell: (one) => (
+      <a href={addressOf("queues", { queue: one.name })} title="Its next messages">
+        {one.name}
+      </a>
+    ),
   },
   { id: "ready", label: "Ready", isNumber: true, cell: (one) => countText(one.ready) },
   { id: "delayed", label: "Delayed", isNumber: true, cell: (one) => countText(one.delayed) },
@@ -76,9 +96,12 @@ function MessagesCard({ queue }: { readonly queue: string }): JSX.Element {
   );
   const asked = useSignal<readonly string[] | "all" | null>(null);
   const wanted = asked.value;
+  const card = useRef<HTMLElement>(null);
+  // Who asks for a queue by its name wants to see its messages, however long the list above is.
+  useEffect(() => card.current?.scrollIntoView({ block: "nearest" }), []);
   const rows = messages.value.value;
   return (
-    <section class="card" aria-labelledby="messages-head">
+    <section ref={card} class="card" aria-labelledby="messages-head">
       <header class="card-head">
         <h2 id="messages-head">Next messages of {queue}</h2>
         <Button
@@ -90,8 +113,8 @@ function MessagesCard({ queue }: { readonly queue: string }): JSX.Element {
           Drop all
         </Button>
       </header>
-      <ReadError of={messages} />
-      {rows?.length === 0 && <p class="card-body quiet-text">It is empty now.</p>}
+      <ReadError of={messages} isEmpty={messages.value.value === null} />
+      {rows?.length === 0 && messages.isFresh.value && <p class="card-body quiet-text">It is empty now.</p>}
       <ul class="items">
         {(rows ?? []).map((message) => (
           <li key={message.id}>

@@ -44,7 +44,7 @@ function Settings(): JSX.Element {
   );
   return (
     <>
-      <ReadError of={info} />
+      <ReadError of={info} isEmpty={info.value.value === null} />
       <p class="quiet-text">
         {known
           ? `Tenuto ${known.version}, Python ${known.python}, store ${known.storage}; up for ${spanText(known.uptimeSeconds)}.`

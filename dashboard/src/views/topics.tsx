@@ -17,6 +17,7 @@ import { Table, type Column } from "../parts/table";
 import { Time } from "../parts/time";
 import { ViewHead } from "../parts/view_head";
 import { addressOf, route } from "../router";
+import { PublishDialog } from "./publish_dialog";
 
 const OFTEN = 3000;
 const SHOWN_EVENTS = 50;
@@ -29,16 +30,18 @@ export function TopicsView(): JSX.Element {
   });
   const known = topics.value.value;
   const readers = subscriptions.value.value ?? [];
+  const isPublishing = useSignal(false);
   return (
     <>
-      <ViewHead
-        title="Topics"
-        about="Events that are published here, and who reads them. Nothing is taken by looking."
-      />
-      <ReadError of={topics} />
+      <ViewHead title="Topics" about="Events that are published here, and who reads them. Nothing is taken by looking.">
+        <Button kind="primary" refusal={refusal("operate")} onClick={() => (isPublishing.value = true)}>
+          Publish an event
+        </Button>
+      </ViewHead>
+      <ReadError of={topics} isEmpty={topics.value.value === null} />
       {known?.length === 0 && readers.length === 0 && (
         <div class="card">
-          <EmptyState title="No topic has events">
+          <EmptyState title="No topic has events" isSure={topics.isFresh.value && subscriptions.isFresh.value}>
             A topic begins with its first event: <code>ctx.publish</code>, <code>POST /admin/publish</code>.
           </EmptyState>
         </div>
@@ -60,6 +63,14 @@ export function TopicsView(): JSX.Element {
         </section>
       )}
       {topic && <EventsCard key={topic} topic={topic} />}
+      {isPublishing.value && (
+        <PublishDialog
+          kind="event"
+          place={topic ?? ""}
+          known={[...new Set([...(known ?? []).map((one) => one.name), ...readers.map((one) => one.topic)])]}
+          onClose={() => (isPublishing.value = false)}
+        />
+      )}
     </>
   );
 }
@@ -95,8 +106,10 @@ function EventsCard({ topic }: { readonly topic: string }): JSX.Element {
         <h2 id="events-head">Newest events of {topic}</h2>
         <a href={addressOf("topics")}>All topics</a>
       </header>
-      <ReadError of={events} />
-      {events.value.value?.length === 0 && <p class="card-body quiet-text">It has no events now.</p>}
+      <ReadError of={events} isEmpty={events.value.value === null} />
+      {events.value.value?.length === 0 && events.isFresh.value && (
+        <p class="card-body quiet-text">It has no events now.</p>
+      )}
       <ul class="items">
         {(events.value.value ?? []).map((event) => (
           <li key={event.position}>
@@ -156,11 +169,12 @@ function Subscriptions({
       cell: (one) => (
         <Button
           size="small"
-          label={`Forget ${one.name}`}
+          label={`Delete ${one.name}`}
+          title="Delete its place in the topic, for a function that is not there any more"
           refusal={refusal("admin") ?? (one.isServed === false ? null : "A host serves it.")}
           onClick={() => (asked.value = one)}
         >
-          Forget
+          Delete
         </Button>
       ),
     },
@@ -171,8 +185,8 @@ function Subscriptions({
       <Table label="Subscriptions" columns={columns} rows={rows} keyOf={(row) => `${row.name} ${row.topic}`} />
       {one && (
         <Confirmation
-          title={`Forget ${one.name}?`}
-          verb="Forget"
+          title={`Delete the subscription ${one.name}?`}
+          verb="Delete"
           isDangerous
           act={() => remove(`/admin/subscriptions/${encodeURIComponent(one.name)}`, { topic: one.topic })}
           onDone={onChange}
@@ -217,5 +231,6 @@ function SubscriptionState({ one }: { readonly one: Subscription }): JSX.Element
   if (one.isServed === false) return <StatusBadge status="terminated">Not served</StatusBadge>;
   if (one.isFull) return <StatusBadge status="held">Full</StatusBadge>;
   if (one.lag > 0) return <StatusBadge status="running">Catching up</StatusBadge>;
+  if (one.failed > 0) return <StatusBadge status="failed">Some put aside</StatusBadge>;
   return <StatusBadge status="completed">Up to date</StatusBadge>;
 }

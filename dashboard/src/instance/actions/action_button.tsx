@@ -42,7 +42,8 @@ export function ActionButton({ kind, live, row, label, isPrimary, onDone, onOpen
           row={row}
           onClose={() => (isOpen.value = false)}
           onDone={(text) => {
-            live.refresh();
+            if (kind === "purge") live.isPurged.value = true;
+            else live.refresh();
             onDone?.(text);
           }}
         />

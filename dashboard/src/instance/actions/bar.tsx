@@ -18,9 +18,7 @@ interface Done {
 export function ActionBar({ live, row }: { readonly live: Live; readonly row: Instance }): JSX.Element {
   const done = useSignal<Done | null>(null);
   const isMoreShown = useSignal(false);
-  const hasQuestion = (live.run.value.value?.steps ?? []).some(
-    (step) => step.kind === "question" && step.state === "waiting",
-  );
+  const hasQuestion = (row.waitingFor ?? []).some((wait) => wait.kind === "question");
   const { shown, more } = arranged(row, hasQuestion);
   const status = row.hold ? "held" : statusOf(row);
   const onDone = (text: string): void => {
@@ -35,8 +33,13 @@ export function ActionBar({ live, row }: { readonly live: Live; readonly row: In
         <Button kind="quiet" expanded={isMoreShown.value} onClick={() => (isMoreShown.value = !isMoreShown.value)}>
           {isMoreShown.value ? "Less" : "More"}
         </Button>
-        {isMoreShown.value &&
-          more.map((kind) => <ActionButton key={kind} kind={kind} live={live} row={row} onDone={onDone} />)}
+        {isMoreShown.value && (
+          <div class="action-more">
+            {more.map((kind) => (
+              <ActionButton key={kind} kind={kind} live={live} row={row} onDone={onDone} />
+            ))}
+          </div>
+        )}
       </div>
       <Outcome done={done.value} status={status} onForget={() => (done.value = null)} />
     </div>

@@ -3,7 +3,8 @@
 import { useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useId } from "preact/hooks";
-import { controlInstance, purgeInstance, restartInstance, type Control } from "../../api/instances";
+import type { Result } from "../../api/client";
+import { controlInstance, ifStillHeld, purgeInstance, restartInstance, type Control } from "../../api/instances";
 import { Confirmation } from "../../parts/dialog";
 import { go, instanceAddress } from "../../router";
 import { isFinished, statusOf } from "../../statuses";
@@ -63,10 +64,12 @@ function ControlDialog({
       isDangerous={control === "terminate" || control === "fail"}
       asksReason
       act={(reason) =>
-        controlInstance(row.instanceId, control, {
-          ...(reason && { reason }),
-          ...(isRecursive.value && { recurse: true }),
-        })
+        asSeen(row, () =>
+          controlInstance(row.instanceId, control, {
+            ...(reason && { reason }),
+            ...(isRecursive.value && { recurse: true }),
+          }),
+        )
       }
       onDone={() => onDone(done)}
       onClose={onClose}
@@ -80,6 +83,11 @@ function ControlDialog({
   );
 }
 
+/** A held one is repaired only as long as it is held: what was asked for a held one would hurt a healthy one. */
+function asSeen<T>(row: Instance, act: () => Promise<Result<T>>): Promise<Result<T>> {
+  return row.hold ? ifStillHeld(row, act) : act();
+}
+
 function RestartDialog({ row, onDone, onClose }: ActionDialogProps): JSX.Element {
   const canKeepId = isFinished(statusOf(row)) || row.hold != null;
   const way = useSignal<"new" | "same">(row.hold ? "same" : "new");
@@ -90,7 +98,7 @@ function RestartDialog({ row, onDone, onClose }: ActionDialogProps): JSX.Element
       verb="Restart"
       isDangerous={way.value === "same"}
       act={async () => {
-        const answer = await restartInstance(row.instanceId, way.value === "new");
+        const answer = await asSeen(row, () => restartInstance(row.instanceId, way.value === "new"));
         if (answer.ok && answer.value.id !== row.instanceId) go(instanceAddress(answer.value.id));
         return answer;
       }}

@@ -44,7 +44,7 @@ export function arranged(
   hasQuestion: boolean,
 ): { readonly shown: ActionKind[]; readonly more: ActionKind[] } {
   if (isFinished(statusOf(row))) {
-    return { shown: ["restart", "purge"], more: ["answer", "raise-event", "suspend", "resume", "terminate", "fail"] };
+    return { shown: ["restart", "purge"], more: ["raise-event", "suspend", "resume", "terminate", "fail"] };
   }
   const isPaused = statusOf(row) === "Suspended" || row.hold != null;
   const shown: ActionKind[] = [
@@ -54,5 +54,5 @@ export function arranged(
     "terminate",
   ];
   const all = Object.keys(ACTIONS) as ActionKind[];
-  return { shown, more: all.filter((kind) => !shown.includes(kind)) };
+  return { shown, more: all.filter((kind) => kind !== "answer" && !shown.includes(kind)) };
 }

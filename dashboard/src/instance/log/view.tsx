@@ -116,7 +116,7 @@ function Standing({ page }: { readonly page: InstanceLog }): JSX.Element | null 
       {isDropped && `${countText(page.dropped ?? 0)} older lines are gone; the host keeps the last ones in memory. `}
       {page.keptSince != null && (
         <>
-          Kept since <Time at={page.keptSince} look="exact" />.
+          The host keeps its lines since <Time at={page.keptSince} look="exact" />.
         </>
       )}
     </p>

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { spanText } from "../../formatting";
+import { countText, spanText } from "../../formatting";
 import { Button } from "../../parts/button";
 import { StatusBadge } from "../../parts/status_badge";
 import { Time } from "../../parts/time";
@@ -136,7 +136,7 @@ function Attempts({
   if (attempts.length < 2) return null;
   return (
     <section class="stack tight">
-      <h3>{`${attempts.length} attempts`}</h3>
+      <h3>{`${countText(attempts.length)} attempts`}</h3>
       <ol class="attempts">
         {attempts.map((attempt) => (
           <li key={attempt.attempt}>

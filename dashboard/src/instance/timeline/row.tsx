@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { spanText } from "../../formatting";
 import { StatusSign } from "../../parts/status_badge";
+import { countText } from "../../formatting";
 import type { Step } from "../shapes";
 import { Cuts } from "./axis";
 import { GroupBars, StepBars, type Frame } from "./bars";
@@ -93,7 +94,7 @@ function GroupName({ row }: { readonly row: GroupRow }): JSX.Element {
     <>
       <KindSign kind={first.kind} />
       <span class="tl-title">
-        {titleOf(first) || kindText(first)} <b class="tl-count">× {row.steps.length}</b>
+        {titleOf(first) || kindText(first)} <b class="tl-count">× {countText(row.steps.length)}</b>
       </span>
       <span class="tl-span">{parts.join(", ")}</span>
       <StatusSign status={status} />

@@ -43,6 +43,9 @@ const MOST_SKIPPED = 8;
 const WORTH = 5;
 /** After that, only a gap that dwarfs all else is skipped, too. */
 const DWARFING = 0.85;
+/** Shorter runs and gaps are drawn as they are: there is nothing to be saved, and a bar of moments is not cut. */
+const SHORTEST_RUN = 10e6;
+const SHORTEST_GAP = 5e6;
 const SMALLEST_VIEW = 1e-7;
 
 /** A scale on which equal times are equally long. */
@@ -82,6 +85,7 @@ interface Gap {
 
 /** As few of the longest gaps as make it worth while; given back in order of time. */
 function longGaps(from: Microseconds, to: Microseconds, marks: Iterable<Microseconds>): Gap[] {
+  if (to - from < SHORTEST_RUN) return [];
   const times = [...new Set([from, to, ...marks])].filter((time) => time >= from && time <= to).sort((a, b) => a - b);
   const gaps = times.slice(1).map((time, index) => ({ from: times[index]!, to: time }));
   gaps.sort((a, b) => b.to - b.from - (a.to - a.from));
@@ -89,7 +93,7 @@ function longGaps(from: Microseconds, to: Microseconds, marks: Iterable<Microsec
   let left = to - from;
   for (const gap of gaps) {
     const length = gap.to - gap.from;
-    const isEnough = left * WORTH <= to - from && length < left * DWARFING;
+    const isEnough = length < SHORTEST_GAP || (left * WORTH <= to - from && length < left * DWARFING);
     if (chosen.length === MOST_SKIPPED || isEnough || left - length <= 0) break;
     // A little of the gap stays on both sides: what ends there is not glued to what begins.
     const margin = (left - length) * MARGIN_SHARE;

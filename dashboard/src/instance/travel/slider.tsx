@@ -18,8 +18,11 @@ export interface SliderProps {
   readonly onTurn: (turn: number) => void;
 }
 
-const PLAYED_EVERY = 900;
-const FAST_FROM = 60;
+/** A turn is shown for so long; of many turns each for a shorter time, and from some number on not each of them. */
+const LONGEST = 900;
+const SHORTEST = 200;
+const ALL_OF_IT = 15_000;
+const FAST_FROM = 75;
 
 export function Slider({ turns, at, origin, onTurn }: SliderProps): JSX.Element {
   const isPlaying = useSignal(false);
@@ -30,9 +33,11 @@ export function Slider({ turns, at, origin, onTurn }: SliderProps): JSX.Element 
       isPlaying.value = false;
       return undefined;
     }
-    // A long one is shown in about a minute.
     const step = Math.max(Math.round(last / FAST_FROM), 1);
-    const timer = setTimeout(() => onTurn(Math.min(at + step, last)), PLAYED_EVERY);
+    const timer = setTimeout(
+      () => onTurn(Math.min(at + step, last)),
+      Math.min(LONGEST, Math.max(SHORTEST, ALL_OF_IT / last)),
+    );
     return () => clearTimeout(timer);
   }, [isPlaying.value, at, last]);
   const summary = turns[at - 1];

@@ -8,6 +8,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { get, type ApiError } from "../../api/client";
+import { countText } from "../../formatting";
 import { ErrorNote } from "../../parts/error_note";
 import { zone } from "../../preferences";
 import { setQuery } from "../../router";
@@ -18,13 +19,14 @@ import { Timeline } from "../timeline/timeline";
 import { titleOf } from "../timeline/wording";
 import { Code } from "./code";
 import { inZone } from "../why/wording";
+import { isFinished, statusOf } from "../../statuses";
 import { Slider } from "./slider";
 import { useTurns } from "./turns";
 
 export interface TravelTabProps {
   readonly live: Live;
   readonly row: Instance;
-  /** From the address; null stands for the last one. */
+  /** From the address; null stands for the last one that has code. */
   readonly turn: number | null;
 }
 
@@ -41,7 +43,9 @@ export function TravelTab({ live, row, turn }: TravelTabProps): JSX.Element {
       </p>
     );
   }
-  const at = Math.min(Math.max(turn ?? list.length, 1), list.length);
+  // After its last turn an ended one has no code any more: the turn before shows where it stood.
+  const opened = isFinished(statusOf(row)) ? list.length - 1 : list.length;
+  const at = Math.min(Math.max(turn ?? opened, 1), list.length);
   return (
     <div class="stack">
       <Slider
@@ -169,7 +173,7 @@ function Texts({ title, texts, none, look }: TextsProps): JSX.Element {
                 type="button"
                 class="link"
                 onClick={() => (isWhole.value = true)}
-              >{`${texts.length - shown.length} more`}</button>
+              >{`${countText(texts.length - shown.length)} more`}</button>
             </li>
           )}
         </ul>

@@ -1,11 +1,11 @@
 /** A held instance: what is stored and what the code says, side by side, and what repairs it. */
 
 import type { JSX } from "preact";
+import { HOLD_REASONS, holdText } from "../../holds";
 import { Time } from "../../parts/time";
 import { ActionButton } from "../actions/action_button";
 import type { Live } from "../live";
 import type { Hold, Instance } from "../shapes";
-import { holdText } from "./wording";
 
 /** These are tried again whenever a host starts; the others only when somebody says so. */
 const MISFITS: ReadonlySet<string> = new Set(["decisions", "not_served", "guard", "payload", "poison"]);
@@ -42,6 +42,7 @@ export function HoldView({
           ? "It goes on by itself when a host starts whose code fits."
           : "It is tried again only when somebody resumes it."}
       </p>
+      {HOLD_REASONS[hold.reason] && <p class="small-text">{HOLD_REASONS[hold.reason].advice}</p>}
       {hasSides && (
         <details class="small-text">
           <summary>What the host says</summary>
@@ -50,7 +51,7 @@ export function HoldView({
       )}
       <div class="row">
         <ActionButton kind="resume" live={live} row={row} label="Try again" isPrimary />
-        <ActionButton kind="restart" live={live} row={row} label="Start over" />
+        <ActionButton kind="restart" live={live} row={row} />
         <ActionButton kind="terminate" live={live} row={row} />
         <ActionButton kind="fail" live={live} row={row} />
       </div>

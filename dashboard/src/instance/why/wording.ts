@@ -1,5 +1,6 @@
 /** The facts of an explanation in words, each with the instance that it leads to. Pure. */
-import { exactText, spanText, type Zone } from "../../formatting";
+import { countText, momentText, spanText, type Zone } from "../../formatting";
+import { holdText } from "../../holds";
 import type { Fact, Microseconds } from "../shapes";
 
 /** One link of the chain of causes. */
@@ -12,22 +13,8 @@ export interface Link {
   readonly isBad: boolean;
   /** What it comes from, one or more calls down. */
   readonly below: readonly Link[];
-}
-
-const HOLDS: Readonly<Record<string, string>> = {
-  decisions: "the code decides otherwise than its history recorded",
-  not_served: "no host has a function of that name",
-  guard: "in replay the code does what cannot be replayed",
-  payload: "stored data do not fit the type that the code asks for now",
-  poison: "its turn failed twice, for no fault of its orchestrator that could be told",
-  crashed: "it has ended the process of its host several times",
-  memory: "there was not enough memory for it",
-  storage: "the store cannot hold what it decided",
-};
-
-/** Why an instance is held, in words. */
-export function holdText(reason: string): string {
-  return HOLDS[reason] ?? reason;
+  /** How many facts it tells of, when it is more than one. */
+  readonly count?: number;
 }
 
 /** All facts, the most important first; null when there is one that this page does not know. */
@@ -36,7 +23,8 @@ export function chainOf(facts: readonly Fact[], now: Microseconds, zone: Zone): 
   return facts.map((fact) => linkOf(fact, now, zone));
 }
 
-function linkOf(fact: Fact, now: Microseconds, zone: Zone): Link {
+/** One fact in words. */
+export function linkOf(fact: Fact, now: Microseconds, zone: Zone): Link {
   const { below } = fact;
   const under = below ? [belowLink(below, now, zone)] : [];
   const instanceId = fact.type === "orchestration" ? (fact.instanceId ?? null) : null;
@@ -60,7 +48,7 @@ function isBad(fact: Fact): boolean {
 }
 
 function untilText(fact: Fact, zone: Zone): string {
-  return fact.until === undefined ? "" : exactText(fact.until, zone);
+  return fact.until === undefined ? "" : momentText(fact.until, zone);
 }
 
 function textOf(fact: Fact, now: Microseconds, zone: Zone): string | null {
@@ -80,9 +68,9 @@ function textOf(fact: Fact, now: Microseconds, zone: Zone): string | null {
     case "pending":
       return `has not begun${until ? `; it begins at ${until}` : since}`;
     case "untaken":
-      return `${fact["count"]} messages lie in its inbox, and nobody takes them`;
+      return `${countText(Number(fact["count"]))} messages lie in its inbox, and nobody takes them`;
     case "turn":
-      return `is queued for its turn, at place ${fact["place"]}`;
+      return `is queued for its turn, at place ${countText(Number(fact["place"]))}`;
     case "timer":
       return `waits for a timer${until ? `, due at ${until}` : ""}${purposeText(fact["purpose"])}`;
     case "event":
@@ -124,7 +112,7 @@ function activityText(fact: Fact, now: Microseconds, until: string): string {
     return `${attempt}, running for ${spanText((now - begun) / 1e6)}${before}`;
   }
   if (fact.stage === "queued")
-    return `${attempt}, queued at place ${fact["place"] ?? "?"}${behindText(fact["behind"])}${before}`;
+    return `${attempt}, queued at place ${fact["place"] === undefined ? "?" : countText(Number(fact["place"]))}${behindText(fact["behind"])}${before}`;
   return `${attempt}${before}`;
 }
 
@@ -147,6 +135,6 @@ const UTC_MOMENT = /\b(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)Z/g;
 export function inZone(sentence: string, zone: Zone): string {
   if (zone === "utc") return sentence;
   return sentence.replace(UTC_MOMENT, (_, day: string, time: string) => {
-    return exactText(Date.parse(`${day}T${time}Z`) * 1000, zone).replace(/\.\d{3} UTC.*$/, "");
+    return momentText(Date.parse(`${day}T${time}Z`) * 1000, zone).replace(/ UTC.*$/, "");
   });
 }

@@ -4,14 +4,16 @@ import { useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
 import type { Result } from "../../api/client";
-import { controlInstance, purgeInstance } from "../../api/instances";
+import { controlInstance, purgeInstance, restartInstance } from "../../api/instances";
 import { refusal } from "../../api/session";
+import { isFinished } from "../../statuses";
 import type { Role } from "../../api/types";
-import { counted } from "../../formatting";
+import { counted, countText } from "../../formatting";
 import { Button } from "../../parts/button";
 import { Dialog } from "../../parts/dialog";
 import { toAll, type Progress } from "./bulk";
 import type { InstanceList } from "./list";
+import type { Row } from "./rows";
 
 interface Action {
   readonly verb: string;
@@ -19,8 +21,13 @@ interface Action {
   readonly isDangerous: boolean;
   /** What happens, after "3 instances": a sentence. */
   readonly means: string;
+  /** Whether it makes sense for such a one. */
+  readonly fits: (row: Row) => boolean;
   readonly act: (id: string) => Promise<Result<unknown>>;
 }
+
+const isGoing = (row: Row): boolean => !row.isPurged && !isFinished(row.status);
+const isOver = (row: Row): boolean => !row.isPurged && isFinished(row.status);
 
 const REASON = { reason: "from the dashboard, several at once" };
 
@@ -30,6 +37,7 @@ const ACTIONS: readonly Action[] = [
     role: "operate",
     isDangerous: false,
     means: "pause after what they do now; what arrives is kept.",
+    fits: (row) => isGoing(row) && row.status !== "Suspended",
     act: (id) => controlInstance(id, "suspend", REASON),
   },
   {
@@ -37,6 +45,7 @@ const ACTIONS: readonly Action[] = [
     role: "operate",
     isDangerous: false,
     means: "go on; held ones are tried again.",
+    fits: (row) => isGoing(row) && (row.status === "Suspended" || row.holdReason !== null),
     act: (id) => controlInstance(id, "resume", REASON),
   },
   {
@@ -44,16 +53,33 @@ const ACTIONS: readonly Action[] = [
     role: "operate",
     isDangerous: true,
     means: "end now. Activities that run are not undone.",
+    fits: isGoing,
     act: (id) => controlInstance(id, "terminate", REASON),
+  },
+  {
+    verb: "Restart",
+    role: "operate",
+    isDangerous: false,
+    means: "are run again with their inputs, each under a new id; they stay as they are.",
+    fits: (row) => !row.isPurged && (row.status === "Failed" || row.status === "Terminated"),
+    act: (id) => restartInstance(id, true),
   },
   {
     verb: "Purge",
     role: "admin",
     isDangerous: true,
-    means: "are deleted with their histories, for good. Those that have not ended are refused.",
+    means: "are deleted with their histories, for good.",
+    fits: isOver,
     act: (id) => purgeInstance(id),
   },
 ];
+
+/** An action, and those that it fits as they were when it was asked for. */
+interface Asked {
+  readonly action: Action;
+  readonly ids: readonly string[];
+  readonly others: readonly string[];
+}
 
 export interface BulkBarProps {
   readonly list: InstanceList;
@@ -61,20 +87,35 @@ export interface BulkBarProps {
 }
 
 export function BulkBar({ list, chosen }: BulkBarProps): JSX.Element | null {
-  const action = useSignal<Action | null>(null);
-  const count = chosen.value.size;
-  if (count === 0 && action.value === null) return null;
+  const asked = useSignal<Asked | null>(null);
+  const ids = [...chosen.value];
+  const count = ids.length;
+  list.version.value;
+  if (count === 0 && asked.value === null) return null;
+  // What is not listed any more is left to the host to judge.
+  const fits = (one: Action, id: string) => {
+    const row = list.rows.get(id);
+    return row === undefined || one.fits(row);
+  };
+  const ask = (action: Action) => {
+    const fitting = ids.filter((id) => fits(action, id));
+    asked.value = { action, ids: fitting, others: ids.filter((id) => !fitting.includes(id)) };
+  };
+  const isAllLoaded = count > 1 && count >= list.rows.all.length && !list.isComplete.value;
   return (
     <section class="bulk-bar" aria-label="Actions on the chosen instances">
-      <strong aria-live="polite">{counted(count, "instance")} chosen</strong>
+      <p aria-live="polite">
+        <strong>{counted(count, "instance")} chosen</strong>
+        {isAllLoaded && <span class="quiet-text"> All that are loaded so far: there are more.</span>}
+      </p>
       <div class="row">
-        {ACTIONS.map((one) => (
+        {ACTIONS.filter((one) => ids.some((id) => fits(one, id))).map((one) => (
           <Button
             key={one.verb}
             size="small"
             kind={one.isDangerous ? "danger" : "plain"}
             refusal={refusal(one.role)}
-            onClick={() => (action.value = one)}
+            onClick={() => ask(one)}
           >
             {one.verb}
           </Button>
@@ -83,15 +124,12 @@ export function BulkBar({ list, chosen }: BulkBarProps): JSX.Element | null {
           Choose none
         </Button>
       </div>
-      {action.value && (
+      {asked.value && (
         <BulkDialog
-          action={action.value}
-          ids={[...chosen.value]}
+          asked={asked.value}
           onClose={(left) => {
-            action.value = null;
-            if (left === null) return;
-            chosen.value = new Set(left);
-            if (left.length === 0) void list.readAnew();
+            if (left !== null) chosen.value = new Set([...left, ...(asked.value?.others ?? [])]);
+            asked.value = null;
           }}
         />
       )}
@@ -100,13 +138,13 @@ export function BulkBar({ list, chosen }: BulkBarProps): JSX.Element | null {
 }
 
 interface BulkDialogProps {
-  readonly action: Action;
-  readonly ids: readonly string[];
+  readonly asked: Asked;
   /** With those that it could not be done to; null when nothing was done. */
   readonly onClose: (left: readonly string[] | null) => void;
 }
 
-function BulkDialog({ action, ids, onClose }: BulkDialogProps): JSX.Element {
+function BulkDialog({ asked, onClose }: BulkDialogProps): JSX.Element {
+  const { action, ids, others } = asked;
   const progress = useSignal<Progress | null>(null);
   const isOver = useSignal(false);
   const isStopped = useRef(false);
@@ -132,6 +170,12 @@ function BulkDialog({ action, ids, onClose }: BulkDialogProps): JSX.Element {
         <p>
           {counted(ids.length, "instance")} {action.means}
         </p>
+        {others.length > 0 && (
+          <p class="quiet-text">
+            {counted(others.length, "other one", "other ones")} of those chosen are in a state in which this makes no
+            sense: left alone, and still chosen.
+          </p>
+        )}
         {progress.value && <BulkProgress progress={progress.value} />}
         <div class="dialog-actions">
           <Button onClick={close}>{progress.value === null ? "Cancel" : isOver.value ? "Close" : "Stop"}</Button>
@@ -163,7 +207,8 @@ function BulkProgress({ progress }: { readonly progress: Progress }): JSX.Elemen
         <span style={{ width: `${(100 * done) / Math.max(total, 1)}%` }} />
       </div>
       <p class="quiet-text">
-        {done} of {total} done{failures.length > 0 ? `, ${failures.length} refused` : ""}
+        {countText(done)} of {countText(total)} done
+        {failures.length > 0 ? `, ${countText(failures.length)} refused` : ""}
       </p>
       {failures.length > 0 && (
         <ul class="bulk-failures">

@@ -3,6 +3,7 @@
 import { useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
+import { countText } from "../../formatting";
 import { EmptyState } from "../../parts/empty_state";
 import { StatusBadge } from "../../parts/status_badge";
 import { Duration, Time } from "../../parts/time";
@@ -26,7 +27,7 @@ export function InstanceTable({ list, filter, chosen }: InstanceTableProps): JSX
   const isNarrow = useMatch(NARROW);
   list.version.value;
   const rows = list.rows.all;
-  if (rows.length === 0 && list.isComplete.value) return <NoRows filter={filter} />;
+  if (rows.length === 0 && list.isComplete.value) return <NoRows filter={filter} isSure={list.isFresh.value} />;
   return (
     <VirtualTable
       key={list.beginnings.value}
@@ -40,6 +41,7 @@ export function InstanceTable({ list, filter, chosen }: InstanceTableProps): JSX
       onEnd={() => void list.more()}
       onOpen={(row) => go(instanceAddress(row.id))}
       isMarked={(row) => chosen.value.has(row.id)}
+      place={list}
       foot={<Foot list={list} />}
     />
   );
@@ -65,7 +67,7 @@ function columnsOf(list: InstanceList, chosen: Signal<ReadonlySet<string>>): rea
     { id: "name", label: "Orchestrator", cell: (row) => <span title={row.name}>{row.name}</span> },
     {
       id: "note",
-      label: "Last word",
+      label: <span title="Why it is held or failed, or the status that its code has set">Note</span>,
       cell: (row) => (
         <span class="quiet-text" title={row.note}>
           {row.note}
@@ -115,6 +117,9 @@ function ChooseAll({ list, chosen }: Omit<InstanceTableProps, "filter">): JSX.El
       <input
         type="checkbox"
         aria-label="Choose all that are listed"
+        title={
+          list.isComplete.value ? "Choose all" : `Choose the ${countText(rows.length)} that are loaded; there are more`
+        }
         checked={isAll}
         indeterminate={!isAll && chosen.value.size > 0}
         onChange={() => (chosen.value = isAll ? new Set() : new Set(rows.map((row) => row.id)))}
@@ -128,16 +133,16 @@ function Foot({ list }: { readonly list: InstanceList }): JSX.Element | null {
   return <p class="virtual-foot quiet-text">Reading more…</p>;
 }
 
-function NoRows({ filter }: { readonly filter: Filter }): JSX.Element {
+function NoRows({ filter, isSure }: { readonly filter: Filter; readonly isSure: boolean }): JSX.Element {
   const isFiltered = Object.values(queryOf({ ...filter, order: "newest" })).some((value) => value !== undefined);
   return (
     <div class="card">
       {isFiltered ? (
-        <EmptyState title="No instance fits">
+        <EmptyState title="No instance fits" isSure={isSure}>
           <a href={addressOf("instances", queryOf(EVERYTHING))}>Show all instances</a>
         </EmptyState>
       ) : (
-        <EmptyState title="There is no instance yet">
+        <EmptyState title="There is no instance yet" isSure={isSure}>
           <p>Start one with the button above; it appears here by itself.</p>
         </EmptyState>
       )}

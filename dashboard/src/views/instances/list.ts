@@ -1,7 +1,8 @@
 /** Reads the pages of a list as they are needed, and keeps what was read up to date. */
 
-import { signal } from "@preact/signals";
+import { signal, type ReadonlySignal } from "@preact/signals";
 import { listInstances } from "../../api/instances";
+import { Keeper, type Cause } from "../../api/freshness";
 import { watchHub } from "../../api/live";
 import type { ApiError } from "../../api/client";
 import { parametersOf, type Filter } from "./filter";
@@ -24,6 +25,9 @@ export class InstanceList {
   readonly isComplete = signal(false);
   /** True when changes were missed below the first page. */
   readonly isStale = signal(false);
+  /** How far it was scrolled when it was left. */
+  scrolledTo = 0;
+  private keeper = this.newKeeper();
   private after: string | null = null;
   private pages = 0;
   private stopping = new AbortController();
@@ -31,23 +35,32 @@ export class InstanceList {
 
   constructor(private readonly filter: Filter) {}
 
+  /** Whether the first page is as the host has it now. */
+  get isFresh(): ReadonlySignal<boolean> {
+    return this.keeper.isFresh;
+  }
+
+  /** From now on; what was read before is compared with what there is now. */
   start(): void {
+    this.stopping = new AbortController();
+    this.isLoading.value = false;
+    this.keeper = this.newKeeper();
     this.stopListening = watchHub({
       onUpdates: (updates) => {
         if (this.pages > 0 && this.rows.update(updates, this.filter, Date.now() * 1000)) this.changed();
       },
-      onReset: () => void this.refresh(),
     });
-    void this.readAnew();
+    this.keeper.start();
   }
 
   stop(): void {
     this.stopListening();
+    this.keeper.stop();
     this.stopping.abort();
   }
 
   /** Forgets what was read and begins with the first page. */
-  async readAnew(): Promise<void> {
+  async readAnew(): Promise<boolean> {
     this.stopping.abort();
     this.stopping = new AbortController();
     this.after = null;
@@ -55,7 +68,11 @@ export class InstanceList {
     this.isLoading.value = false;
     this.isComplete.value = false;
     this.isStale.value = false;
-    await this.readPage();
+    return this.readPage();
+  }
+
+  private newKeeper(): Keeper {
+    return new Keeper((cause) => this.refresh(cause));
   }
 
   /** Reads the next page, unless there is none or one is under way. */
@@ -65,20 +82,22 @@ export class InstanceList {
 
   /** Tries once more what could not be read. */
   readonly reload = (): void => {
-    void (this.pages === 0 ? this.readAnew() : this.readPage());
+    if (this.pages === 0) this.keeper.ask();
+    else void this.readPage();
   };
 
-  private async readPage(): Promise<void> {
-    if (this.isLoading.value) return;
+  private async readPage(): Promise<boolean> {
+    if (this.isLoading.value) return false;
     this.isLoading.value = true;
     const { signal: stopped } = this.stopping;
     const answer = await this.ask(this.after, stopped);
-    if (stopped.aborted) return;
+    if (stopped.aborted) return false;
     this.isLoading.value = false;
     this.error.value = answer.ok ? null : answer.error;
-    if (!answer.ok) return;
+    if (!answer.ok) return false;
     if (this.pages === 0) {
       this.rows.clear();
+      this.scrolledTo = 0;
       this.beginnings.value += 1;
     }
     this.pages += 1;
@@ -86,17 +105,31 @@ export class InstanceList {
     this.isComplete.value = answer.value.after === null;
     this.rows.add(answer.value.records);
     this.changed();
+    return true;
   }
 
-  /** After a gap in the live updates: the first page is compared, what lies below may be old. */
-  private async refresh(): Promise<void> {
-    if (this.pages === 0) return;
+  /**
+   * Reads the first page once more. Rows that are known change where they stand; after a gap in the live updates, what
+   * is not there any more goes, and what lies below the first page may be old.
+   */
+  private async refresh(cause: Cause): Promise<boolean> {
+    if (this.pages === 0) return this.readAnew();
     const { signal: stopped } = this.stopping;
     const answer = await this.ask(null, stopped);
-    if (stopped.aborted || !answer.ok) return;
-    this.rows.refresh(answer.value.records);
-    this.isStale.value = this.pages > 1;
+    if (stopped.aborted) return false;
+    this.error.value = answer.ok ? null : answer.error;
+    if (!answer.ok) return false;
+    if (cause === "gap" && this.pages === 1) {
+      this.isComplete.value = answer.value.after === null;
+      this.after = answer.value.after;
+      this.rows.clear();
+      this.rows.add(answer.value.records);
+    } else {
+      this.rows.refresh(answer.value.records);
+      if (cause === "gap") this.isStale.value = true;
+    }
     this.changed();
+    return true;
   }
 
   private ask(after: string | null, stopped: AbortSignal) {
@@ -108,4 +141,16 @@ export class InstanceList {
     this.newCount.value = this.rows.newCount;
     this.version.value += 1;
   }
+}
+
+const MOST_KEPT = 4;
+const kept = new Map<string, InstanceList>();
+
+/** The list of an address: who comes back to it finds it as it was left, with its pages and its place. */
+export function listFor(key: string, filter: Filter): InstanceList {
+  const list = kept.get(key) ?? new InstanceList(filter);
+  kept.delete(key);
+  kept.set(key, list);
+  for (const old of [...kept.keys()].slice(0, -MOST_KEPT)) kept.delete(old);
+  return list;
 }

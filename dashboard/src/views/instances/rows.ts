@@ -31,6 +31,12 @@ export class Rows {
     return this.unseen.size;
   }
 
+  /** A row by its id, if it was read. */
+  get(id: string): Row | undefined {
+    const place = this.places.get(id);
+    return place === undefined ? undefined : this.all[place];
+  }
+
   clear(): void {
     this.all.length = 0;
     this.places.clear();

@@ -41,8 +41,8 @@ export function SavedViews(): JSX.Element {
           <button
             type="button"
             class="chip"
-            aria-label={`Forget the view ${view.name}`}
-            title="Forget this view"
+            aria-label={`Remove the view ${view.name}`}
+            title="Remove this view"
             onClick={() => (saved.value = saved.value.filter((one) => one !== view))}
           >
             ✕

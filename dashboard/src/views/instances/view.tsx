@@ -15,13 +15,13 @@ import { BulkBar } from "./bulk_bar";
 import { filterOf, queryOf, type Filter } from "./filter";
 import { FilterBar } from "./filter_bar";
 import { InstanceTable } from "./instance_table";
-import { InstanceList } from "./list";
+import { listFor, type InstanceList } from "./list";
 import { SavedViews } from "./saved_views";
 
 export function InstancesView(): JSX.Element {
   const filter = filterOf(route.value.query);
   const key = JSON.stringify(queryOf(filter));
-  const list = useMemo(() => new InstanceList(filter), [key]);
+  const list = useMemo(() => listFor(key, filter), [key]);
   const chosen = useSignal<ReadonlySet<string>>(new Set());
   const isStarting = useSignal(false);
   useEffect(() => {
@@ -44,7 +44,7 @@ export function InstancesView(): JSX.Element {
         <NewRows list={list} />
       </div>
       <FilterBar filter={filter} onChange={set} />
-      <ReadError of={list} />
+      <ReadError of={list} isEmpty={list.beginnings.value === 0} />
       <div class="instances-place">
         <InstanceTable list={list} filter={filter} chosen={chosen} />
       </div>

@@ -3,7 +3,7 @@
 import uPlot, { type AlignedData, type Options } from "uplot";
 import "uplot/dist/uPlot.min.css";
 import type { Zone } from "../../formatting";
-import { LINES, rateText } from "./rates";
+import { LINES, tickText } from "./rates";
 
 const HEIGHT = 208;
 
@@ -64,7 +64,7 @@ function optionsOf(place: HTMLElement, width: number, zone: Zone, onPoint: (step
     scales: { y: { range: (_plot, _least, most) => [0, Math.max(most * 1.1, 0.5)] } },
     axes: [
       { ...axis, size: 28, space: 70, values: "{HH}:{mm}" },
-      { ...axis, size: 44, space: 36, values: (_plot, ticks) => ticks.map((tick) => rateText(tick)) },
+      { ...axis, size: 44, space: 36, values: (_plot, ticks) => ticks.map(tickText) },
     ],
     series: [
       {},

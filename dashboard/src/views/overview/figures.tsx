@@ -5,7 +5,7 @@ import { MOST_COUNTED, type Overview } from "../../api/types";
 import { countText, spanText } from "../../formatting";
 import { StatusSign } from "../../parts/status_badge";
 import { addressOf } from "../../router";
-import { heldCount } from "../holds";
+import { heldCount } from "../../holds";
 
 export function Figures({ overview }: { readonly overview: Overview | null }): JSX.Element {
   const instances = overview?.instances;

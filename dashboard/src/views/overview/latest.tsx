@@ -1,11 +1,8 @@
 /** The newest instances, as they move: what a newcomer looks at first. */
 
-import type { ReadonlySignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
 import { listInstances } from "../../api/instances";
-import { watchHub } from "../../api/live";
-import { useResource } from "../../api/resource";
+import { useResource, type Resource } from "../../api/resource";
 import type { InstanceRecord } from "../../api/types";
 import { StatusBadge } from "../../parts/status_badge";
 import { Time } from "../../parts/time";
@@ -13,29 +10,17 @@ import { addressOf, instanceAddress } from "../../router";
 import { statusOf } from "../../statuses";
 
 const SHOWN = 8;
-const LEAST_PAUSE = 1000;
 
 /** The newest instances, read anew at most once a second while something happens. */
-export function useLatest(): ReadonlySignal<readonly InstanceRecord[] | null> {
-  const latest = useResource("latest", async (signal) => {
-    const answer = await listInstances({ limit: SHOWN, payloads: false }, signal);
-    return answer.ok ? { ...answer, value: answer.value.records } : answer;
-  });
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const soon = () => {
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        latest.reload();
-      }, LEAST_PAUSE);
-    };
-    const stop = watchHub({ onUpdates: soon, onReset: soon });
-    return () => {
-      stop();
-      clearTimeout(timer);
-    };
-  }, []);
-  return latest.value;
+export function useLatest(): Resource<readonly InstanceRecord[]> {
+  return useResource(
+    "latest",
+    async (signal) => {
+      const answer = await listInstances({ limit: SHOWN, payloads: false }, signal);
+      return answer.ok ? { ...answer, value: answer.value.records } : answer;
+    },
+    { isTouchedBy: () => true },
+  );
 }
 
 export function Latest({ records }: { readonly records: readonly InstanceRecord[] | null }): JSX.Element {

@@ -1,9 +1,9 @@
 /** What is wrong with a hub, worst first, from what its routes say. Pure. */
 
 import type { FailedDelivery, HubHosts, Overview, QueueStanding, Subscription } from "../../api/types";
-import { capitalised, counted, spanText } from "../../formatting";
+import { capitalised, counted, countText, spanText } from "../../formatting";
 import { addressOf } from "../../router";
-import { HOLD_REASONS } from "../holds";
+import { HOLD_REASONS } from "../../holds";
 
 export interface Problem {
   readonly id: string;
@@ -144,7 +144,7 @@ function ofFailures(overview: Overview | null): Problem[] {
       id: "failing",
       weight: bad * 4 >= all ? "bad" : "warning",
       text: `${counted(bad, "instance")} failed in the last ${span}`,
-      more: `Of ${all} that ended${names ? `; lately ${names}` : ""}.`,
+      more: `Of ${countText(all)} that ended on this host${names ? `; lately ${names}` : ""}.`,
       address: addressOf("instances", { status: "failed", order: "last_completed" }),
       link: "Failed instances",
     },

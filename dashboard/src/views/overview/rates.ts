@@ -62,3 +62,8 @@ export function rateText(rate: number): string {
   if (rate < 9.95) return rate.toFixed(1);
   return Math.round(rate).toLocaleString("en-US");
 }
+
+/** A line of the chart to the digit: `0.25`, `1,500`. */
+export function tickText(rate: number): string {
+  return rate.toLocaleString("en-US", { maximumFractionDigits: 3 });
+}

@@ -12,13 +12,24 @@ import { theme, zone } from "../../preferences";
 import type { Chart } from "./chart";
 import { chartData, LINES, minutes, rateNow, rateText, type Line, type Minute } from "./rates";
 
-export function Throughput({ series }: { readonly series: Series | null }): JSX.Element {
+export interface ThroughputProps {
+  readonly series: Series | null;
+  /** When this host began: it has counted from then on. */
+  readonly since: number | null;
+}
+
+export function Throughput({ series, since }: ThroughputProps): JSX.Element {
   const isTable = useSignal(false);
   const step = useSignal<number | null>(null);
   return (
     <section class="card of-throughput" aria-labelledby="throughput-head">
       <header class="card-head">
         <h2 id="throughput-head">Throughput of this host</h2>
+        {since !== null && (
+          <span class="quiet-text small-text">
+            since it started at <Time at={since} look="short" />
+          </span>
+        )}
         <Button kind="quiet" size="small" pressed={isTable.value} onClick={() => (isTable.value = !isTable.value)}>
           As a table
         </Button>

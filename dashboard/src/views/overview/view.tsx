@@ -39,11 +39,13 @@ export function OverviewView({ overview }: { readonly overview: Resource<Overvie
   );
   const latest = useLatest();
   const shown = overview.value.value;
-  if (latest.value?.length === 0 && shown?.instances && !hasInstances(shown.instances)) return <FirstRun />;
-  const parts = [overview, hosts, queues, subscriptions, deliveries];
+  if (latest.value.value?.length === 0 && latest.isFresh.value && shown?.instances && !hasInstances(shown.instances))
+    return <FirstRun />;
+  const parts = [overview, hosts, queues, subscriptions, deliveries, latest];
   // All at once: what came later would push down what one has begun to read.
   const isKnown =
-    latest.value !== null && parts.every((part) => part.value.value !== null || part.error.value !== null);
+    parts.every((part) => part.value.value !== null || part.error.value !== null) &&
+    parts.some((part) => part.value.value !== null);
   const known: Known = {
     overview: shown,
     hosts: hosts.value.value,
@@ -58,8 +60,8 @@ export function OverviewView({ overview }: { readonly overview: Resource<Overvie
           Start an orchestration
         </Button>
       </ViewHead>
-      <ReadError of={overview} />
-      {isKnown && <Body known={known} latest={latest.value} />}
+      <ReadError of={overview} isEmpty={overview.value.value === null} />
+      {isKnown && <Body known={known} latest={latest.value.value} />}
       {isStarting.value && <StartDialog onClose={() => (isStarting.value = false)} />}
     </>
   );
@@ -79,8 +81,8 @@ function Body({
       <Figures overview={overview} />
       <div class="overview-grid">
         <div class="stack">
-          <Throughput series={overview?.series ?? null} />
-          <Failures overview={overview} />
+          <Throughput series={overview?.series ?? null} since={overview?.since ?? null} />
+          <Failures />
           <Workers overview={overview} />
         </div>
         <div class="stack">

@@ -4,9 +4,9 @@ import { useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useId, useMemo } from "preact/hooks";
 import { get, type ApiError } from "../../api/client";
-import { startInstance } from "../../api/instances";
+import { readInstance, startInstance } from "../../api/instances";
 import { useResource } from "../../api/resource";
-import type { FunctionInfo, Functions } from "../../api/types";
+import type { FunctionInfo, Functions, Instance } from "../../api/types";
 import { entered, formOf, type Entries, type Form } from "../../forms/fields";
 import { Button } from "../../parts/button";
 import { Dialog } from "../../parts/dialog";
@@ -14,6 +14,7 @@ import { ErrorNote } from "../../parts/error_note";
 import { ReadError } from "../../parts/read_error";
 import { FormFields } from "../../forms/form_fields";
 import { go, instanceAddress } from "../../router";
+import { Conflict } from "./conflict";
 import { inputSchema, inputSketch } from "./input_schema";
 
 export interface StartDialogProps {
@@ -28,9 +29,10 @@ export function StartDialog({ name, onClose }: StartDialogProps): JSX.Element {
   const chosen = useSignal(name ?? "");
   const info = orchestrators?.find((one) => one.name === chosen.value) ?? orchestrators?.[0];
   const selectId = useId();
+  const formId = useId();
   return (
     <Dialog title="Start an orchestration" onClose={onClose}>
-      <ReadError of={functions} />
+      <ReadError of={functions} isEmpty={functions.value.value === null} />
       {orchestrators?.length === 0 && <p class="quiet-text">This host has no orchestrator to start.</p>}
       {orchestrators && info && (
         <>
@@ -38,8 +40,11 @@ export function StartDialog({ name, onClose }: StartDialogProps): JSX.Element {
             <label for={selectId}>Orchestrator</label>
             <select
               id={selectId}
-              class="dialog-first"
+              class={name === undefined ? "dialog-first" : ""}
               value={info.name}
+              onKeyDown={(event) => {
+                if (event.key === "Enter") (document.getElementById(formId) as HTMLFormElement | null)?.requestSubmit();
+              }}
               onChange={(event) => (chosen.value = event.currentTarget.value)}
             >
               {orchestrators.map((one) => (
@@ -49,7 +54,7 @@ export function StartDialog({ name, onClose }: StartDialogProps): JSX.Element {
               ))}
             </select>
           </div>
-          <StartForm key={info.name} info={info} onClose={onClose} />
+          <StartForm key={info.name} formId={formId} info={info} onClose={onClose} />
         </>
       )}
     </Dialog>
@@ -57,31 +62,37 @@ export function StartDialog({ name, onClose }: StartDialogProps): JSX.Element {
 }
 
 interface StartFormProps {
+  readonly formId: string;
   readonly info: FunctionInfo;
   readonly onClose: () => void;
 }
 
-function StartForm({ info, onClose }: StartFormProps): JSX.Element {
+function StartForm({ info, formId, onClose }: StartFormProps): JSX.Element {
   const input = useInput(info);
   const id = useSignal("");
   const failure = useSignal<ApiError | null>(null);
   const isBusy = useSignal(false);
   const idField = useId();
-  const submit = async (event: Event) => {
-    event.preventDefault();
+  const other = useSignal<Instance | null>(null);
+  const start = async (reuse: "never" | "when_finished") => {
     const read = input.read();
     if (read === null || isBusy.value) return;
     isBusy.value = true;
     const wanted = id.value.trim();
-    const answer = await startInstance({ name: info.name, ...read, ...(wanted && { instanceId: wanted }) });
+    const answer = await startInstance({ name: info.name, ...read, ...(wanted && { instanceId: wanted, reuse }) });
+    other.value = !answer.ok && answer.error.status === 409 && wanted ? await found(wanted) : null;
     isBusy.value = false;
-    failure.value = answer.ok ? null : answer.error;
+    failure.value = answer.ok || other.value !== null ? null : answer.error;
     if (!answer.ok) return;
     onClose();
     go(instanceAddress(answer.value.instanceId));
   };
+  const submit = (event: Event) => {
+    event.preventDefault();
+    void start("never");
+  };
   return (
-    <form class="stack" onSubmit={submit}>
+    <form id={formId} class="stack" onSubmit={submit}>
       <InputFields input={input} />
       <div class="field">
         <label for={idField}>
@@ -92,9 +103,15 @@ function StartForm({ info, onClose }: StartFormProps): JSX.Element {
           autocomplete="off"
           spellcheck={false}
           value={id.value}
-          onInput={(event) => (id.value = event.currentTarget.value)}
+          onInput={(event) => {
+            id.value = event.currentTarget.value;
+            other.value = null;
+          }}
         />
       </div>
+      {other.value && (
+        <Conflict other={other.value} isBusy={isBusy.value} onReplace={() => void start("when_finished")} />
+      )}
       {failure.value && <ErrorNote error={failure.value} />}
       <div class="dialog-actions">
         <Button onClick={onClose}>Cancel</Button>
@@ -104,6 +121,12 @@ function StartForm({ info, onClose }: StartFormProps): JSX.Element {
       </div>
     </form>
   );
+}
+
+/** The instance that has an id already; null when it is gone again. */
+async function found(id: string): Promise<Instance | null> {
+  const answer = await readInstance(id);
+  return answer.ok ? answer.value : null;
 }
 
 /** What was filled in so far, as a form or as JSON. */

@@ -1,6 +1,6 @@
 /** Why instances are held, in words: see "Held instances" in docs/operations.md. */
 
-import type { HoldReason, Overview } from "../api/types";
+import type { HoldReason, InstanceRecord, Overview } from "./api/types";
 
 interface Words {
   readonly short: string;
@@ -42,6 +42,32 @@ export const HOLD_REASONS: Readonly<Record<HoldReason, Words>> = {
     advice: "Only you can have it tried again: look at its payloads and at the store first.",
   },
 };
+
+/** Why an instance is held, in words. */
+export function holdText(reason: string): string {
+  return HOLD_REASONS[reason as HoldReason]?.short ?? reason;
+}
+
+export interface Cause<T> {
+  readonly reason: HoldReason;
+  /** The orchestrator. */
+  readonly name: string;
+  readonly records: readonly T[];
+}
+
+/** Held instances by what keeps them, the most common cause first. */
+export function byCause<T extends Pick<InstanceRecord, "name" | "hold">>(records: readonly T[]): readonly Cause<T>[] {
+  const found = new Map<string, Cause<T> & { readonly records: T[] }>();
+  for (const record of records) {
+    if (!record.hold) continue;
+    const { reason } = record.hold;
+    const key = `${reason} ${record.name}`;
+    const cause = found.get(key) ?? { reason, name: record.name, records: [] };
+    cause.records.push(record);
+    found.set(key, cause);
+  }
+  return [...found.values()].sort((one, other) => other.records.length - one.records.length);
+}
 
 /** How many instances are held, for whatever reason. */
 export function heldCount(overview: Overview): number {
