@@ -112,7 +112,7 @@ async def test_markup_is_text_in_every_view_of_an_instance(visit: Visit, tab: st
 async def test_what_hides_or_turns_text_stays_to_the_letter(visit: Visit) -> None:
     page = visit.page
     await visit.go(f"{ODD}?tab=data")
-    text = await page.get_by_label("Input", exact=True).inner_text()
+    text = await page.get_by_role("tabpanel").get_by_label("Input", exact=True).inner_text()
     assert "fdp.exe" in text
     shown = json.loads(text)
     assert shown == HOSTILE
@@ -130,7 +130,7 @@ async def test_two_megabytes_are_shown_in_part_and_the_page_goes_on(visit: Visit
     page = visit.page
     await visit.go(f"#/instances/large?tab={tab}")
     if tab == "data":
-        box = page.get_by_label("Input", exact=True)
+        box = page.get_by_role("tabpanel").get_by_label("Input", exact=True)
         await expect(box.get_by_role("button", name="Show all")).to_be_visible()
         assert len(await box.inner_text()) < 10_000
     else:
@@ -143,7 +143,7 @@ async def test_two_megabytes_are_shown_in_part_and_the_page_goes_on(visit: Visit
 async def test_deep_json_is_folded_and_opens(visit: Visit) -> None:
     page = visit.page
     await visit.go("#/instances/deep?tab=data")
-    box = page.get_by_label("Input", exact=True)
+    box = page.get_by_role("tabpanel").get_by_label("Input", exact=True)
     await expect(box).not_to_contain_text("at the bottom")
     for _ in range(100):
         if "at the bottom" in await box.inner_text():
@@ -156,6 +156,6 @@ async def test_deep_json_is_folded_and_opens(visit: Visit) -> None:
 async def test_a_long_list_shows_its_beginning(visit: Visit) -> None:
     page = visit.page
     await visit.go("#/instances/wide?tab=data")
-    box = page.get_by_label("Input", exact=True)
+    box = page.get_by_role("tabpanel").get_by_label("Input", exact=True)
     await expect(box.get_by_role("button", name="29900 more")).to_be_visible()
     assert await page.evaluate("document.getElementsByTagName('*').length") < 3_000
