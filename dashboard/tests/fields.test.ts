@@ -85,3 +85,10 @@ it("choices carry their values as JSON", () => {
   ]);
   expect(entered(form, { [ONLY]: '"wait"' }).text).toBe('"wait"');
 });
+
+it("an only text that is empty is asked for again; what is meant can be written as JSON", () => {
+  const form = formOf({ type: "string", title: "name" });
+  expect(entered(form, {}).text).toBeNull();
+  expect(entered(form, { value: "x" }).text).toBe('"x"');
+  expect(entered(formOf({ type: "string", default: "" }), {}).text).toBe('""');
+});

@@ -3,6 +3,7 @@ import {
   bytesText,
   counted,
   exactText,
+  momentText,
   relativeText,
   sentence,
   shortText,
@@ -46,6 +47,10 @@ describe("moments", () => {
     expect(exactText(NOW + 631_256, "utc")).toBe("2026-11-22 12:00:00.631 UTC");
     expect(exactText(NOW, "local")).toMatch(/^2026-11-2\d \d\d:\d\d:00\.000 UTC([+−]\d\d:\d\d)?$/);
   });
+});
+
+it("moments in sentences are to the second", () => {
+  expect(momentText(NOW + 631_256, "utc")).toBe("2026-11-22 12:00:00 UTC");
 });
 
 describe("counts and texts", () => {

@@ -171,4 +171,4 @@ async def test_a_function_of_a_schedule_is_run_now(visit: Visit, hub: Serving) -
     await page.get_by_role("dialog").get_by_role("button", name="Run now").click()
     await expect(page.get_by_role("dialog")).to_have_count(0)
     row = page.get_by_role("row").filter(has_text="tidy_up")
-    await expect(row.locator('[data-label="Attempts that succeeded"]')).to_have_text("1")
+    await expect(row.locator('[data-label="Completed attempts"]')).to_have_text("1")

@@ -35,6 +35,7 @@ const LEAST_PAUSE = 500;
 const PAUSE_PER_READING = 4;
 /** What no turn tells: whether an activity has left the queue, who serves it now. */
 const EVERY = 10_000;
+const TOLD_WITHIN = 3_000;
 const ENDED_EVERY = 60_000;
 
 export function runPath(id: string): string {
@@ -63,7 +64,9 @@ export function useLive(id: string): Live {
     },
     { isOff: isOff || row === null, every: isOver ? ENDED_EVERY : Math.max(EVERY, took.current * PAUSE_PER_READING) },
   );
+  const refreshedAt = useRef(0);
   const refresh = (): void => {
+    refreshedAt.current = performance.now();
     instance.reload();
     run.reload();
     changes.value += 1;
@@ -74,6 +77,8 @@ export function useLive(id: string): Live {
     isGone.value = instance.error.value?.status === 404;
   }, [instance.error.value]);
   useMissed(row, () => {
+    // What live updates have told is being read already.
+    if (performance.now() - refreshedAt.current < TOLD_WITHIN) return;
     run.reload();
     changes.value += 1;
   });

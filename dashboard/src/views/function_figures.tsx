@@ -131,10 +131,15 @@ export function triggeredColumns(about: string): readonly Column<Row<ActivityFig
 
 function attempts(): readonly Column<Row<ActivityFigures>>[] {
   return [
-    number("completed", "Attempts that succeeded", `${HERE}`, (figures: ActivityFigures) => figures.completed),
+    number(
+      "completed",
+      "Completed attempts",
+      `Attempts that succeeded ${HERE}`,
+      (figures: ActivityFigures) => figures.completed,
+    ),
     number(
       "failed",
-      "Attempts that failed",
+      "Failed attempts",
       `${HERE}; what is tried three times counts three times`,
       (figures: ActivityFigures) => figures.failed,
     ),

@@ -131,7 +131,6 @@ function HeldCard({
           <a class="mono broken-anywhere" href={instanceAddress(record.instanceId)}>
             {record.instanceId}
           </a>
-          <span class="quiet-text">{record.name}</span>
         </div>
         <span class="quiet-text small-text">
           since <Time at={hold.since} />
@@ -143,8 +142,14 @@ function HeldCard({
         </span>
       </header>
       <div class="card-body stack">
-        <p class="broken-anywhere">{sentence(hold.message)}</p>
+        {!hold.recorded && !hold.produced && <p class="broken-anywhere">{sentence(hold.message)}</p>}
         <BothSides hold={hold} />
+        {(hold.recorded || hold.produced) && (
+          <details class="small-text">
+            <summary>What the host says</summary>
+            <p class="broken-anywhere">{sentence(hold.message)}</p>
+          </details>
+        )}
         <div class="row">
           <Button kind="primary" refusal={refusal("operate")} onClick={() => onAsk("resume")}>
             Try again

@@ -32,7 +32,11 @@ export function QueuesView(): JSX.Element {
       <ViewHead
         title="Queues"
         about="Messages that wait for the function that takes them. Nothing is taken by looking."
-      />
+      >
+        <Button kind="primary" refusal={refusal("operate")} onClick={() => (isQueueing.value = true)}>
+          Queue a message
+        </Button>
+      </ViewHead>
       <ReadError of={queues} isEmpty={queues.value.value === null} />
       {known?.length === 0 && (
         <div class="card">
@@ -70,9 +74,21 @@ const COLUMNS: readonly Column<QueueStanding>[] = [
       </a>
     ),
   },
-  { id: "ready", label: "Ready", isNumber: true, cell: (one) => countText(one.ready) },
-  { id: "delayed", label: "Delayed", isNumber: true, cell: (one) => countText(one.delayed) },
-  { id: "work", label: "In work", isNumber: true, cell: (one) => countText(one.inWork) },
+  { id: "ready", label: "Ready", title: "Can be taken now", isNumber: true, cell: (one) => countText(one.ready) },
+  {
+    id: "delayed",
+    label: "Delayed",
+    title: "To be taken later, or tried again then",
+    isNumber: true,
+    cell: (one) => countText(one.delayed),
+  },
+  {
+    id: "work",
+    label: "In work",
+    title: "A function is at them now",
+    isNumber: true,
+    cell: (one) => countText(one.inWork),
+  },
   { id: "oldest", label: "Oldest", isNumber: true, cell: (one) => (one.oldest ? <Time at={one.oldest} /> : "–") },
   {
     id: "failed",

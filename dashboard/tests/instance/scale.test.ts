@@ -68,6 +68,17 @@ describe("a scale that skips", () => {
     expect(skippingScale(0, 19 * SECOND, busy).stretches).toHaveLength(1);
   });
 
+  it("does not cut a short run, nor a gap of moments", () => {
+    expect(skippingScale(0, 0.2 * SECOND, [0.001 * SECOND, 0.19 * SECOND]).stretches).toHaveLength(1);
+    expect(
+      skippingScale(
+        0,
+        11 * SECOND,
+        [0, 4, 8].map((at) => at * SECOND),
+      ).stretches,
+    ).toHaveLength(1);
+  });
+
   it("has no ticks in what is skipped", () => {
     const skipped = scale.stretches.filter((one) => one.isSkipped);
     for (const tick of ticksOf(scale, WHOLE, 1000, 0))

@@ -20,8 +20,17 @@ import { FormFields } from "../../forms/form_fields";
 
 export function SendDialog(props: ActionDialogProps & { readonly wanted: SendForm["kind"] }): JSX.Element {
   const { row, wanted, onClose } = props;
-  const forms = useResource(`forms ${row.instanceId}`, (signal) =>
-    get<readonly SendForm[]>(`/admin/instances/${encodeURIComponent(row.instanceId)}/forms`, undefined, signal),
+  const isRead = useSignal(false);
+  // Read once: what somebody fills in must not become the answer to another question.
+  const forms = useResource(
+    `forms ${row.instanceId}`,
+    async (signal) => {
+      const path = `/admin/instances/${encodeURIComponent(row.instanceId)}/forms`;
+      const answer = await get<readonly SendForm[]>(path, undefined, signal);
+      if (answer.ok) isRead.value = true;
+      return answer;
+    },
+    { isOff: isRead.value },
   );
   const fitting = (forms.value.value ?? []).filter((form) => form.kind === wanted);
   return (

@@ -25,7 +25,9 @@ export function GraphTab({
   readonly selected: string | null;
 }): JSX.Element {
   const run = live.run.value.value;
-  const flow = useResource<Flow>(`flow ${live.id}`, (signal) => get("/admin/flow", { of: live.id }, signal));
+  const flow = useResource<Flow>(`flow ${live.id}`, (signal) => get("/admin/flow", { of: live.id }, signal), {
+    every: 30_000,
+  });
   const changes = live.changes.value;
   useEffect(() => flow.reload(), [changes]);
   const graph = useMemo(() => run && graphOf(run, flow.value.value), [run, flow.value.value]);

@@ -14,18 +14,22 @@ import type { Found } from "./found";
 import { payloadsOf } from "./step_payloads";
 
 const SHOWN_AT_FIRST = 3;
+/** A step that goes on says so itself. */
+const SELDOM = 60_000;
 
 export function StepPayloads({ found }: { readonly found: Found }): JSX.Element {
   const { step, owner, execution } = found;
   const path = `/admin/instances/${encodeURIComponent(owner)}/steps/${step.number}`;
-  const read = useResource(`${path} ${execution}`, (signal) => get<StepEvents>(path, {}, signal));
+  const read = useResource(`${path} ${execution}`, (signal) => get<StepEvents>(path, {}, signal), {
+    every: SELDOM,
+  });
   const isFirst = useRef(true);
   useEffect(() => {
     if (!isFirst.current) read.reload();
     isFirst.current = false;
   }, [step.changedAt, step.state, step.attempt]);
   const shown = useSignal(SHOWN_AT_FIRST);
-  if (read.error.value) return <ReadError of={read} />;
+  if (read.error.value && !read.value.value) return <ReadError of={read} isEmpty />;
   if (!read.value.value)
     return (
       <p class="quiet-text" aria-busy="true">

@@ -8,6 +8,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { get, type ApiError } from "../../api/client";
+import { returns } from "../../api/connection";
 import { countText } from "../../formatting";
 import { ErrorNote } from "../../parts/error_note";
 import { zone } from "../../preferences";
@@ -195,6 +196,7 @@ const ASKED_AFTER = 60;
 function useTurn(id: string, execution: string, at: number): TurnRead {
   const known = useMemo(() => new Map<number, Turn>(), [id, execution]);
   const error = useSignal<ApiError | null>(null);
+  const back = returns.value;
   const version = useSignal(0);
   version.value;
   useEffect(() => {
@@ -217,7 +219,7 @@ function useTurn(id: string, execution: string, at: number): TurnRead {
       clearTimeout(timer);
       stopping.abort();
     };
-  }, [known, at]);
+  }, [known, at, back]);
   const view = known.get(at) ?? null;
   const last = useMemo<{ view: Turn | null }>(() => ({ view: null }), [known]);
   if (view) last.view = view;

@@ -41,7 +41,9 @@ function keyOf(fact: Fact): string | null {
 }
 
 function groupLink(alike: readonly Fact[], now: Microseconds): Link {
-  const states = [...statesOf(alike)].map(([state, count]) => `, ${countText(count)} ${state}`).join("");
+  const states = [...statesOf(alike)]
+    .map(([state, count]) => `, ${count === alike.length ? "all" : countText(count)} ${state}`)
+    .join("");
   const begun = alike.map((fact) => beginningOf(fact)).filter((at): at is Microseconds => at !== null);
   const longest = begun.length === 0 ? "" : `, the longest for ${spanText((now - Math.min(...begun)) / 1e6)}`;
   const isBad = alike.some((fact) => linkOf(fact, now, "utc").isBad);

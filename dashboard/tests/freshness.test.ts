@@ -1,0 +1,92 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { acts } from "../src/api/acts";
+import { heard, unheard } from "../src/api/connection";
+import { Keeper, type Cause, type Freshness } from "../src/api/freshness";
+import { session } from "../src/api/session";
+
+class Source {
+  addEventListener(): void {}
+  close(): void {}
+}
+
+let read: Cause[];
+let keeper: Keeper;
+
+function keep(freshness: Freshness = {}, succeeds: () => boolean = () => true): Keeper {
+  keeper = new Keeper(
+    async (cause) => {
+      read.push(cause);
+      return succeeds();
+    },
+    () => freshness,
+  );
+  keeper.start();
+  return keeper;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal("document", { hidden: false, addEventListener: () => {}, removeEventListener: () => {} });
+  vi.stubGlobal("EventSource", Source);
+  vi.stubGlobal("fetch", () => Promise.reject(new Error("nobody is there")));
+  session.value = { needsKey: false, role: "admin", expiresAt: null };
+  read = [];
+});
+
+afterEach(() => {
+  keeper.stop();
+  heard();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+describe("what is shown", () => {
+  it("is read at the start and regularly", async () => {
+    keep({ every: 3_000 });
+    await vi.advanceTimersByTimeAsync(9_500);
+    expect(read).toEqual(["gap", "change", "change", "change"]);
+  });
+
+  it("is read after an action, and for some seconds more", async () => {
+    keep({ every: 1e6 });
+    await vi.advanceTimersByTimeAsync(0);
+    acts.value += 1;
+    expect(keeper.isFresh.value).toBe(false);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(keeper.isFresh.value).toBe(true);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(read.length).toBe(6);
+  });
+
+  it("is read when the host is back, not while it is away, and is not fresh until then", async () => {
+    keep({ every: 1_000 });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(keeper.isFresh.value).toBe(true);
+    unheard();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(read.length).toBe(1);
+    expect(keeper.isFresh.value).toBe(false);
+    heard();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(read).toEqual(["gap", "gap"]);
+    expect(keeper.isFresh.value).toBe(true);
+  });
+
+  it("is not fresh when it could not be read", async () => {
+    keep({}, () => false);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(keeper.isFresh.value).toBe(false);
+  });
+
+  it("is not read any more when it is gone, or nobody is signed in", async () => {
+    keep({ every: 1_000, isOff: true });
+    acts.value += 1;
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(read.length).toBe(1);
+    keeper.stop();
+    keep({ every: 1_000 });
+    session.value = { needsKey: true, role: null, expiresAt: null };
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(read.length).toBe(2);
+  });
+});
