@@ -8,7 +8,6 @@ not be recognised.
 """
 
 import dataclasses
-import re
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
@@ -23,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from tenuto.model.cuts import cut
 from tenuto.model.texts import storable_text
 from tenuto.orchestration.futures import SessionFuture
 from tenuto.orchestration.questions import Question
@@ -42,13 +42,10 @@ _ARGUMENTS: Final[Any] = BaseException.__dict__["args"]
 _STRUCT: Final = type(msgspec.Struct)
 _NOTHING: Final = object()
 
-_OPEN_WORD: Final = re.compile(r"[A-Za-z0-9_%\\-]+\Z")
-"""What may be the beginning of a token, however it is quoted."""
-
 
 def type_name(value: object) -> str:
     """The name of a value's type."""
-    return storable_text(_cut(_NAME.__get__(type(value)), _MOST_TEXT))
+    return storable_text(cut(_NAME.__get__(type(value)), _MOST_TEXT))
 
 
 def shown(value: object, most: int) -> str:
@@ -129,14 +126,7 @@ class _Writer:
 
 
 def _quoted(text: str) -> str:
-    return msgspec.json.encode(storable_text(_cut(text, _MOST_TEXT))).decode()
-
-
-def _cut(text: str, most: int) -> str:
-    """A text, cut after a word when it is long."""
-    if len(text) <= most:
-        return text
-    return _OPEN_WORD.sub("", text[:most]) + _CUT
+    return msgspec.json.encode(storable_text(cut(text, _MOST_TEXT))).decode()
 
 
 def _whole_number(value: int) -> str:
@@ -163,7 +153,7 @@ _SCALARS: Final[Mapping[type, Callable[[Any], str]]] = {
     time: _moment,
     date: lambda value: f'"{value.isoformat()}"',
     timedelta: lambda value: f'"{value}"',
-    Decimal: lambda value: f'"{_cut(str(value), _MOST_TEXT)}"',
+    Decimal: lambda value: f'"{cut(str(value), _MOST_TEXT)}"',
     UUID: lambda value: f'"{value}"',
     **dict.fromkeys(
         (type(Path()), type(PurePath()), PurePosixPath, PureWindowsPath),
