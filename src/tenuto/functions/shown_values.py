@@ -77,7 +77,7 @@ class _Writer:
     def value(self, value: object, levels: int) -> None:
         """One value, with what is in it so many levels down."""
         kind = type(value)
-        scalar = _SCALARS.get(kind)
+        scalar = _SCALARS.get(kind) if type(kind) is type else None  # no hash of a metaclass
         if scalar is not None:
             self._put(scalar(value))
             return
@@ -170,21 +170,26 @@ _OBJECTS: Final = frozenset({dict, defaultdict, OrderedDict, Counter})
 def _entries(value: object) -> Mapping[Any, object] | Iterable[object] | str:
     """What is in a value, by name or in its order; what it is, when that is all that is told."""
     kind = type(value)
-    if kind in _LISTS or kind in _OBJECTS:
+    if type(kind) is type and (kind in _LISTS or kind in _OBJECTS):
         return value  # type: ignore[return-value]  # of one of these very types
     fields = _fields(kind)
     if fields is not None:
         found = ((name, _field(value, name)) for name in fields)
         return {name: one for name, one in found if one is not _NOTHING}
     order = _ORDER.__get__(kind)
-    if Enum in order:
+    if _is_in(order, Enum):
         name = _field(value, "_name_")
         return f"{type_name(value)}.{name}" if type(name) is str else f"<{type_name(value)}>"
-    if BaseException in order:
+    if _is_in(order, BaseException):
         return _ARGUMENTS.__get__(value)  # type: ignore[no-any-return]  # a tuple
-    if SessionFuture in order:
+    if _is_in(order, SessionFuture):
         return _task(value)
     return f"<{type_name(value)}>"
+
+
+def _is_in(order: Iterable[type], wanted: type) -> bool:
+    """Whether it is one of these classes; their metaclasses may say anything of equality."""
+    return any(one is wanted for one in order)
 
 
 def _fields(kind: type) -> Iterable[str] | None:

@@ -104,7 +104,7 @@ class _Run(threading.Thread):
             try:
                 with self._lock:
                     self._is_over.set()
-                # What was not raised yet is raised where Python looks for it: at the end of a round.
+                # What was not raised yet is raised where Python looks for it: after a round.
                 # (Taking it back would leave the interpreter looking for it, in 3.11 for ever.)
                 for _ in range(_ROUNDS if self.has_fired else 0):
                     pass

@@ -151,3 +151,22 @@ def test_much_is_cut_in_items_in_depth_and_in_length() -> None:
     cut = shown(["word"] * 20, 30)
     assert cut.endswith("...")
     assert len(cut) <= 33
+
+
+def test_no_metaclass_is_asked_what_its_class_is_like() -> None:
+    asked: list[str] = []
+
+    class Asked(type):
+        def __hash__(cls) -> int:
+            asked.append("hash")
+            return 1
+
+        def __eq__(cls, other: object) -> bool:
+            asked.append("eq")
+            return cls is other
+
+    class Tricky(metaclass=Asked):
+        pass
+
+    assert shown([Tricky()], 200).startswith("[<")
+    assert asked == []
