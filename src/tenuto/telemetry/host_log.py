@@ -9,12 +9,11 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from tenuto.model.shown_urls import without_named_password
+from tenuto.model.shown_urls import without_asked_password, without_named_password
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
 _WORD: Final = re.compile(r"\S+")
-_PASSWORD: Final = re.compile(r"(:/*[^/@:\s]+):.*@", re.DOTALL)
-_PASSWORD_ASKED: Final = re.compile(r"([?&][^=&#]*password[^=&#]*=)[^&#]*", re.IGNORECASE)
+_PASSWORD: Final = re.compile(r"(:/*+[^/@:\s]++):.*@", re.DOTALL)
 _SECRET_NAMES: Final = ("key", "password", "secret", "token")
 _HIDDEN: Final = "***"
 
@@ -114,7 +113,7 @@ def _shown(name: str, value: object) -> object:
 def without_password(text: str) -> str:
     """A setting in which the password of a URL, or of a text for libpq, is hidden."""
     text = without_named_password(text, _HIDDEN)
-    return _PASSWORD_ASKED.sub(rf"\1{_HIDDEN}", _WORD.sub(_without_account, text))
+    return without_asked_password(_WORD.sub(_without_account, text), _HIDDEN)
 
 
 def _without_account(word: re.Match[str]) -> str:
