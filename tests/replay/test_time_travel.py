@@ -71,7 +71,7 @@ class Traveller:
         past, wanted = self._past, turn or 1 + self._choose(len(rows))
         while not past.go(wanted, seconds=0.0):
             assert past.at < wanted
-        moment = past.moment(past.run())
+        moment = past.moment(past.run(), past.places())
         assert rows == before
         assert moment.words.turn == wanted
         assert moment.fits_through is None

@@ -100,7 +100,8 @@ class DashboardPages:
         is_compressed = f"{name}{COMPRESSED}" in self._assets and _takes_gzip(call)
         sent = f"{name}{COMPRESSED}" if is_compressed else name
         headers = {**_OF_ASSETS, "ETag": f'"{sent}"'}
-        if f'"{sent}"' in call.listed_header("if-none-match"):
+        known = {one.removeprefix("W/") for one in call.listed_header("if-none-match")}
+        if not known.isdisjoint({f'"{sent}"', "*"}):
             return Response(None, 304, headers)
         if is_compressed:
             headers["Content-Encoding"] = "gzip"

@@ -15,6 +15,7 @@ from tenuto.functions.schemas import schema_of
 from tenuto.functions.shown_values import shown, type_name
 from tenuto.functions.source_lines import SourceFiles, shown_file
 from tenuto.model.code_frames import CodeFrame, CodePlaces, CodeTask, SourceLine, Variable
+from tenuto.model.cuts import cut
 from tenuto.model.events import HistoryEvent
 from tenuto.model.texts import storable_text
 from tenuto.orchestration.positions import user_frames
@@ -123,4 +124,4 @@ class _View:
 
 
 def _name(text: str) -> str:
-    return storable_text(text[:_LONGEST_NAME])
+    return storable_text(cut(text, _LONGEST_NAME))

@@ -8,7 +8,6 @@ not be recognised.
 """
 
 import dataclasses
-import re
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
@@ -23,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from tenuto.model.cuts import cut
 from tenuto.model.texts import storable_text
 from tenuto.orchestration.futures import SessionFuture
 from tenuto.orchestration.questions import Question
@@ -42,13 +42,10 @@ _ARGUMENTS: Final[Any] = BaseException.__dict__["args"]
 _STRUCT: Final = type(msgspec.Struct)
 _NOTHING: Final = object()
 
-_OPEN_WORD: Final = re.compile(r"[A-Za-z0-9_%\\-]+\Z")
-"""What may be the beginning of a token, however it is quoted."""
-
 
 def type_name(value: object) -> str:
     """The name of a value's type."""
-    return storable_text(_cut(_NAME.__get__(type(value)), _MOST_TEXT))
+    return storable_text(cut(_NAME.__get__(type(value)), _MOST_TEXT))
 
 
 def shown(value: object, most: int) -> str:
@@ -80,7 +77,7 @@ class _Writer:
     def value(self, value: object, levels: int) -> None:
         """One value, with what is in it so many levels down."""
         kind = type(value)
-        scalar = _SCALARS.get(kind)
+        scalar = _SCALARS.get(kind) if type(kind) is type else None  # no hash of a metaclass
         if scalar is not None:
             self._put(scalar(value))
             return
@@ -129,14 +126,7 @@ class _Writer:
 
 
 def _quoted(text: str) -> str:
-    return msgspec.json.encode(storable_text(_cut(text, _MOST_TEXT))).decode()
-
-
-def _cut(text: str, most: int) -> str:
-    """A text, cut after a word when it is long."""
-    if len(text) <= most:
-        return text
-    return _OPEN_WORD.sub("", text[:most]) + _CUT
+    return msgspec.json.encode(storable_text(cut(text, _MOST_TEXT))).decode()
 
 
 def _whole_number(value: int) -> str:
@@ -163,7 +153,7 @@ _SCALARS: Final[Mapping[type, Callable[[Any], str]]] = {
     time: _moment,
     date: lambda value: f'"{value.isoformat()}"',
     timedelta: lambda value: f'"{value}"',
-    Decimal: lambda value: f'"{_cut(str(value), _MOST_TEXT)}"',
+    Decimal: lambda value: f'"{cut(str(value), _MOST_TEXT)}"',
     UUID: lambda value: f'"{value}"',
     **dict.fromkeys(
         (type(Path()), type(PurePath()), PurePosixPath, PureWindowsPath),
@@ -180,21 +170,26 @@ _OBJECTS: Final = frozenset({dict, defaultdict, OrderedDict, Counter})
 def _entries(value: object) -> Mapping[Any, object] | Iterable[object] | str:
     """What is in a value, by name or in its order; what it is, when that is all that is told."""
     kind = type(value)
-    if kind in _LISTS or kind in _OBJECTS:
+    if type(kind) is type and (kind in _LISTS or kind in _OBJECTS):
         return value  # type: ignore[return-value]  # of one of these very types
     fields = _fields(kind)
     if fields is not None:
         found = ((name, _field(value, name)) for name in fields)
         return {name: one for name, one in found if one is not _NOTHING}
     order = _ORDER.__get__(kind)
-    if Enum in order:
+    if _is_in(order, Enum):
         name = _field(value, "_name_")
         return f"{type_name(value)}.{name}" if type(name) is str else f"<{type_name(value)}>"
-    if BaseException in order:
+    if _is_in(order, BaseException):
         return _ARGUMENTS.__get__(value)  # type: ignore[no-any-return]  # a tuple
-    if SessionFuture in order:
+    if _is_in(order, SessionFuture):
         return _task(value)
     return f"<{type_name(value)}>"
+
+
+def _is_in(order: Iterable[type], wanted: type) -> bool:
+    """Whether it is one of these classes; their metaclasses may say anything of equality."""
+    return any(one is wanted for one in order)
 
 
 def _fields(kind: type) -> Iterable[str] | None:

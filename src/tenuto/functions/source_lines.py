@@ -14,6 +14,7 @@ from types import CodeType
 from typing import Final
 
 from tenuto.model.code_frames import SourceLine
+from tenuto.model.cuts import cut
 from tenuto.model.texts import storable_text
 
 CHANGED: Final = "the file has been changed since it was loaded"
@@ -101,6 +102,6 @@ def _lines(lines: list[str], code: CodeType, line: int) -> tuple[SourceLine, ...
     if last - first >= _WHOLE:
         first, last = max(first, line - _AROUND), min(last, line + _AROUND)
     return tuple(
-        SourceLine(line=number, text=storable_text(text.rstrip()[:_LONGEST]))
+        SourceLine(line=number, text=storable_text(cut(text.rstrip(), _LONGEST)))
         for number, text in enumerate(lines[first - 1 : last], first)
     )

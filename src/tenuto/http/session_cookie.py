@@ -5,13 +5,16 @@ requests without it.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Final
 
 NAME: Final = "tenuto-session"
 
 _NAME: Final = NAME.encode()
-_MOST: Final = 8
-"""Of one name: another path, or another port of the same machine, may have set one too."""
+_MOST_BYTES: Final = 64 * 1024
+"""Of one name together: another path, or another port of the same machine, may have set some too,
+and even many of them must not hide the right one.
+"""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -25,7 +28,8 @@ def sent_sessions(headers: Headers) -> list[str]:
         for key, _, value in _pairs(value)
         if key == _NAME
     ]
-    return found[:_MOST]
+    ends = accumulate(map(len, found))
+    return [text for text, end in zip(found, ends, strict=True) if end <= _MOST_BYTES]
 
 
 def without_session(headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -100,7 +100,9 @@ class Sessions:
         if found is None:
             return None
         name = _text(secrets.token_bytes(_NAME_BYTES))
-        return _session_text(found, name, self._now() // MICROSECONDS + self._seconds)
+        ends = self._now() // MICROSECONDS + self._seconds
+        # Those of this very second may be void, and a new one must not be one of them.
+        return _session_text(found, name, max(ends, found.void_until_seconds + 1))
 
     def read(self, text: str) -> Session | None:
         """The session, None unless it is genuine, in time, and was not ended here."""

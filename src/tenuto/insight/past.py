@@ -16,6 +16,7 @@ from tenuto.engine.fitting import is_ended_from_outside
 from tenuto.engine.holding import hold_of
 from tenuto.engine.looking_back import LooksBack, PastSession
 from tenuto.engine.ports import LoadedInstance, Runner
+from tenuto.insight.breaking_off import BreaksOff, BrokenOffError
 from tenuto.insight.steps import Run, Story
 from tenuto.insight.turn_words import TurnWords, WordsOfTurns
 from tenuto.model.code_frames import CodePlaces
@@ -26,6 +27,9 @@ from tenuto.model.facts import facts_of_row
 from tenuto.model.limits import Limits
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
+PATIENCE_SECONDS: Final = 5.0
+_CLOSINGS: Final = 3
+_LONG_TURN_BYTES: Final = 64 * 1024
 _OUTSIDE: Final = "it was ended from outside in this turn, and not by its code"
 _OVER: Final = "its code had come to its end by then"
 
@@ -64,10 +68,23 @@ class Past:
         runner: Of the host: it may have the code.
         limits: What one orchestration may use up.
         forbidden: Why its code must not be tried here; empty when it may.
+        patience: For so many seconds its code may run without a pause.
+
+    Attributes:
+        loaded: The instance.
+        size: Bytes of its history.
+        has_held_up: Whether its code had to be broken off.
+        is_closed: Whether its session was thrown away; the next turn begins anew.
+        stayed: How many coroutines did not end when they were thrown away; they stay in memory.
     """
 
     def __init__(
-        self, loaded: LoadedInstance, runner: Runner, limits: Limits, forbidden: str = ""
+        self,
+        loaded: LoadedInstance,
+        runner: Runner,
+        limits: Limits,
+        forbidden: str = "",
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self.loaded: LoadedInstance = loaded
         self.size: int = sum(map(len, loaded.turns))
@@ -75,6 +92,12 @@ class Past:
         self._limits = limits
         self._forbidden = forbidden
         self._session: PastSession | None = None
+        self._breaks_off = BreaksOff(patience)
+        self.has_held_up: bool = False
+        self.stayed: int = 0
+        self.is_closed: bool = False
+        self._why: str = ""
+        self._next: Sequence[HistoryEvent] | None = None
         self._begin()
 
     @property
@@ -102,6 +125,16 @@ class Past:
         self.size = sum(map(len, loaded.turns))
         return True
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether there is a session of its code, or will be."""
+        return self._session is not None or not self._why
+
+    def forbid(self, why: str) -> None:
+        """Do not run its code any more; empty changes nothing."""
+        self._forbidden = why or self._forbidden
+        self._why = why or self._why
+
     def go(self, turn: int, seconds: float) -> bool:
         """Go on towards a turn; whether it is there. Not to be called inside a task.
 
@@ -109,54 +142,85 @@ class Past:
             turn: From 1.
             seconds: About how long to be at it; one turn is always taken.
         """
-        if turn < self._at or self._is_closed:
+        if turn < self._at or self.is_closed:
             self.close()
             self._begin()
         end = time.monotonic() + seconds
         while self._at < turn:
             self._take()
-            if time.monotonic() > end:
+            if time.monotonic() > end or self.is_long_next:
                 break
         return self._at == turn
+
+    @property
+    def is_long_next(self) -> bool:
+        """Whether the next turn is so long that it is read in a thread first."""
+        rows = self.loaded.turns
+        return (
+            self._next is None and self._at < len(rows) and len(rows[self._at]) > _LONG_TURN_BYTES
+        )
+
+    def read_next(self) -> None:
+        """Read the next turn, as far as no code of users is needed for that."""
+        self._next = self._read()
 
     def run(self) -> Run:
         """The steps as they were after the turn at which this stands."""
         return self._story.told(self._row())
 
-    def moment(self, run: Run) -> Moment:
+    def places(self) -> CodePlaces | None:
+        """Where its code waits then; None when that is not known. Runs no code of users."""
+        return None if self._session is None or self._why else self._session.places()
+
+    def moment(self, run: Run, places: CodePlaces | None) -> Moment:
         """What was so after the turn at which this stands. Not to be called inside a task.
 
         Args:
             run: The steps of then.
+            places: Where its code waited then.
         """
         assert self._words is not None, "it has gone to a turn"
-        shows = self._session is not None and not self._why
+        awaited = self._awaited()
         return Moment(
             words=self._words,
             generation=self.record.generation,
             run=run,
             custom_status=self._status(),
-            places=self._session.places() if self._session and shows else None,
-            why=self._why,
+            places=None if self._why else places,
+            why=self._why,  # after what is awaited: that may be broken off
             fits_through=self._fits_through,
-            awaited=self._session.awaited() if self._session and shows else {},
+            awaited=awaited,
             asked=dict(self._asked),
         )
 
     def close(self) -> None:
         """Throw the session away; who goes on begins anew. Not to be called inside a task."""
-        self._is_closed = True
+        self.is_closed = True
         session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        if session is None:
+            return
+        for _ in range(_CLOSINGS):
+            try:
+                self.stayed += self._breaks_off.within(session.close)
+            except BrokenOffError:
+                self.has_held_up = True
+            else:
+                return
+
+    def leave(self) -> object:
+        """Let the session be as it is: freeing it would run its code, so it must be kept."""
+        self.is_closed = True
+        session, self._session = self._session, None
+        return session
 
     # --- turn by turn ---------------------------------------------------------------------------
 
     def _begin(self) -> None:
         record = self.record
         events = unread_of(self.loaded)
-        self._is_closed = False
+        self.is_closed = False
         self._at = 0
+        self._next = None
         self._words: TurnWords | None = None
         self._reads = WordsOfTurns(record.created_at)
         self._story = Story(record.created_at, events.events)
@@ -182,10 +246,8 @@ class Past:
         return ""
 
     def _take(self) -> None:
-        turn = decode_turn(self.loaded.turns[self._at])
-        self._words = self._reads.read(turn)
-        self._story.read(turn)
-        self._asked |= {one.event_id: one for one in turn if isinstance(one, QuestionAsked)}
+        turn = self._next or self._read()
+        self._next = None
         if self._session is not None and not self._why:
             if is_ended_from_outside(turn):
                 self._why = _OUTSIDE
@@ -193,9 +255,34 @@ class Past:
                 self._retrace(self._session, turn)
         self._at += 1
 
+    def _awaited(self) -> Mapping[int, Mapping[str, Any] | None]:
+        """What it waits for; the classes of that may run code."""
+        session = self._session
+        if session is None or self._why:
+            return {}
+        try:
+            return self._breaks_off.within(session.awaited)
+        except BrokenOffError as error:
+            self._break_off(error)
+            return {}
+
+    def _break_off(self, error: BrokenOffError) -> None:
+        self.has_held_up = True
+        self._why = f"its code was broken off: {error}"
+
+    def _read(self) -> Sequence[HistoryEvent]:
+        turn = decode_turn(self.loaded.turns[self._at])
+        self._words = self._reads.read(turn)
+        self._story.read(turn)
+        self._asked |= {one.event_id: one for one in turn if isinstance(one, QuestionAsked)}
+        return turn
+
     def _retrace(self, session: PastSession, turn: Sequence[HistoryEvent]) -> None:
         try:
-            status = session.take(turn, self._at)
+            status = self._breaks_off.within(lambda: session.take(turn, self._at))
+        except BrokenOffError as error:
+            self._break_off(error)
+            return
         except Exception as error:  # noqa: BLE001 - whatever the code does otherwise by now
             self._why = f"its code does not fit any more: {hold_of(error, 0).message}"
             self._fits_through = self._at

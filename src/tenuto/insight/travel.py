@@ -8,27 +8,32 @@ is kept and in time. Sessions of the code run in plain callbacks of the loop, an
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
+from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
 from tenuto.engine.engine import Engine
 from tenuto.engine.ports import LoadedInstance
+from tenuto.insight.dangers import Dangers
 from tenuto.insight.fitting import outside_of_tasks
-from tenuto.insight.past import Moment, Past
+from tenuto.insight.past import PATIENCE_SECONDS, Moment, Past
 from tenuto.insight.turn_words import TurnWords, WordsOfTurns
 from tenuto.model.codec import decode_turn
-from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.errors import InstanceNotFoundError, TenutoError
 from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import InstanceRecord
+
+T = TypeVar("T")
 
 SLICE_SECONDS: Final = 0.003
 LONGEST_SECONDS: Final = 20.0
 _AT_ONCE: Final = 2
-_MANY_TURNS: Final = 500
+_MOST_ASKED: Final = 32
+_LONG_BYTES: Final = 64 * 1024
 _MOST_KEPT: Final = 6
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _KEPT_SECONDS: Final = 30.0
@@ -58,6 +63,10 @@ class NotThere(Struct, frozen=True, kw_only=True):
     reached: int | None = None
 
 
+class Crowded(Struct, frozen=True):
+    """Too many look at once."""
+
+
 class _Kept:
     """A past that somebody may ask for again."""
 
@@ -65,6 +74,16 @@ class _Kept:
         self.past = past
         self.lock = asyncio.Lock()
         self.used = 0.0
+
+
+async def _in_thread(act: Callable[[], T]) -> T:
+    """Do it in a thread, to its end: nobody else may have the past before."""
+    done = asyncio.ensure_future(asyncio.to_thread(act))
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        await asyncio.wait([done])
+        raise
 
 
 class Travel:
@@ -80,6 +99,11 @@ class Travel:
         self._history_bytes = history_bytes
         self._kept: OrderedDict[ExecutionId, _Kept] = OrderedDict()
         self._free = asyncio.Semaphore(_AT_ONCE)
+        self._alone: WeakValueDictionary[InstanceId, asyncio.Lock] = WeakValueDictionary()
+        self._asked = 0
+        self._dangers = Dangers(engine)
+        self._closing: set[asyncio.Task[None]] = set()
+        self._left: list[object] = []
         self._sweep: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -90,7 +114,9 @@ class Travel:
             self._sweep.cancel()
         self._engine.loop.call_soon(self._close_all)
 
-    async def moment(self, instance_id: InstanceId, turn: int | None = None) -> Moment | NotThere:
+    async def moment(
+        self, instance_id: InstanceId, turn: int | None = None
+    ) -> Moment | NotThere | Crowded:
         """An instance as it was after a turn of its current execution.
 
         Args:
@@ -101,18 +127,64 @@ class Travel:
             InstanceNotFoundError: there is no such instance.
             LimitError: its history is too long.
         """
-        async with self._free, self._past(instance_id) as past:
-            wanted = past.turns if turn is None else turn
-            if not 1 <= wanted <= past.turns:
-                return NotThere(turns=past.turns)
-            end = time.monotonic() + LONGEST_SECONDS
-            while not await outside_of_tasks(partial(past.go, wanted, SLICE_SECONDS)):
-                if time.monotonic() > end:
-                    return NotThere(turns=past.turns, reached=past.at)
-                await asyncio.sleep(SLICE_SECONDS)  # others have their share, too
-            # Nobody goes on with it meanwhile; a long one would hold up the loop.
-            run = await asyncio.to_thread(past.run) if wanted > _MANY_TURNS else past.run()
-            return await outside_of_tasks(partial(past.moment, run))
+        if self._asked >= _MOST_ASKED:
+            return Crowded()
+        self._asked += 1
+        try:
+            # Who asks for the same is answered out of what the one before has found.
+            alone = self._alone.setdefault(instance_id, asyncio.Lock())
+            async with alone, self._free, self._past(instance_id) as past:
+                wanted = past.turns if turn is None else turn
+                if not 1 <= wanted <= past.turns:
+                    return NotThere(turns=past.turns)
+                async with self._trying(past):
+                    return await self._looked(past, wanted)
+        finally:
+            self._asked -= 1
+
+    async def _looked(self, past: Past, wanted: int) -> Moment | NotThere:
+        end = time.monotonic() + LONGEST_SECONDS
+        while True:
+            if past.is_long_next and past.at < wanted and not past.is_closed:
+                await _in_thread(past.read_next)
+            if await outside_of_tasks(partial(past.go, wanted, SLICE_SECONDS)):
+                break
+            if time.monotonic() > end:
+                return NotThere(turns=past.turns, reached=past.at)
+            await asyncio.sleep(SLICE_SECONDS)  # others have their share, too
+        # Nobody goes on with it meanwhile; a long one would hold up the loop.
+        is_long = past.size > _LONG_BYTES
+        run = await _in_thread(past.run) if is_long else past.run()
+        places = await _in_thread(past.places)  # which reads files and compiles them
+        return await outside_of_tasks(partial(past.moment, run, places))
+
+    @asynccontextmanager
+    async def _trying(self, past: Past) -> AsyncIterator[None]:
+        """Around what may run its code."""
+        if not past.runs_code:
+            yield
+            return
+        async with self._dangers.trying(past.record) as why:
+            past.forbid(why)
+            try:
+                yield
+            finally:
+                self._take_stock(past)
+
+    def _take_stock(self, past: Past) -> None:
+        """What its code has done to this host."""
+        record = past.record
+        if past.stayed:
+            past.stayed = 0
+            self._dangers.stays(record.name)
+            self._engine.observer.problem(
+                record.instance_id,
+                "a coroutine refused to end after a look at this instance; it is kept, and its "
+                "orchestrator is not looked into any more",
+            )
+        if past.has_held_up:
+            past.has_held_up = False
+            self._dangers.has_held_up(record.name, PATIENCE_SECONDS)
 
     async def turns(self, instance_id: InstanceId, after: int, limit: int) -> TurnsInWords:
         """Turns of the current execution, in words.
@@ -196,7 +268,7 @@ class Travel:
         """Somebody has looked: keep it for the next look, as far as there is room."""
         key = used.past.record.execution_id
         if self._kept.get(key) is not used or self._is_closed:
-            self._engine.loop.call_soon(used.past.close)
+            self._throw_away(used.past)
             return
         self._kept.move_to_end(key)
         idle = [one for one, kept in self._kept.items() if not kept.lock.locked()]
@@ -222,7 +294,26 @@ class Travel:
         """Whoever looks at it now throws it away afterwards."""
         kept = self._kept.pop(key)
         if not kept.lock.locked():
-            self._engine.loop.call_soon(kept.past.close)
+            self._throw_away(kept.past)
+
+    def _throw_away(self, past: Past) -> None:
+        """End its session, which runs the code once more."""
+        if self._is_closed or not past.runs_code:
+            self._engine.loop.call_soon(past.close)
+            return
+        task = self._engine.loop.create_task(self._end(past))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _end(self, past: Past) -> None:
+        try:
+            async with self._dangers.trying(past.record) as why:
+                if not why:
+                    await outside_of_tasks(past.close)
+                    self._take_stock(past)
+        except TenutoError:  # the store cannot note it; the next host would not know
+            await outside_of_tasks(past.close)
+        self._left += filter(None, [past.leave()])
 
     def _close_all(self) -> None:
         for key in list(self._kept):

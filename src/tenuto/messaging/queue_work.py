@@ -13,6 +13,7 @@ from tenuto.engine.queue_ports import (
     QueueNotes,
     TakenMessage,
 )
+from tenuto.model.cuts import cut
 from tenuto.model.errors import StorageUnavailableError, TenutoError
 from tenuto.model.failure import failure_of
 from tenuto.model.timing import Microseconds
@@ -169,7 +170,7 @@ class QueueWork:
 
     def _put_aside(self, number: int, message_id: str, error: BaseException) -> None:
         found = failure_of(error, with_traceback=False)
-        text = f"{found.error_type}: {found.error_message}"[:_MOST_ERROR]
+        text = cut(f"{found.error_type}: {found.error_message}", _MOST_ERROR, "")
         one = FailedMessage(number, self._function, self._clock.now(), text)
         self.failed.append((one, message_id, error))
 

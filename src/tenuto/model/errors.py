@@ -78,6 +78,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from tenuto.model.built_in import activity_words
+from tenuto.model.cuts import cut
 
 if TYPE_CHECKING:
     from tenuto.model.failure import FailureDetails
@@ -420,10 +421,7 @@ class PayloadMisfitError(TenutoError):
 
     def __init__(self, stored: str, text: str | None, error: PayloadError) -> None:
         super().__init__(f"{stored} does not fit: {error}")
-        shown = text or "nothing"
-        if len(shown) > _SHOWN:
-            shown = f"{shown[:_SHOWN]}..."
-        self.recorded: str = f"{stored}: {shown}"
+        self.recorded: str = f"{stored}: {cut(text or 'nothing', _SHOWN)}"
         self.produced: str = str(error)
 
 

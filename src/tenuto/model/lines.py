@@ -1,6 +1,11 @@
 """Foreign text on one line, as logs, tables and messages show it. Pure."""
 
 from collections.abc import Iterable
+from typing import Final
+
+from tenuto.model.cuts import cut
+
+_COLUMN: Final = 80
 
 
 def unbroken(text: str) -> str:
@@ -15,7 +20,10 @@ def one_line(text: str, most: int = 500) -> str:
     line = " ".join(text[: 2 * most].split())
     if len(line) > most or len(text) > 2 * most:
         words, _, _ = line[: most - 2].rpartition(" ")
-        line = f"{words if len(words) > most // 2 else line[: most - 3]}..."
+        if len(words) > most // 2:
+            line = f"{words}..."
+        else:  # a column is too narrow for much of a secret, and rows of dots tell nothing
+            line = cut(line, most - 3) if most > _COLUMN else f"{line[: most - 3]}..."
     return visible(line)
 
 

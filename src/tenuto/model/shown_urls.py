@@ -5,12 +5,14 @@ from typing import Final
 
 _HIDDEN: Final = "hidden"
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*")
-_ASKED: Final = re.compile(r"([?&][^=&#]*password[^=&#]*=)[^&#]*", re.IGNORECASE)
-_NAMED: Final = re.compile(
-    r"((?:^|\s)\w*(?:password|passwd)\w*\s*=\s*)('(?:[^'\\]|\\.)*'|.*?)(?=\s+\w+\s*=|\s*$)",
-    re.IGNORECASE | re.DOTALL,
-)
+_ASKED: Final = re.compile(r"[?&]([^=&#?]*+)=")
+_ASKED_END: Final = re.compile(r"[&#]|\Z")
+_NAMED: Final = re.compile(r"(?<!\S)(\w++)\s*+=\s*+")
 """As libpq's texts name it: ``host=db password=… dbname=orders``, perhaps in quotes."""
+_IN_QUOTES: Final = re.compile(r"'(?:[^'\\]|\\.)*+'", re.DOTALL)
+_SECRETS: Final = ("password", "passwd")
+
+# Logs say what strangers have written: each of these goes over a text once, however it is made.
 
 
 def shown_url(url: str) -> str:
@@ -29,9 +31,33 @@ def shown_url(url: str) -> str:
         return url
     account, at, place = url[len(head) :].rpartition("@")
     user = account.partition(":")[0]
-    return _ASKED.sub(rf"\g<1>{_HIDDEN}", f"{head}{user}{at}{place}")
+    return without_asked_password(f"{head}{user}{at}{place}")
+
+
+def without_asked_password(text: str, instead: str = _HIDDEN) -> str:
+    """A text without the passwords in the queries of its URLs."""
+    parts, kept = [], 0
+    for found in _ASKED.finditer(text):
+        if found.start() < kept or "password" not in found[1].lower():
+            continue
+        end = _ASKED_END.search(text, found.end())
+        parts += [text[kept : found.end()], instead]
+        kept = len(text) if end is None else end.start()
+    return "".join([*parts, text[kept:]])
 
 
 def without_named_password(text: str, instead: str = _HIDDEN) -> str:
     """A text without what it names a password, as libpq's texts do: up to the next name."""
-    return _NAMED.sub(rf"\g<1>{instead}", text)
+    names = list(_NAMED.finditer(text))
+    ends = [one.start() for one in names[1:]] + [len(text)]
+    parts, kept, are_closed = [], 0, True
+    for found, end in zip(names, ends, strict=False):
+        if found.start() < kept or not any(one in found[1].lower() for one in _SECRETS):
+            continue
+        quoted = _IN_QUOTES.match(text, found.end()) if are_closed else None
+        if quoted is None and text.startswith("'", found.end()):
+            are_closed = False  # nor is any one further on: they are not looked for again
+        parts += [text[kept : found.end()], instead]
+        value = text[found.end() : end]
+        kept = found.end() + len(value.rstrip()) if quoted is None else quoted.end()
+    return "".join([*parts, text[kept:]])

@@ -8,6 +8,7 @@ is longer than a page belongs into an input or an event. Keeps the promise
 from collections.abc import Iterable
 from typing import Final
 
+from tenuto.model.cuts import beginning, cut, end
 from tenuto.model.errors import InputError, LimitError, PayloadError
 
 MOST_BYTES: Final = 4 * 1024
@@ -103,12 +104,13 @@ def said(text: str) -> str:
     line = text[: _MOST_SAID + 1]
     if not line.isprintable():
         line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
-    return line if len(line) <= _MOST_SAID else f"{line[:_MOST_SAID]}..."
+    return cut(line, _MOST_SAID)
 
 
 def storable_text(text: str) -> str:
     """Cut to what history keeps, with lone surrogates made visible (JSON cannot hold them)."""
     text = str.__str__(text)  # whatever class of text it is
     if len(text) > MOST_CHARACTERS:
-        text = f"{text[: MOST_CHARACTERS // 2]}\n...\n{text[-MOST_CHARACTERS // 2 :]}"
+        half = MOST_CHARACTERS // 2
+        text = f"{beginning(text, half)}\n...\n{end(text, half)}"
     return text.encode("utf-8", "backslashreplace").decode()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 from tenuto.model.actions import Action
 from tenuto.model.built_in import plain_name
 from tenuto.model.class_names import type_name
+from tenuto.model.cuts import cut
 from tenuto.model.errors import (
     ActivityError,
     ActivityTimeoutError,
@@ -525,9 +526,7 @@ def misfit(error: BaseException, owner: str) -> PayloadError:
         reason, path = error.reason, error.path
     else:
         reason, path = f"does not fit: {failure.error_type}: {failure.error_message}", "$"
-    if len(reason) > _REASON_LENGTH:
-        reason = f"{reason[:_REASON_LENGTH]}..."
-    return PayloadError(reason, path=path, owner=owner)
+    return PayloadError(cut(reason, _REASON_LENGTH), path=path, owner=owner)
 
 
 # --- composition --------------------------------------------------------------------------------

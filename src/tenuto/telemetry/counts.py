@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
+from tenuto.model.cuts import cut
 from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.ids import InstanceId
@@ -275,4 +276,4 @@ def _message(failure: FailureDetails | None) -> str:
 
 def shortened(text: str) -> str:
     """A text that is not too long to be remembered."""
-    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
+    return cut(text, _LONGEST_MESSAGE, "…")

@@ -9,11 +9,11 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from tenuto.model.shown_urls import without_named_password
+from tenuto.model.shown_urls import without_asked_password, without_named_password
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
-_PASSWORD: Final = re.compile(r"(:/*[^/@:\s]+):\S*@")
-_PASSWORD_ASKED: Final = re.compile(r"([?&][^=&#]*password[^=&#]*=)[^&#]*", re.IGNORECASE)
+_WORD: Final = re.compile(r"\S+")
+_PASSWORD: Final = re.compile(r"(:/*+[^/@:\s]++):.*@", re.DOTALL)
 _SECRET_NAMES: Final = ("key", "password", "secret", "token")
 _HIDDEN: Final = "***"
 
@@ -113,4 +113,16 @@ def _shown(name: str, value: object) -> object:
 def without_password(text: str) -> str:
     """A setting in which the password of a URL, or of a text for libpq, is hidden."""
     text = without_named_password(text, _HIDDEN)
-    return _PASSWORD_ASKED.sub(rf"\1{_HIDDEN}", _PASSWORD.sub(rf"\1:{_HIDDEN}@", text))
+    return without_asked_password(_WORD.sub(_without_account, text), _HIDDEN)
+
+
+def _without_account(word: re.Match[str]) -> str:
+    """A word without the password of a URL: from its second colon to its last ``@``.
+
+    Once a word and not at each of its colons: logs say what strangers have written.
+    """
+    text = word[0]
+    account, at, place = text.rpartition("@")
+    if not at or ":" not in account:
+        return text
+    return _PASSWORD.sub(rf"\1:{_HIDDEN}@", f"{account}@", count=1) + place

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tenuto.engine.engine import Engine
+from tenuto.model.cuts import beginning
 from tenuto.model.ids import InstanceId, partition_of
 from tenuto.model.timing import MICROSECONDS
 from tenuto.telemetry.host_log import without_password
@@ -127,7 +128,8 @@ def _text_of(record: logging.LogRecord) -> str:
     elif record.exc_text:  # of another process
         text = f"{text}\n{record.exc_text}"
     if len(text) > LONGEST_LINE:
-        text = f"{text[:LONGEST_LINE]}… ({len(text) - LONGEST_LINE:,} characters were left out)"
+        kept = beginning(text, LONGEST_LINE)
+        text = f"{kept}… ({len(text) - len(kept):,} characters were left out)"
     return safe_text(text)
 
 

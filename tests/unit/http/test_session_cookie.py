@@ -38,7 +38,8 @@ def test_it_is_found_and_taken_out(
 
 
 def test_only_so_many_are_looked_at() -> None:
-    assert len(sent_sessions(headers(b"; ".join([b"tenuto-session=s"] * 5_000)))) == 8
+    assert len(sent_sessions(headers(b"; ".join([b"tenuto-session=s"] * 70_000)))) == 64 * 1024
+    assert sent_sessions(headers(b"tenuto-session=x; " * 100 + b"tenuto-session=own"))[-1] == "own"
 
 
 def test_a_header_keeps_it_from_scripts_and_other_sites() -> None:

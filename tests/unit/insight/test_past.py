@@ -27,7 +27,7 @@ def past(runner: ForeignRunner | None = None) -> Past:
 def test_without_code_there_are_steps_and_words_and_the_reason() -> None:
     one = past()
     assert one.go(1, 1.0)
-    moment = one.moment(one.run())
+    moment = one.moment(one.run(), one.places())
     assert moment.places is None
     assert "another program" in moment.why
     assert [step.state for step in moment.run.steps] == ["running"]
@@ -42,7 +42,7 @@ def test_code_that_cannot_even_be_opened_is_a_reason() -> None:
 
     one = past(Broken({"book_trip": None}, {}, ""))
     assert one.go(2, 1.0)
-    assert "no book_trip" in one.moment(one.run()).why
+    assert "no book_trip" in one.moment(one.run(), one.places()).why
 
 
 def test_a_history_that_has_grown_is_taken_in_and_another_one_is_not() -> None:
@@ -57,4 +57,4 @@ def test_a_history_that_has_grown_is_taken_in_and_another_one_is_not() -> None:
     assert not one.grown(LoadedInstance(held, before.turns, []))
     assert one.grown(longer)
     assert one.go(3, 1.0)
-    assert [step.name for step in one.moment(one.run()).run.steps] == ["book", "pay"]
+    assert [step.name for step in one.moment(one.run(), one.places()).run.steps] == ["book", "pay"]

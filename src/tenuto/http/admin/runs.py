@@ -1,5 +1,6 @@
 """Runs over HTTP: the steps of an instance, its turns, what was after each, what can be sent."""
 
+import asyncio
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -33,7 +34,7 @@ from tenuto.insight.here import explained_here
 from tenuto.insight.past import Moment
 from tenuto.insight.reading import BoundedReader
 from tenuto.insight.steps import Run, as_its_host_says
-from tenuto.insight.travel import NotThere, Travel
+from tenuto.insight.travel import Crowded, NotThere, Travel
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import InstanceId
 
@@ -103,20 +104,40 @@ class RunsApi:
 
     async def moment(self, call: Call) -> Response:
         instance_id, turn = call.instance_id, _turn(call)
-        found = await self._travel.moment(instance_id, turn)
+        found = await self._look(call, turn)
         if isinstance(found, Moment):
             return await beside(_size(found.run), lambda: json_answer(MomentBody.of(found)))
         raise _not_there(instance_id, turn, found)
 
     async def forms(self, call: Call) -> Response:
         instance_id = call.instance_id
-        found = await self._travel.moment(instance_id)
+        found = await self._look(call, None)
         if isinstance(found, Moment):
             forms = sendable(found.run, found.awaited, found.asked)
-            return json_answer([FormBody.of(one) for one in forms])
+            return await beside(
+                _size(found.run), lambda: json_answer([FormBody.of(one) for one in forms])
+            )
         if found.turns:
             raise _not_there(instance_id, found.turns, found)
         return json_answer([])  # it has not begun
+
+    async def _look(self, call: Call, turn: int | None) -> Moment | NotThere:
+        """Look, as long as somebody waits for the answer."""
+        await call.body()
+        look = asyncio.ensure_future(self._travel.moment(call.instance_id, turn))
+        gone = asyncio.ensure_future(call.until_gone())
+        try:
+            await asyncio.wait([look, gone], return_when=asyncio.FIRST_COMPLETED)
+            if not look.done():
+                raise HttpError("the caller went away before the answer")
+            found = look.result()
+        finally:
+            for one in (look, gone):
+                one.cancel()
+            await asyncio.gather(look, gone, return_exceptions=True)
+        if isinstance(found, Crowded):
+            raise HttpError("too many look at instances just now; try again soon", status=503)
+        return found
 
 
 def _size(run: Run) -> int:
@@ -127,17 +148,24 @@ def _size(run: Run) -> int:
 
 def _turn(call: Call) -> int:
     text = call.parameters["turn"]
-    if not (text.isascii() and text.isdecimal()) or int(text[:20]) > MOST_NUMBER:
+    if not (text.isascii() and text.isdecimal()) or (number := _number(text)) is None:
         raise HttpError(f"the turn in the path must be a whole number from 1, got {text!r:.50}")
-    return int(text)
+    return number
 
 
 def _step(call: Call) -> int:
     text = call.parameters["number"]
     digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal()) or int(digits[:20]) > MOST_NUMBER:
+    if not (digits.isascii() and digits.isdecimal()) or (number := _number(digits)) is None:
         raise HttpError(f"the step in the path must be a whole number, got {text!r:.50}")
-    return int(text)
+    return -number if digits != text else number
+
+
+def _number(digits: str) -> int | None:
+    """A number of any length, zeros in front of it among that; None when it is too large."""
+    short = digits.lstrip("0")
+    number = int(short[:20] or "0")
+    return None if number > MOST_NUMBER else number
 
 
 def _not_there(instance_id: InstanceId, turn: int, found: NotThere) -> HttpError:

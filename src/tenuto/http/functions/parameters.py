@@ -31,6 +31,7 @@ from tenuto.client.client import Client
 from tenuto.client.sync_client import SyncClient
 from tenuto.http.bodies import check_depth
 from tenuto.http.errors import HttpError
+from tenuto.model.cuts import cut
 from tenuto.model.errors import InputError, PayloadError
 from tenuto.model.payload import Decode, decoder
 
@@ -393,7 +394,7 @@ def _expected(reason: str) -> str:
 
 def _shown(given: object) -> str:
     text = repr(given)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+    return text if len(text) <= _SHOWN else cut(text, _SHOWN - 3)
 
 
 def _is_finite(value: object) -> bool:

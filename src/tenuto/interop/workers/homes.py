@@ -8,6 +8,7 @@ from msgspec import Struct
 from tenuto.interop.workers.errands import TurnRequest
 from tenuto.interop.workers.link import WorkerLink
 from tenuto.interop.workers.protocol import Forget
+from tenuto.model.cuts import cut
 
 _LOGGER: Final = logging.getLogger("tenuto.worker")
 _MOST_TOLD: Final = 300
@@ -65,7 +66,7 @@ class Homes:
             request.name,
             request.instance_id,
             # Payloads stand in it, which are not for logs in all their length.
-            difference if len(difference) <= _MOST_TOLD else f"{difference[:_MOST_TOLD]}…",
+            cut(difference, _MOST_TOLD, "…"),
         )
         self._never_kept.add(request.name)
         for key in [key for key, home in self._homes.items() if home.name == request.name]:

@@ -11,6 +11,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from tenuto.model.cuts import cut
 from tenuto.model.errors import PayloadError
 
 _ZONED: Final = re.compile(r"([^\[\]]+)\[([A-Za-z0-9_+./-]+)\]")
@@ -55,4 +56,6 @@ def zoned_moment(text: str, path: str) -> datetime | None:
     except (ValueError, OverflowError, KeyError, OSError) as error:
         if isinstance(error, PayloadError):
             raise
-        raise PayloadError(f"does not fit: {text!r:.80} is no point in time", path=path) from error
+        raise PayloadError(
+            f"does not fit: {cut(repr(text), 80, '')} is no point in time", path=path
+        ) from error

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
+from tenuto.model.cuts import cut
 from tenuto.model.errors import PayloadError
 from tenuto.model.payload.error import ROOT, expect, item, member, misfit
 from tenuto.model.payload.foreign import Convert, is_pydantic, pydantic_converter
@@ -260,7 +261,7 @@ def _one_of(choices: list[tuple[Any, Any]], expected: str) -> Convert:
         text = msgspec.json.encode(data)
         if text not in by_text:
             raise PayloadError(
-                f"does not fit: Expected {expected}, found {text.decode():.80}", path=path
+                f"does not fit: Expected {expected}, found {cut(text.decode(), 80, '')}", path=path
             )
         return by_text[text]
 

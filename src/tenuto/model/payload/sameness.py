@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from tenuto.model.cuts import cut
 from tenuto.model.payload.decoding import decoder
 from tenuto.model.payload.encoding import encode
 from tenuto.model.payload.error import item, member
@@ -236,8 +237,7 @@ def _other_value(given: object, back: object, path: str) -> Difference:
 
 
 def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+    return cut(repr(value), _LONGEST)
 
 
 _LONGEST: Final = 80
