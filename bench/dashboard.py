@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx2
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, CDPSession, Page
 
 from bench import crowded_store, loads
 from bench.app import app
@@ -123,8 +123,8 @@ async def _busy(page: Page, seconds: float) -> float:
     return (busy - began[0]) / (at - began[1])
 
 
-async def _task_seconds(session: object) -> tuple[float, float]:
-    found = await session.send("Performance.getMetrics")  # type: ignore[attr-defined]
+async def _task_seconds(session: CDPSession) -> tuple[float, float]:
+    found = await session.send("Performance.getMetrics")
     values = {one["name"]: one["value"] for one in found["metrics"]}
     return values["TaskDuration"], values["Timestamp"]
 
@@ -206,13 +206,12 @@ async def _lists(storage: str) -> None:
             "end": _moment(first["createdAt"]),
         }
         for name, query in _FILTERS.items():
-            found = []
+            found, rows = list[float](), 0
             for _ in range(_TIMES):
                 began = time.perf_counter()
                 answer = await http.get(address + query.format(**shown))
                 found.append((time.perf_counter() - began) * 1000)
-                answer.raise_for_status()
-            rows = len(answer.json()["records"])
+                rows = len(answer.raise_for_status().json()["records"])
             print(f"list, {name}: {rows} rows, ms: {_spread(found)}", flush=True)
 
 

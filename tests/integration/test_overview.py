@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tenuto import App, Context, RetryPolicy
+from tenuto.model.status import RuntimeStatus
 from tenuto.telemetry.counts import STEPS
 from tenuto.telemetry.instance_counts import CountedInstances
 from tenuto.telemetry.log_observer import LogObserver
@@ -211,4 +212,4 @@ async def test_an_orchestration_that_begins_anew_is_started_once() -> None:
         metrics.watch(test.host.engine)
         await test.run(counts, 3)
         assert metrics.counts.orchestrators["counts"].started == 1
-        assert metrics.counts.orchestrators["counts"].completed == 1
+        assert metrics.counts.ended(RuntimeStatus.COMPLETED) == 1

@@ -114,4 +114,5 @@ async def visiting(browser: Browser, base: str, **options: Any) -> AsyncIterator
         yield visit
     finally:
         await context.close()
-    assert visit.unexpected() == []
+    wrong = visit.unexpected()
+    assert not wrong, "\n".join(wrong)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -171,12 +172,12 @@ async def serving_shop(folder: Path, **http: Any) -> AsyncIterator[Serving]:
         client = before.server.host.client
         for number in (11, 12):
             handle = await client.start("invoice", number, instance_id=f"invoice-{number}")
-            await until_given(lambda handle=handle: _waits(handle))
+            await until_given(partial(_waits, handle))
     async with serving(shop(checks_first=True), storage=storage, **http) as running:
         client = running.server.host.client
         for number in (11, 12):
             await client.raise_event(f"invoice-{number}", "Signed", "Grace")
-            await until_given(lambda number=number: is_held(client, f"invoice-{number}"))
+            await until_given(partial(is_held, client, f"invoice-{number}"))
         await fill(client)
         yield running
 

@@ -71,7 +71,7 @@ async def test_a_held_instance_shows_both_sides_and_is_tried_again_failed_or_res
     page = visit.page
     await visit.go("#/held")
     card = page.get_by_role("article", name="invoice-11")
-    cause = page.get_by_role("region", name="invoice × 2: the code decides otherwise")
+    cause = page.get_by_role("region", name="invoice × 2: the code decides otherwise")  # noqa: RUF001
     await expect(cause).to_be_visible()
     sides = card.locator("pre")
     await expect(sides.nth(0)).to_contain_text("write")

@@ -45,6 +45,12 @@ export function unheard(): void {
 /** How the stream of live updates of the hub stands. */
 export function streamIs(state: "none" | "open" | "broken"): void {
   stream.value = state;
+  if (state === "broken") void lookAgain();
+}
+
+/** A stream breaks for reasons of its own, too: whether the host is there is asked at once, not at the next request. */
+async function lookAgain(): Promise<void> {
+  if (awaySince.value === null && !(await answers())) unheard();
 }
 
 const PAUSES = [500, 1000, 2000, 3000];

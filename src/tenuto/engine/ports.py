@@ -675,7 +675,7 @@ class Observer(Protocol):
 
     @property
     def sees_turns(self) -> bool:
-        """Whether it is to be told of each turn, and of activities that begin; that costs."""
+        """Whether it is to be told of each turn, and of beginnings; that costs."""
 
     def committed(self, turns: int, seconds: float) -> None:
         """A batch is durable."""
@@ -688,6 +688,9 @@ class Observer(Protocol):
 
     def instance_held(self, instance_id: InstanceId, hold: Hold) -> None:
         """An instance cannot go on; committed soon after."""
+
+    def instances_began(self, names: Sequence[str]) -> None:
+        """The first turns of new instances of these orchestrators are durable; told in any case."""
 
     def instance_began(
         self, instance_id: InstanceId, name: str, generation: int, trace: TraceContext | None

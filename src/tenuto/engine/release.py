@@ -34,6 +34,7 @@ class Release:
 
     def __init__(self, engine: Parts) -> None:
         self._engine = engine
+        self._begun: list[str] = []
 
     def committed(self, batch: Batch, result: CommitResult) -> None:
         """A batch is durable: let its effects out, in the order of its turns."""
@@ -47,13 +48,13 @@ class Release:
                 self._drop_refused(resident, turn.inbox.taken)
                 continue
             resident.is_undecided = False
-            if not turn.number or is_watched or turn.logs:
+            if is_watched or turn.logs:
                 self._tell_of(resident.state, turn)
             effects = turn.effects
             if effects is not NOTHING and not engine.is_draining:
                 self._release_effects(resident, effects, works)
             if not turn.inbox.is_plain:
-                self._forget_messages(resident, turn.inbox.taken)
+                self._forget_messages(resident, turn)
             if turn.has_ended:
                 self._release_ending(resident, turn)
             elif turn.resumes:
@@ -69,21 +70,22 @@ class Release:
             engine.schedule_pump()
 
     def _tell_of(self, state: InstanceState, turn: Step) -> None:
-        """Who watches hears of a turn, all of a first one; its log lines are shown."""
+        """Whoever watches hears of a turn, and its log lines are shown."""
         if turn.logs:
             _show(turn.logs)
-        if not turn.events:
-            return
         observer = self._engine.observer
-        if turn.number == 0:
-            name, trace = state.facts.name, state.facts.trace
-            observer.instance_began(state.instance_id, name, turn.generation, trace)
-        if observer.sees_turns:
+        if observer.sees_turns and turn.events:
+            if turn.number == 0:
+                name, trace = state.facts.name, state.facts.trace
+                observer.instance_began(state.instance_id, name, turn.generation, trace)
             observer.turn_committed(state.instance_id, turn.generation, turn.number)
 
     def _release_rest(self, batch: Batch, result: CommitResult) -> None:
-        """What a batch means besides its turns: starts, answers to clients, messages."""
+        """What a batch means besides each of its turns: starts, answers to clients, messages."""
         engine = self._engine
+        if self._begun:
+            begun, self._begun = self._begun, []
+            engine.observer.instances_began(begun)
         if result.refused:
             self._refuse_rows(batch, result.refused)
         for resident, decide in batch.starts:
@@ -119,8 +121,13 @@ class Release:
         if batch.purged:
             engine.correlation.gone(batch.purged)
 
-    def _forget_messages(self, resident: Resident, taken: Sequence[Message]) -> None:
-        """They are used up, durably: whoever asked hears of it."""
+    def _forget_messages(self, resident: Resident, turn: Step) -> None:
+        """They are used up, durably: whoever asked hears of it. With its first ones an instance has
+        begun.
+        """
+        taken = turn.inbox.taken
+        if not turn.number and not turn.generation and turn.events:
+            self._begun.append(resident.state.facts.name)
         callers = self._engine.callers
         resident.home.delivery.lands(taken)
         callers.has_begun(resident.state.instance_id)

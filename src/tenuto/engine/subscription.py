@@ -79,6 +79,16 @@ class Subscription:
         self._is_behind = False
         return self._queue.popleft()
 
+    def at_hand(self) -> list[Update]:
+        """All that would come next without waiting."""
+        if self._after is not None and self.instance_id is not None:
+            return []  # the store has to be read first
+        found = [*self._backlog, *self._queue]
+        self._backlog.clear()
+        self._queue.clear()
+        self._is_behind = False
+        return found
+
     def close(self) -> None:
         """Listen no more; what still waits is dropped."""
         self._feed.forget(self)

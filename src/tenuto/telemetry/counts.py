@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
+from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -87,23 +88,21 @@ class ActivityCounts:
 
 
 class OrchestratorCounts:
-    """What is counted of the instances of one orchestrator; times in microseconds."""
+    """What is counted of the instances of one orchestrator; times in microseconds.
 
-    __slots__ = ("completed", "failed", "last_failure", "slowest", "started", "terminated", "total")
+    Attributes:
+        ended: Those that are over, by the number of their status: an enum member is hashed in
+            Python.
+    """
+
+    __slots__ = ("ended", "last_failure", "slowest", "started", "total")
 
     def __init__(self) -> None:
         self.started = 0
-        self.completed = 0
-        self.failed = 0
-        self.terminated = 0
+        self.ended: list[int] = [0] * len(RuntimeStatus)
         self.total: Microseconds = 0
         self.slowest: Microseconds = 0
         self.last_failure: LastFailure | None = None
-
-    @property
-    def ended(self) -> int:
-        """Those that are over, whichever way."""
-        return self.completed + self.failed + self.terminated
 
 
 class RunCounts:
@@ -171,7 +170,6 @@ class HostCounts:
         orchestrators: By name.
         timers: Functions that schedules start, by name.
         event_functions: Functions that events start, by name.
-        ended: Instances that ended, by the number of their status.
         failures: Instances that failed last, the newest last.
         step_ends: When ``next_step`` is to be called; for who has the time at hand.
     """
@@ -181,10 +179,7 @@ class HostCounts:
         self.orchestrators: ByName[OrchestratorCounts] = ByName(OrchestratorCounts)
         self.timers: ByName[RunCounts] = ByName(RunCounts)
         self.event_functions: ByName[RunCounts] = ByName(RunCounts)
-        # By number: an enum member is hashed in Python.
-        self.ended: list[int] = [0] * len(RuntimeStatus)
         self.failures: deque[FailedInstance] = deque(maxlen=FAILURES)
-        self.started = 0
         self.activities_ended = 0
         self.activities_failed = 0
         self.step_ends: Microseconds = 0
@@ -192,32 +187,9 @@ class HostCounts:
 
     # --- counting --------------------------------------------------------------------------------
 
-    def instance_began(self, name: str) -> None:
-        """An instance has taken its first turn."""
-        self.started += 1
-        self.orchestrators[name].started += 1
-
-    def instance_ended(self, record: InstanceRecord) -> None:
-        """An instance is over."""
-        status = record.status
-        self.ended[status] += 1
-        counts = self.orchestrators[record.name]
-        ended_at = record.completed_at or record.updated_at
-        taken = ended_at - max(record.created_at, record.scheduled_at or 0)
-        counts.total += taken
-        counts.slowest = max(counts.slowest, taken)
-        if status is RuntimeStatus.COMPLETED:
-            counts.completed += 1
-        elif status is RuntimeStatus.FAILED:
-            counts.failed += 1
-            self._instance_failed(counts, record, ended_at)
-        else:
-            counts.terminated += 1
-
-    def _instance_failed(
-        self, counts: OrchestratorCounts, record: InstanceRecord, at: Microseconds
-    ) -> None:
-        message = _message(record.failure)
+    def instance_failed(self, counts: OrchestratorCounts, record: InstanceRecord) -> None:
+        """Remember it; that it has ended is counted already."""
+        at, message = record.updated_at, _message(record.failure)
         one = FailedInstance(
             instance_id=record.instance_id, name=record.name, at=at, message=message
         )
@@ -228,13 +200,19 @@ class HostCounts:
         self,
         counts: ActivityCounts,
         instance_id: InstanceId,
-        failure: FailureDetails,
+        answer: TaskFailed,
         at: Microseconds,
     ) -> None:
         """An attempt of an activity has failed."""
         self.activities_failed += 1
         counts.failed += 1
-        counts.last_failure = LastFailure(instance_id=instance_id, at=at, message=_message(failure))
+        counts.last_failure = LastFailure(
+            instance_id=instance_id, at=at, message=_message(answer.failure_details)
+        )
+
+    def ended(self, status: RuntimeStatus) -> int:
+        """How many instances ended like this."""
+        return sum(one.ended[status] for one in self.orchestrators.values())
 
     # --- steps of time ---------------------------------------------------------------------------
 
@@ -242,9 +220,9 @@ class HostCounts:
     def totals(self) -> Totals:
         """How much there was until now."""
         return Totals(
-            self.started,
-            self.ended[RuntimeStatus.COMPLETED],
-            self.ended[RuntimeStatus.FAILED],
+            sum(one.started for one in self.orchestrators.values()),
+            self.ended(RuntimeStatus.COMPLETED),
+            self.ended(RuntimeStatus.FAILED),
             self.activities_ended,
             self.activities_failed,
         )

@@ -63,13 +63,16 @@ class LogObserver:
 
     sees_turns: bool = False
 
+    def instances_began(self, names: Sequence[str]) -> None:
+        """Nothing: a beginning is not news."""
+
     def instance_began(
         self, instance_id: InstanceId, name: str, generation: int, trace: TraceContext | None
     ) -> None:
-        """Nothing: a beginning is not news."""
+        """Nothing: it does not ask for it."""
 
     def turn_committed(self, instance_id: InstanceId, generation: int, turn: int) -> None:
-        """Nothing: it does not ask for it."""
+        """Nothing, as above."""
 
     def activities_began(self, works: Sequence[ActivityWork]) -> None:
         """Nothing, as above."""

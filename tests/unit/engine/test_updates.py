@@ -307,3 +307,17 @@ async def test_the_end_of_the_host_ends_all_listeners_after_what_waits(feed: Upd
     assert [update.instance_id async for update in one] == ["i1"]
     assert [update async for update in feed.subscribe()] == []
     assert not is_heard(feed)
+
+
+async def test_what_is_at_hand_is_taken_at_once_and_told_once(feed: UpdateFeed) -> None:
+    listening = feed.subscribe(after="new")
+    assert [one.is_reset for one in listening.at_hand()] == [True]
+    publish(feed, 1, 2, 3)
+    assert [one.instance_id for one in listening.at_hand()] == ["i1", "i2", "i3"]
+    assert listening.at_hand() == []
+    publish(feed, 1, 2, 3, 4)
+    assert [one.is_reset for one in listening.at_hand()] == [True], "it was too slow"
+    publish(feed, 4)
+    assert [one.instance_id for one in listening.at_hand()] == ["i4"]
+    unread = feed.subscribe(ONE, after="0.0")
+    assert unread.at_hand() == [], "what it has missed stands in the store"

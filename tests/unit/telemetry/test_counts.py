@@ -12,6 +12,8 @@ from tenuto.telemetry.counts import (
     ActivityCounts,
     HostCounts,
 )
+from tenuto.telemetry.log_observer import LogObserver
+from tenuto.telemetry.metrics import MetricsObserver
 
 STEP = STEP_SECONDS * 1_000_000
 BEGAN = 1_000_000 * STEP
@@ -29,22 +31,28 @@ def ended(number: int, status: RuntimeStatus = RuntimeStatus.COMPLETED) -> Insta
         created_at=BEGAN,
         root_id=name,
         status=status,
+        updated_at=BEGAN + number,
         completed_at=BEGAN + number,
         failure=failure_of(ValueError("x" * 10_000)) if failed else None,
     )
 
 
+def counting() -> tuple[MetricsObserver, HostCounts]:
+    metrics = MetricsObserver(LogObserver(), version="1")
+    return metrics, metrics.counts
+
+
 def test_steps_show_what_was_in_them_however_seldom_anybody_counts() -> None:
-    counts = HostCounts()
+    metrics, counts = counting()
     counts.next_step(BEGAN + 1)
-    counts.instance_began("pay")
-    counts.instance_ended(ended(1))
+    counts.orchestrators["pay"].started += 1
+    metrics.instance_ended(ended(1))
     counts.next_step(BEGAN + STEP)
-    counts.instance_began("pay")
+    counts.orchestrators["pay"].started += 1
     # Nothing for a minute; then much in one step.
     counts.next_step(BEGAN + 13 * STEP + 5)
     for number in range(7):
-        counts.instance_ended(ended(number, RuntimeStatus.FAILED))
+        metrics.instance_ended(ended(number, RuntimeStatus.FAILED))
     began_at, steps = counts.series(BEGAN + 15 * STEP - 1)
     assert began_at == BEGAN + (14 - STEPS + 1) * STEP
     assert len(steps) == STEPS
@@ -57,7 +65,7 @@ def test_steps_older_than_ten_minutes_are_forgotten_and_take_no_memory() -> None
     counts = HostCounts()
     for step in range(1_000):
         counts.next_step(BEGAN + step * STEP)
-        counts.instance_began("pay")
+        counts.orchestrators["pay"].started += 1
     _, steps = counts.series(BEGAN + 1_000 * STEP)
     assert [one.started for one in steps] == [*[1] * (STEPS - 1), 0]
     _, steps = counts.series(BEGAN + 5_000 * STEP)
@@ -68,7 +76,7 @@ def test_steps_older_than_ten_minutes_are_forgotten_and_take_no_memory() -> None
 def test_a_clock_that_is_set_back_makes_no_step() -> None:
     counts = HostCounts()
     counts.next_step(BEGAN)
-    counts.instance_began("pay")
+    counts.orchestrators["pay"].started += 1
     _, steps = counts.series(BEGAN - 100 * STEP)
     assert steps[-1].started == 1
 
@@ -84,9 +92,9 @@ def test_of_many_names_the_later_ones_share_one_place() -> None:
 
 
 def test_the_last_failures_are_kept_and_their_messages_cut() -> None:
-    counts = HostCounts()
+    metrics, counts = counting()
     for number in range(100):
-        counts.instance_ended(ended(number, RuntimeStatus.FAILED))
+        metrics.instance_ended(ended(number, RuntimeStatus.FAILED))
     assert [one.instance_id for one in counts.failures] == [
         f"instance-{number}" for number in range(100 - FAILURES, 100)
     ]

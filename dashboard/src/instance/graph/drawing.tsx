@@ -187,7 +187,7 @@ function NodeView({
       class={look}
       transform={transform}
       role={open ? "button" : "img"}
-      tabIndex={0}
+      tabindex={0}
       onClick={open}
       onKeyDown={(event) => {
         if (!open || (event.key !== "Enter" && event.key !== " ")) return;

@@ -14,6 +14,7 @@ from tenuto.engine.runner_figures import ActivityLoad
 from tenuto.http.description import Answer, Operation
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
+from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.telemetry.counts import (
     MOST_NAMES,
@@ -164,15 +165,18 @@ _NO_ACTIVITY: Final = ActivityCounts()
 def _of_orchestrator(
     name: str, counts: OrchestratorCounts, running: Mapping[str, int]
 ) -> OrchestratorFigures:
+    ended = sum(counts.ended)
+    completed = counts.ended[RuntimeStatus.COMPLETED]
+    failed = counts.ended[RuntimeStatus.FAILED]
     return OrchestratorFigures(
         name=name,
         started=counts.started,
-        completed=counts.completed,
-        failed=counts.failed,
-        terminated=counts.terminated,
+        completed=completed,
+        failed=failed,
+        terminated=ended - completed - failed,
         running=running.get(name, 0),
-        mean_seconds=_mean(counts.total, counts.ended),
-        slowest_seconds=counts.slowest / MICROSECONDS if counts.ended else None,
+        mean_seconds=_mean(counts.total, ended),
+        slowest_seconds=counts.slowest / MICROSECONDS if ended else None,
         last_failure=counts.last_failure,
     )
 

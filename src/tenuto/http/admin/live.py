@@ -31,6 +31,10 @@ from tenuto.model.timing import to_datetime
 HEARTBEAT_SECONDS = 15.0
 """The longest time in which nothing is sent; then a comment is."""
 
+PAUSE_SECONDS: Final = 0.05
+"""What comes of the list within so much time after another update is sent together: one write to
+the socket takes longer than all that is written."""
+
 _LAST_SEEN: Final = (
     Parameter(
         name="Last-Event-ID",
@@ -149,12 +153,14 @@ class LiveApi:
                 following = None
                 if update is None:
                     break  # the server stops
-                body, is_last = await self._event(subscription, update)
+                body, is_last = await self._events(subscription, update)
                 if is_masked:
                     body = await self._masking.masked(body)
                 await send({"type": "http.response.body", "body": body, "more_body": True})
                 if is_last:
                     break
+                if subscription.instance_id is None:
+                    await asyncio.wait([gone], timeout=PAUSE_SECONDS)
         except StorageError:
             pass  # it cannot be read now: the caller comes back with its last id
         finally:
@@ -168,6 +174,16 @@ class LiveApi:
         self._open.discard(subscription)
         subscription.close()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _events(self, subscription: Subscription, first: Update) -> tuple[bytes, bool]:
+        """An update and all that wait behind it; whether one of them is the last."""
+        bodies: list[bytes] = []
+        for update in (first, *subscription.at_hand()):
+            body, is_last = await self._event(subscription, update)
+            bodies.append(body)
+            if is_last:
+                return b"".join(bodies), True
+        return b"".join(bodies), False
 
     async def _event(self, subscription: Subscription, update: Update) -> tuple[bytes, bool]:
         is_last = subscription.instance_id is not None and (update.has_ended or update.is_purged)
