@@ -76,7 +76,7 @@ describe("rows under load", () => {
 
   it("are compared after a gap in the updates", () => {
     const rows = withThree();
-    rows.refresh([record("d", 4), { ...record("c", 3), status: 1 }]);
+    rows.refresh([record("d", 4), { ...record("c", 3), status: 1 }], "newest");
     expect(rows.newCount).toBe(1);
     expect(rows.all[0]).toMatchObject({ id: "c", status: "Completed" });
   });

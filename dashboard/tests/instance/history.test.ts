@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { fieldsOf, filtered, HistoryRows, payloadOf, typeWords } from "../../src/instance/history/events";
-import { payloadsOf } from "../../src/instance/pane/step_payloads";
+import { mostAttempts, payloadsOf } from "../../src/instance/pane/step_payloads";
 import type { HistoryEvent } from "../../src/instance/shapes";
 
 const TURNS: HistoryEvent[][] = [
@@ -87,4 +87,11 @@ it("the other fields are told", () => {
 
 it("types are words", () => {
   expect(typeWords("SubOrchestrationInstanceCreated")).toBe("child created");
+});
+
+it("how many attempts a call may have stands with its first one", () => {
+  const first = { turn: 1, at: 0, event: { type: "TaskScheduled", retry: { maxAttempts: 4, firstInterval: 1 } } };
+  const second = { turn: 2, at: 1, event: { type: "TaskScheduled" } };
+  expect(mostAttempts([first, second])).toBe(4);
+  expect(mostAttempts([second])).toBeNull();
 });

@@ -5,13 +5,14 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { get } from "../../api/client";
 import { useResource } from "../../api/resource";
+import { countText } from "../../formatting";
 import { Button } from "../../parts/button";
 import { Payload } from "../../parts/payload";
 import { ReadError } from "../../parts/read_error";
 import { typeWords } from "../history/events";
 import type { StepEvents } from "../shapes";
 import type { Found } from "./found";
-import { payloadsOf } from "./step_payloads";
+import { mostAttempts, payloadsOf } from "./step_payloads";
 
 const SHOWN_AT_FIRST = 3;
 /** A step that goes on says so itself. */
@@ -37,8 +38,12 @@ export function StepPayloads({ found }: { readonly found: Found }): JSX.Element 
       </p>
     );
   const events = payloadsOf(read.value.value.events);
+  const most = mostAttempts(read.value.value.events);
   return (
     <>
+      {most !== null && (
+        <p class="quiet-text">{`Attempt ${countText(step.attempt ?? 1)} of at most ${countText(most)}.`}</p>
+      )}
       {events.slice(0, shown.value).map(({ event, payload }, index) => (
         <section key={index} class="stack tight">
           <h3>
@@ -52,7 +57,7 @@ export function StepPayloads({ found }: { readonly found: Found }): JSX.Element 
         <Button
           size="small"
           onClick={() => (shown.value = events.length)}
-        >{`${events.length - shown.value} more payloads`}</Button>
+        >{`${countText(events.length - shown.value)} more payloads`}</Button>
       )}
     </>
   );

@@ -17,3 +17,12 @@ export function payloadsOf(events: StepEvents["events"]): StepPayload[] {
     return [{ event, payload }];
   });
 }
+
+/** How many attempts the call may have, as its first one was recorded; null where there is no such policy. */
+export function mostAttempts(events: StepEvents["events"]): number | null {
+  for (const { event } of events) {
+    const retry = event["retry"] as { readonly maxAttempts?: number } | null | undefined;
+    if (retry?.maxAttempts !== undefined) return retry.maxAttempts;
+  }
+  return null;
+}

@@ -125,7 +125,7 @@ export class InstanceList {
       this.rows.clear();
       this.rows.add(answer.value.records);
     } else {
-      this.rows.refresh(answer.value.records);
+      this.rows.refresh(answer.value.records, this.filter.order);
       if (cause === "gap") this.isStale.value = true;
     }
     this.changed();

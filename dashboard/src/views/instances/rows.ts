@@ -6,7 +6,7 @@
 
 import type { InstanceRecord, Update } from "../../api/types";
 import { isFinished, statusOf, type Status } from "../../statuses";
-import { fits, type Filter } from "./filter";
+import { fits, type Filter, type Order } from "./filter";
 
 export interface Row {
   readonly id: string;
@@ -48,11 +48,11 @@ export class Rows {
     for (const record of records) this.put(rowOf(record));
   }
 
-  /** Takes the first page once more: what it has that is not here is new. */
-  refresh(records: readonly InstanceRecord[]): void {
+  /** Takes the first page once more: what it has that is not here, and would stand above the last row, is new. */
+  refresh(records: readonly InstanceRecord[], order: Order): void {
     for (const record of records) {
       if (this.places.has(record.instanceId)) this.put(rowOf(record));
-      else this.unseen.add(record.instanceId);
+      else if (this.isAbove(order, record.createdAt, record.completedAt ?? null)) this.unseen.add(record.instanceId);
     }
   }
 
@@ -96,13 +96,17 @@ export class Rows {
       isHeld: one.hold != null,
     };
     if (!fits(filter, seen, now)) return false;
+    return this.isAbove(filter.order, createdAt, one.ended ? moment(one.lastUpdatedTime) : null);
+  }
+
+  private isAbove(order: Order, createdAt: number, endedAt: number | null): boolean {
     const last = this.all.at(-1);
     if (!last) return true;
-    switch (filter.order) {
+    switch (order) {
       case "newest":
         return createdAt > last.createdAt;
       case "last_completed":
-        return one.ended && moment(one.lastUpdatedTime) > (last.endedAt ?? 0);
+        return endedAt !== null && endedAt > (last.endedAt ?? 0);
       default:
         return false;
     }
