@@ -157,5 +157,5 @@ async def test_a_long_list_shows_its_beginning(visit: Visit) -> None:
     page = visit.page
     await visit.go("#/instances/wide?tab=data")
     box = page.get_by_role("tabpanel").get_by_label("Input", exact=True)
-    await expect(box.get_by_role("button", name="29900 more")).to_be_visible()
+    await expect(box.get_by_role("button", name="29,900 more")).to_be_visible()
     assert await page.evaluate("document.getElementsByTagName('*').length") < 3_000

@@ -1,4 +1,4 @@
-"""Ways through the page: back to a list, to an instance by its id, past what is gone, to a topic."""
+"""Ways through the page: back to a list, to an instance by its id, past what is gone."""
 
 from collections.abc import AsyncIterator
 
