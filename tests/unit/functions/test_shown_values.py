@@ -165,6 +165,8 @@ def test_no_metaclass_is_asked_what_its_class_is_like() -> None:
             asked.append("eq")
             return cls is other
 
+    assert Asked.__eq__ is not type.__eq__
+
     class Tricky(metaclass=Asked):
         pass
 
