@@ -183,12 +183,15 @@ $(AZURE_READY): requirements/azure.txt | $(PYTHON)
 .PHONY: azure-python
 azure-python: $(AZURE_READY) ## make .venvs/azure with the packages of Azure Functions apps in Python
 
+# One more than CI has cores: many tests wait for processes of their own.
+WORKERS := 3
+
 .PHONY: test
 test: system-check $(DEV) pythons node-packages azure-python azurite dashboard-ready ## all tests in parallel, with branch coverage
 	@rm -rf build/coverage && mkdir -p build/coverage
-	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-report=json
+	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term --cov-report=json
 	$(PYTHON) tools/coverage_gate.py build/coverage/coverage.json
-	SUITE_STORAGE=postgres $(BIN)/pytest -n 2 $(ON_POSTGRES)
+	SUITE_STORAGE=postgres $(BIN)/pytest -n $(WORKERS) $(ON_POSTGRES)
 
 # What the engine promises, once more on PostgreSQL; `make postgres` runs all that can run there.
 ON_POSTGRES := $(patsubst %,tests/integration/test_%.py,recovery continue_as_new held partitions \
