@@ -512,11 +512,11 @@ def fail_once(patch: pytest.MonkeyPatch, name: str) -> list[int]:
     whole = getattr(arrivals, name)
     failed: list[int] = []
 
-    def decode(text: Any) -> object:  # noqa: ANN401 - passed on
+    def decode(*given: Any, **named: Any) -> object:  # noqa: ANN401 - passed on
         if not failed:
             failed.append(1)
             raise MemoryError
-        return whole(text)
+        return whole(*given, **named)
 
     patch.setattr(arrivals, name, decode)
     return failed
@@ -527,14 +527,14 @@ async def test_a_message_from_another_process_for_which_there_is_no_memory_comes
 ) -> None:
     await host.client.start(light, instance_id="light")
     await until(lambda: waiting(host) == {"light"})
-    failed = fail_once(monkeypatch, "decode_any_message")
+    failed = fail_once(monkeypatch, "received")
     async with Client.open(f"sqlite:///{tmp_path / 'hub.db'}", app) as client:
         await client.raise_event("light", "go")
     assert await host.client.handle("light").result() == 7
     assert failed
 
 
-@pytest.mark.parametrize("name", ["decode_turn", "decode_message", "due_timers"])
+@pytest.mark.parametrize("name", ["decode_turn", "received", "due_timers"])
 async def test_an_instance_for_which_there_is_no_memory_is_loaded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
