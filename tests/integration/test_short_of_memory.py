@@ -512,7 +512,7 @@ def fail_once(patch: pytest.MonkeyPatch, name: str) -> list[int]:
     whole = getattr(arrivals, name)
     failed: list[int] = []
 
-    def decode(*given: Any, **named: Any) -> object:  # noqa: ANN401 - passed on
+    def decode(*given: Any, **named: Any) -> object:
         if not failed:
             failed.append(1)
             raise MemoryError
