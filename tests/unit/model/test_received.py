@@ -7,7 +7,13 @@ from msgspec import Raw
 from tenuto.model.codec import decode_letter, encode
 from tenuto.model.events import EventRaised, ExecutionStarted
 from tenuto.model.explanation import Below, NothingOpen, NotServed
-from tenuto.model.ids import ExecutionId, InstanceId, MessageId
+from tenuto.model.ids import (
+    ExecutionId,
+    InstanceId,
+    MessageId,
+    moment_of,
+    new_execution_id,
+)
 from tenuto.model.messages import (
     AnyMessage,
     Publish,
@@ -96,3 +102,8 @@ def test_an_instance_is_stuck_below_unless_another_host_has_its_function() -> No
     assert not below(NotServed(kind="activity", name="pay", known_to=("another",))).is_stuck
     assert below(NotServed(kind="activity", name="pay")).is_stuck
     assert below(NothingOpen()).is_stuck
+
+
+def test_only_fresh_ids_say_when_they_were_made() -> None:
+    assert moment_of(new_execution_id(1_700_000_000_000_000)) == 1_700_000_000_000_000
+    assert moment_of("chosen by somebody") is None
