@@ -8,10 +8,16 @@ then takes what was known before.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 _REST: Final = 20
 """What takes long is asked seldom: it rests so many times as long as the answer took."""
+
+
+def seen(future: "asyncio.Future[Any]") -> None:
+    """However it ended: an error is no surprise, though nobody may be left who asks for it."""
+    if future.done() and not future.cancelled():
+        future.exception()
 
 
 class Asking:
@@ -49,6 +55,7 @@ class Asking:
                 return
             self._asked_at = now
             self._task = asyncio.get_running_loop().create_task(self._run(), name="tenuto-asking")
+            self._task.add_done_callback(seen)
         left = seconds - self.open_seconds
         if left > 0:
             task = self._task

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
+from tenuto.engine.asking import seen
 from tenuto.engine.batch import Posted
 from tenuto.engine.engine import Engine
 from tenuto.engine.news import ANYTHING
@@ -285,10 +286,10 @@ class Commands:
             if resident is None or resident.state.is_finished:
                 record = await self._row(instance_id)
                 if record is not None and record.status.is_finished:
-                    _see(future)
+                    seen(future)
                     return record
             if home is None:
-                _see(future)
+                seen(future)
                 raise engine.elsewhere(instance_id)
             return await future
         finally:
@@ -310,7 +311,7 @@ class Commands:
                     raise engine.elsewhere(instance_id)
                 await tell.future
             finally:
-                _see(tell.future)
+                seen(tell.future)
                 tells = beginnings.get(instance_id, [])
                 if tell in tells:
                     tells.remove(tell)
@@ -393,9 +394,3 @@ class _Answer:
             self.future.set_result(None)
         else:
             self.future.set_exception(error)
-
-
-def _see(future: "asyncio.Future[Any]") -> None:
-    """Whoever asked may have got the answer in another way: an error is no surprise then."""
-    if future.done() and not future.cancelled():
-        future.exception()

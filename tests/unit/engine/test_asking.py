@@ -1,6 +1,7 @@
 """Questions to a store for people who look: few, and nobody hangs on them."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -59,3 +60,16 @@ async def test_nobody_waits_longer_than_a_moment() -> None:
     assert 0 < asking.open_seconds < 0.3
     await asking.within(1)
     assert asking.open_seconds == 0
+
+
+async def test_nobody_complains_of_a_failure_that_nobody_waited_for() -> None:
+    store = Store(0.03)
+    store.is_away = True
+    said: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: said.append(what["message"]))
+    asking = Asking(store.ask)
+    await asking.within(0.001)  # nobody has the time to hear how it ends
+    await asyncio.sleep(0.06)
+    gc.collect()
+    assert asking.open_seconds == 0
+    assert said == []

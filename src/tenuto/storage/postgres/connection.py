@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import asyncpg
 
+from tenuto.engine.asking import seen
 from tenuto.model.errors import StorageError, StorageUnavailableError
 from tenuto.storage.postgres.address import Address
 from tenuto.storage.postgres.errors import (
@@ -139,7 +140,7 @@ class Connection:
     async def as_it_is(self, work: Work[T]) -> T:
         """The same, with the driver's own errors."""
         task = asyncio.get_running_loop().create_task(self._do(work))
-        task.add_done_callback(_heard)
+        task.add_done_callback(seen)
         return await asyncio.shield(task)
 
     async def _do(self, work: Work[T]) -> T:
@@ -228,9 +229,3 @@ class Connection:
         finally:
             self._wire = None
             self._lock.release()
-
-
-def _heard(task: "asyncio.Task[Any]") -> None:
-    """Its caller may have gone: nobody else asks how it ended."""
-    if not task.cancelled():
-        task.exception()
