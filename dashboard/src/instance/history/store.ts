@@ -6,8 +6,9 @@
  */
 
 import { signal, useComputed, type ReadonlySignal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
-import { request, type ApiError } from "../../api/client";
+import { useMemo } from "preact/hooks";
+import { request } from "../../api/client";
+import { ReadingOn, useReadingOn } from "../reading_on";
 import type { HistoryEvent } from "../shapes";
 import { HistoryRows } from "./events";
 
@@ -15,37 +16,15 @@ type Turns = readonly (readonly HistoryEvent[])[];
 
 export const READ_AT_FIRST = 100_000;
 
-export class HistoryStore {
+export class HistoryStore extends ReadingOn {
   /** A new value each time there are more rows; the rows themselves are the same object. */
   readonly version = signal(0);
-  readonly error = signal<ApiError | null>(null);
   readonly isComplete = signal(false);
-  readonly isReading = signal(false);
   rows = new HistoryRows();
-  private isWanted = false;
   private token = "";
   private turnsBefore = 0;
   private most = READ_AT_FIRST;
   private executionId: string | undefined;
-  private readonly stopping = new AbortController();
-
-  constructor(private readonly id: string) {}
-
-  stop(): void {
-    this.stopping.abort();
-  }
-
-  /** Reads on to the end, or as far as is read without being asked. */
-  async read(): Promise<void> {
-    this.isWanted = true;
-    if (this.isReading.value) return;
-    this.isReading.value = true;
-    while (this.isWanted) {
-      this.isWanted = false;
-      await this.readPages();
-    }
-    this.isReading.value = false;
-  }
 
   /** Goes on where it was left off. */
   readMore(): Promise<void> {
@@ -53,7 +32,7 @@ export class HistoryStore {
     return this.read();
   }
 
-  private async readPages(): Promise<void> {
+  protected async readPages(): Promise<void> {
     let isLast = false;
     while (!isLast && this.rows.rows.length < this.most) {
       const page = await this.readPage();
@@ -66,10 +45,8 @@ export class HistoryStore {
   private async readPage(): Promise<"more" | "last" | "failed"> {
     // Not as a query value: an empty one has a meaning here, the first page.
     const path = `/admin/instances/${encodeURIComponent(this.id)}/history?after=${encodeURIComponent(this.token)}`;
-    const answer = await request<Turns>("GET", path, { signal: this.stopping.signal });
-    if (this.stopping.signal.aborted) return "failed";
-    this.error.value = answer.ok ? null : answer.error;
-    if (!answer.ok) return "failed";
+    const answer = await this.page((signal) => request<Turns>("GET", path, { signal }));
+    if (answer === null) return "failed";
     this.take(answer.value);
     if (answer.next === null) return "last";
     this.token = answer.next;
@@ -99,7 +76,6 @@ export class HistoryStore {
 export function useHistory(id: string, changes: ReadonlySignal<number>, execution: string | undefined): HistoryStore {
   const store = useMemo(() => new HistoryStore(id), [id, execution]);
   const count = useComputed(() => changes.value).value;
-  useEffect(() => void store.read(), [store, count]);
-  useEffect(() => () => store.stop(), [store]);
+  useReadingOn(store, count);
   return store;
 }
