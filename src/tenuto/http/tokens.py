@@ -69,12 +69,12 @@ class Tokens:
     @property
     def system_key(self) -> str:
         """What stands in the templates of links that programs for Durable Functions are given."""
-        return f"{_SYSTEM_PREFIX}.{_text(hmac.digest(self._secret, _SYSTEM, 'sha256'))}"
+        return f"{_SYSTEM_PREFIX}.{base64_text(hmac.digest(self._secret, _SYSTEM, 'sha256'))}"
 
     @property
     def event_grid_key(self) -> str:
         """What stands in the address of the webhook that Event Grid is given."""
-        return f"{_SYSTEM_PREFIX}.{_text(hmac.digest(self._secret, _EVENT_GRID, 'sha256'))}"
+        return f"{_SYSTEM_PREFIX}.{base64_text(hmac.digest(self._secret, _EVENT_GRID, 'sha256'))}"
 
     def make(self, instance_id: InstanceId, opens: Opens, expires_at_seconds: int) -> str:
         """A token for an instance.
@@ -111,8 +111,9 @@ class Tokens:
 
     def _sign(self, instance_id: InstanceId, opens: Opens, expires_at_seconds: int) -> str:
         signed = f"{opens.value}\n{expires_at_seconds:x}\n{instance_id}".encode()
-        return _text(hmac.digest(self._secret, signed, "sha256"))
+        return base64_text(hmac.digest(self._secret, signed, "sha256"))
 
 
-def _text(digest: bytes) -> str:
+def base64_text(digest: bytes) -> str:
+    """Bytes as they stand in addresses and cookies."""
     return urlsafe_b64encode(digest).rstrip(b"=").decode()

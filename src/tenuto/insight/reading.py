@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from tenuto.client.gateway import Gateway
 from tenuto.engine.linking import HasLinks
 from tenuto.engine.ports import LoadedInstance, Storage
-from tenuto.model.errors import LimitError
+from tenuto.model.errors import InstanceNotFoundError, LimitError
 from tenuto.model.ids import InstanceId, split_address
 from tenuto.model.status import InstanceRecord
 
@@ -88,6 +88,18 @@ class BoundedReader(StoreReader):
             self._room -= sum(map(len, turns))
             found += await super().load([one])
         return found
+
+
+async def read_one(storage: Storage, instance_id: InstanceId, most_bytes: int) -> LoadedInstance:
+    """One instance with the history of its current execution.
+
+    Raises:
+        InstanceNotFoundError: there is no such instance.
+        LimitError: its history is longer.
+    """
+    for loaded in await BoundedReader(storage, most_bytes).load([instance_id]):
+        return loaded
+    raise InstanceNotFoundError(instance_id)
 
 
 class GatewayReader:

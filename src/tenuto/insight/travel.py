@@ -21,6 +21,7 @@ from tenuto.engine.ports import LoadedInstance
 from tenuto.insight.dangers import Dangers
 from tenuto.insight.fitting import outside_of_tasks
 from tenuto.insight.past import PATIENCE_SECONDS, Moment, Past
+from tenuto.insight.reading import read_one
 from tenuto.insight.turn_words import TurnWords, WordsOfTurns
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError, TenutoError
@@ -247,12 +248,7 @@ class Travel:
 
     async def _loaded(self, instance_id: InstanceId) -> LoadedInstance:
         """An instance with its history, unless that is too long."""
-        storage = self._engine.storage
-        _ = await storage.history(instance_id, self._history_bytes)
-        for record in await storage.find([instance_id]):
-            for loaded in await storage.load_instances([record.iid]):
-                return loaded
-        raise InstanceNotFoundError(instance_id)
+        return await read_one(self._engine.storage, instance_id, self._history_bytes)
 
     def _forbidden(self, record: InstanceRecord) -> str:
         """What has hurt a host is not tried for a look at it."""

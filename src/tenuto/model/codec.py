@@ -20,6 +20,9 @@ decode_event: Final = roomy(msgspec.json.Decoder(EventRaised).decode)
 decode_message: Final = roomy(msgspec.json.Decoder(Message).decode)
 """Decode one stored message to an instance."""
 
+READ_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder says of a text that is not what it expects."""
+
 decode_any_message: Final = roomy(msgspec.json.Decoder(AnyMessage).decode)
 """Decode what waits for a linked hub, or for a topic here."""
 
@@ -30,7 +33,7 @@ def decode_letter(text: msgspec.Raw) -> AnyLetter:
     """A dead letter; one that only a newer Tenuto can read is shown as it stands."""
     try:
         return _decode_letter(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except READ_ERRORS:
         return Unreadable(content=bytes(text))
 
 

@@ -8,16 +8,13 @@ knows stays where it is: in a rolling upgrade a host of that one takes it in. Pu
 from typing import Final, TypeAlias, get_args
 
 import msgspec
-from msgspec import MsgspecError, Raw, Struct
+from msgspec import Raw, Struct
 
-from tenuto.model.codec import decode_any_message
+from tenuto.model.codec import READ_ERRORS, decode_any_message
 from tenuto.model.ids import MessageId
 from tenuto.model.messages import AnyMessage, Publish, RaiseEvent, Start, Unreadable
 from tenuto.model.room import roomy
 from tenuto.model.topics import is_of_wait
-
-READ_ERRORS: Final = (MsgspecError, UnicodeDecodeError, RecursionError)
-"""What a decoder says of a text that is not what it expects."""
 
 KNOWN_TYPES: Final = frozenset(one.__name__ for one in get_args(AnyMessage))
 """What a row says that it is, of the messages that this Tenuto knows."""

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import structs
+
 from tenuto.engine.engine import Engine
 from tenuto.model.cuts import beginning
 from tenuto.model.ids import InstanceId, partition_of
@@ -107,17 +109,7 @@ def _serving(engine: Engine) -> Callable[[InstanceId], bool]:
 
 def _without_password(line: KeptLine) -> KeptLine:
     message = without_password(line.message)
-    if message == line.message:
-        return line
-    return KeptLine(
-        number=line.number,
-        at=line.at,
-        level=line.level,
-        logger=line.logger,
-        message=message,
-        function=line.function,
-        attempt=line.attempt,
-    )
+    return line if message == line.message else structs.replace(line, message=message)
 
 
 def _text_of(record: logging.LogRecord) -> str:

@@ -32,10 +32,9 @@ from tenuto.insight.follow import Follower, events_of
 from tenuto.insight.forms import sendable
 from tenuto.insight.here import explained_here
 from tenuto.insight.past import Moment
-from tenuto.insight.reading import BoundedReader
+from tenuto.insight.reading import BoundedReader, read_one
 from tenuto.insight.steps import Run, as_its_host_says
 from tenuto.insight.travel import Crowded, NotThere, Travel
-from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import InstanceId
 
 _LEVELS: Final = 1
@@ -78,11 +77,7 @@ class RunsApi:
 
     async def step(self, call: Call) -> Response:
         instance_id, number = call.instance_id, _step(call)
-        reader = BoundedReader(self._engine.storage, self._history_bytes)
-        found = await reader.load([instance_id])
-        if not found:
-            raise InstanceNotFoundError(instance_id)
-        (loaded,) = found
+        loaded = await read_one(self._engine.storage, instance_id, self._history_bytes)
         events = await events_of(loaded, number)
         if not events:
             raise HttpError(

@@ -1,7 +1,7 @@
 """The ASGI application: finds the route, checks the key, answers, whatever happens."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -173,6 +173,20 @@ def _facts(served: Served, foreign: ForeignFunctions) -> FactsApi:
     return FactsApi(facts, served.program, served.triggers, foreign, served.engine.clock)
 
 
+def _watched(served: Served) -> Iterator[Route]:
+    """What people watch a host by."""
+    engine, counts = served.engine, served.counts
+    host = HostSelf(
+        description=served.description, version=served.version, app_version=served.app_version
+    )
+    if served.hosts is not None:
+        yield from HostsApi(served.hosts).routes()
+    yield from OverviewApi(engine, counts, host).routes()
+    yield from FiguresApi(engine, counts).routes()
+    if served.instance_log is not None:
+        yield from InstanceLogApi(served.client.gateway, engine, served.instance_log).routes()
+
+
 def _callbacks(served: Served) -> Callbacks:
     return Callbacks(
         served.client.gateway,
@@ -251,22 +265,7 @@ class Application:
                 *running.routes(),
                 *([] if pages is None else [*session.routes(), *pages.routes()]),
                 *([] if self._linked is None else self._linked.routes()),
-                *([] if served.hosts is None else HostsApi(served.hosts).routes()),
-                *OverviewApi(
-                    served.engine,
-                    served.counts,
-                    HostSelf(
-                        description=served.description,
-                        version=served.version,
-                        app_version=served.app_version,
-                    ),
-                ).routes(),
-                *FiguresApi(served.engine, served.counts).routes(),
-                *(
-                    []
-                    if served.instance_log is None
-                    else InstanceLogApi(gateway, served.engine, served.instance_log).routes()
-                ),
+                *_watched(served),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
                 *_callbacks(served).routes(),

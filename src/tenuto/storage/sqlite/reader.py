@@ -24,7 +24,7 @@ from tenuto.engine.ports import (
 )
 from tenuto.engine.rows import Answer, InboxRow, Lease
 from tenuto.engine.state import start_event, state_of
-from tenuto.model.codec import encode
+from tenuto.model.codec import READ_ERRORS, encode
 from tenuto.model.errors import InputError, LimitError
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId, arrival_of
@@ -417,7 +417,7 @@ def _gathered_messages(
 ) -> list[tuple[int, InboxRow]]:
     try:
         return _gather(connection, "messages", numbers, _decode_messages)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except READ_ERRORS:
         # One is no JSON: each by itself, so that the others do not suffer from it.
         found = (
             (number, connection.execute(SQL["message_bytes"], {"number": number}).fetchone())
