@@ -3,18 +3,22 @@
 The form is that of the HTML standard (https://html.spec.whatwg.org/multipage/server-sent-events.html):
 each event carries an id, and a client that comes back sends the last one it has seen in
 ``Last-Event-ID``. ``event: update`` tells a step, ``event: reset`` that steps are missing and the
-state must be read anew (for one instance it is in the event). Comments keep the connection alive.
+state must be read anew (for one instance it is in the event). One instance tells each step, the
+list of several in a short time the last. Comments keep the connection alive.
 """
 
 import asyncio
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tenuto.client.gateway import Gateway
-from tenuto.client.status import hold_of
+from tenuto.client.status import HoldStatus, hold_of
 from tenuto.client.wire import ADMIN
 from tenuto.engine.updates import Subscription, Update, UpdateFeed
 from tenuto.http.description import Answer, Operation, Parameter
@@ -25,6 +29,8 @@ from tenuto.http.payloads import raw
 from tenuto.http.queries import ON_INSTANCE
 from tenuto.http.routing import Call, Endpoint, Route, bound
 from tenuto.model.errors import InstanceNotFoundError, StorageError
+from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import to_datetime
 
@@ -33,7 +39,7 @@ HEARTBEAT_SECONDS = 15.0
 
 PAUSE_SECONDS: Final = 0.05
 """What comes of the list within so much time after another update is sent together: one write to
-the socket takes longer than all that is written."""
+the socket takes longer than all that is written. Of an instance that is the last step."""
 
 _LAST_SEEN: Final = (
     Parameter(
@@ -178,7 +184,10 @@ class LiveApi:
     async def _events(self, subscription: Subscription, first: Update) -> tuple[bytes, bool]:
         """An update and all that wait behind it; whether one of them is the last."""
         bodies: list[bytes] = []
-        for update in (first, *subscription.at_hand()):
+        updates: Iterable[Update] = (first, *subscription.at_hand())
+        if subscription.instance_id is None:
+            updates = _latest(updates)
+        for update in updates:
             body, is_last = await self._event(subscription, update)
             bodies.append(body)
             if is_last:
@@ -194,7 +203,7 @@ class LiveApi:
             if subscription.instance_id is not None:
                 record = await self._gateway.get(subscription.instance_id)
                 is_last = record is None or record.status.is_finished
-        data = msgspec.json.encode(_document(update, record))
+        data = msgspec.json.encode(_step(update, record))
         return b"id: %s\nevent: %s\ndata: %s\n\n" % (
             update.position.encode(),
             name.encode(),
@@ -265,24 +274,54 @@ def _last_seen(call: Call) -> str | None:
     return call.header("last-event-id") or call.one("lastEventId")
 
 
-def _document(update: Update, record: InstanceRecord | None) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "instanceId": update.instance_id or (None if record is None else record.instance_id),
-        "generation": update.generation,
-        "turn": update.turn,
-        "ended": update.has_ended or (record is not None and record.status.is_finished),
-        "purged": update.is_purged,
-    }
-    if record is not None:
-        document |= {
-            "name": record.name,
-            "runtimeStatus": record.status.label,
-            "customStatus": raw(record.custom_status),
-            "createdTime": to_datetime(record.created_at),
-            "lastUpdatedTime": to_datetime(record.updated_at or record.created_at),
-        }
-        if record.failure is not None:
-            document["failure"] = record.failure
-        if record.hold is not None:
-            document["hold"] = hold_of(record)
-    return document
+class _Step(Struct, rename="camel", kw_only=True):
+    """What is told of a step."""
+
+    instance_id: InstanceId | None
+    generation: int
+    turn: int
+    ended: bool
+    purged: bool
+    name: str | UnsetType = UNSET
+    runtime_status: str | UnsetType = UNSET
+    custom_status: Raw | UnsetType = UNSET
+    created_time: datetime | UnsetType = UNSET
+    last_updated_time: datetime | UnsetType = UNSET
+    failure: FailureDetails | UnsetType = UNSET
+    hold: HoldStatus | UnsetType = UNSET
+
+
+def _step(update: Update, record: InstanceRecord | None) -> _Step:
+    if record is None:
+        return _Step(
+            instance_id=update.instance_id or None,
+            generation=update.generation,
+            turn=update.turn,
+            ended=update.has_ended,
+            purged=update.is_purged,
+        )
+    return _Step(
+        instance_id=update.instance_id or record.instance_id,
+        generation=update.generation,
+        turn=update.turn,
+        ended=update.has_ended or record.status.is_finished,
+        purged=update.is_purged,
+        name=record.name,
+        runtime_status=record.status.label,
+        custom_status=raw(record.custom_status),
+        created_time=to_datetime(record.created_at),
+        last_updated_time=to_datetime(record.updated_at or record.created_at),
+        failure=record.failure or UNSET,
+        hold=hold_of(record) or UNSET,
+    )
+
+
+def _latest(updates: Iterable[Update]) -> list[Update]:
+    """Of those of one instance the last: whoever looks at all of them shows how they are now."""
+    found: dict[InstanceId | Update, Update] = {}
+    for update in updates:
+        has_it_all = update.record is not None or update.is_purged
+        key = update.instance_id if has_it_all else update
+        found.pop(key, None)  # it stands where the last does: a caller comes back with its position
+        found[key] = update
+    return list(found.values())
