@@ -191,15 +191,14 @@ test: system-check $(DEV) pythons node-packages azure-python azurite dashboard-r
 	$(PYTHON) tools/coverage_gate.py build/coverage/coverage.json
 	SUITE_STORAGE=postgres $(BIN)/pytest -n $(WORKERS) $(ON_POSTGRES)
 
-# What the engine promises, once more on PostgreSQL; `make postgres` runs all that can run there.
-ON_POSTGRES := $(patsubst %,tests/integration/test_%.py,recovery continue_as_new held partitions \
-	subscriptions subscriptions_in_trouble subscriptions_over_restarts queues flows)
+# Every suite that works through a TestHost, once more on PostgreSQL: their `suite_storage` chooses.
+ON_POSTGRES = $(shell grep -l 'TestHost(' tests/integration/test_*.py)
 
 .PHONY: postgres
 postgres: $(DEV) ## all tests that can run on PostgreSQL, on the two server versions that tests bring
 	for version in 16 18; do \
 		SUITE_STORAGE=postgres SUITE_POSTGRES=$$version $(BIN)/pytest -n 2 tests/conformance/test_postgres.py \
-			tests/integration/test_postgres.py $$(grep -l 'TestHost(' tests/integration/test_*.py) || exit 1; \
+			tests/integration/test_postgres.py $(ON_POSTGRES) || exit 1; \
 	done
 
 .PHONY: quick

@@ -10,11 +10,6 @@ from tests.cluster.rounds import living_hub
 from tests.support.postgres import Postgres
 
 
-@pytest.fixture(autouse=True)
-def nobody_measures_the_killed(unmeasured_children: None) -> None:
-    """For each test here."""
-
-
 @pytest.fixture
 async def hub(postgres: Postgres, tmp_path: Path) -> AsyncIterator[LivingHub]:
     """One that is not started yet. When the test is through, its load ends, and is checked."""

@@ -24,9 +24,6 @@ from tests.support.terminal import Command, tenuto
 if sys.platform == "win32":
     pytest.skip("signals of POSIX", allow_module_level=True)
 
-# What the commands do has tests of its own; here they run beside a load.
-pytestmark = pytest.mark.usefixtures("unmeasured_children")
-
 EACH: Final = 40
 """Instances of each kind."""
 

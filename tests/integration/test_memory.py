@@ -6,9 +6,6 @@ from pathlib import Path
 
 import pytest
 
-# Being measured takes memory, too.
-pytestmark = pytest.mark.usefixtures("unmeasured_children")
-
 _SOURCES = Path(__file__).resolve().parents[2]
 _RESULTS = 192
 

@@ -315,6 +315,7 @@ async def until_noted(test: TestHost, subscription: str, count: int) -> None:
 
 async def test_one_death_makes_nothing_slow_and_after_a_second_only_what_ran_is_run_alone() -> None:
     app, running, most, seen = App(), set[int](), [0], set[int]()
+    suspects = set[int]()
     gates = {"is_open": asyncio.Event()}
 
     @app.subscribe("orders", concurrency=4)
@@ -323,7 +324,8 @@ async def test_one_death_makes_nothing_slow_and_after_a_second_only_what_ran_is_
         most[0] = max(most[0], len(running))
         try:
             await gates["is_open"].wait()
-            await asyncio.sleep(0.001)
+            if event.data not in suspects:
+                await until(lambda: most[0] == 4)  # what did not run is run as always
         finally:
             running.discard(event.data)
         seen.add(event.data)
@@ -335,6 +337,7 @@ async def test_one_death_makes_nothing_slow_and_after_a_second_only_what_ran_is_
         await test.crash()
         await until(lambda: len(running) == 4)
         await until_noted(test, "orders.note", 4)
+        suspects |= running
         await test.crash()
         # At the second death these four ran: now each runs alone.
         await until(lambda: len(running) == 1)
@@ -343,8 +346,7 @@ async def test_one_death_makes_nothing_slow_and_after_a_second_only_what_ran_is_
         most[0] = 0
         gates["is_open"].set()
         await test.idle()
-        assert seen == set(range(40))
-        assert most[0] == 4, "what did not run is run as always"
+        assert (seen, most[0]) == (set(range(40)), 4)
         assert await test.host.engine.storage.failed_deliveries() == []
 
 

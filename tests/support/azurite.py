@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from tests.support import leftovers
 from tests.support.azure_programs import NODE, ROOT
 
 __all__ = ["ACCOUNT", "KEY", "Azurite", "azurite", "running_azurite"]
@@ -101,5 +102,9 @@ def _listening(process: "subprocess.Popen[str]") -> Azurite:
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
     """The one of this process."""
+    before = {one.pid for one in leftovers.descendants()}
     with running_azurite() as one:
+        own = {one.pid for one in leftovers.descendants()} - before
+        leftovers.SERVERS.update(own)
         yield one
+    leftovers.SERVERS.difference_update(own)
