@@ -4,9 +4,7 @@ import time
 
 from tests.cluster.checks import repeated
 from tests.cluster.living_hub import LivingHub
-from tests.cluster.rounds import often
-
-_UPGRADES = 10
+from tests.cluster.rounds import MANY, often
 
 
 async def upgraded(hub: LivingHub, version: int) -> None:
@@ -28,7 +26,7 @@ async def test_nothing_fails_or_runs_twice_in_a_rolling_upgrade(hub: LivingHub) 
 
 @often
 async def test_nothing_fails_or_runs_twice_in_many_rolling_upgrades(hub: LivingHub) -> None:
-    await upgrades(hub, _UPGRADES)
+    await upgrades(hub, MANY)
 
 
 async def upgrades(hub: LivingHub, many: int) -> None:
