@@ -192,7 +192,7 @@ test: system-check $(DEV) pythons node-packages azure-python azurite dashboard-r
 	SUITE_STORAGE=postgres $(BIN)/pytest -n $(WORKERS) $(ON_POSTGRES)
 
 # Every suite that works through a TestHost, once more on PostgreSQL: their `suite_storage` chooses.
-ON_POSTGRES = $(shell grep -l 'TestHost(' tests/integration/test_*.py)
+ON_POSTGRES = $(shell grep -lw TestHost tests/integration/test_*.py)
 
 .PHONY: postgres
 postgres: $(DEV) ## all tests that can run on PostgreSQL, on the two server versions that tests bring
