@@ -13,6 +13,7 @@ from tenuto.engine.queue_ports import (
     MessageInWork,
     QueueNotes,
     QueueStanding,
+    ResumedMessage,
     TakenMessage,
 )
 from tenuto.engine.rows import Lease
@@ -174,18 +175,22 @@ class QueueSuite:
         first, second = await owner.turn(limit=2)
         await owner.turn(queue="r", limit=1)
         assert await owner.storage.queue_in_work("q") == [
-            MessageInWork(first.number, "a", 0),
-            MessageInWork(second.number, "b", 0),
+            MessageInWork(first.number, "a", 0, 1),
+            MessageInWork(second.number, "b", 0, 1),
         ]
-        taken = await owner.turn(resume=[second.number, 999], limit=1)
+        resume = [ResumedMessage(second.number, 2, 1), ResumedMessage(999, 2, 1)]
+        taken = await owner.turn(resume=resume, limit=1)
         counts = [(one.message_id, one.attempts, one.deaths) for one in taken]
         assert counts == [("b", 2, 1), ("c", 1, 0)]
+        # Whoever does not know whether it was written writes it again.
+        (again,) = await owner.turn(resume=resume)
+        assert (again.message_id, again.attempts, again.deaths) == ("b", 2, 1)
         assert [one.deaths for one in await owner.storage.queue_in_work("q")] == [0, 1, 0]
 
     async def test_deaths_count_once_and_go_when_it_is_given_back(self, owner: QueueOwner) -> None:
         await owner.put(message("a"))
         (taken,) = await owner.turn(limit=1)
-        (taken,) = await owner.turn(resume=[taken.number])
+        (taken,) = await owner.turn(resume=[ResumedMessage(taken.number, 2, 1)])
         (taken,) = await owner.turn(later=[LaterMessage(taken.number, 0, 2)], limit=1)
         assert (taken.attempts, taken.deaths, taken.counted) == (3, 1, 2)
         await owner.turn(failed=[FailedMessage(taken.number, "w", NOW, "e")])
@@ -249,7 +254,8 @@ class QueueSuite:
         later = [LaterMessage(back.number, NOW + 5, 0)]
         (other,) = await owner.turn(queue="r", limit=1)
         assert await owner.turn(later=later) == []
-        assert await owner.turn(resume=[back.number, other.number]) == []
+        resume = [ResumedMessage(one.number, 2, 1) for one in (back, other)]
+        assert await owner.turn(resume=resume) == []
         assert await owner.peek() == [("a", NOW + 5, 0)]
         assert await owner.peek("r") == [("b", None, 1)]
 

@@ -437,6 +437,36 @@ async def test_that_a_message_is_to_be_tried_again_is_noted_later(tmp_path: Path
         assert observer_of(host).put_aside == [("note", key)]
 
 
+class DoubtfulStorage(AwayStorage):
+    """A store whose answers are lost: what was written stands."""
+
+    async def work_on_queue(self, lease: Lease, notes: QueueNotes) -> list[TakenMessage]:
+        failures, self.failures = self.failures, []
+        taken = await super().work_on_queue(lease, notes)
+        self.failures = failures
+        if failures:
+            raise failures.pop()
+        return taken
+
+
+async def test_what_was_taken_by_a_write_whose_answer_is_lost_is_worked_on_by_the_same_attempt(
+    tmp_path: Path,
+) -> None:
+    """It was in work for ever, and nobody worked on it. Lines of hosts that were cut showed it."""
+    noted = Noted(retry=RetryPolicy(max_attempts=2))
+    storage = DoubtfulStorage(str(tmp_path / "hub.db"))
+    async with TestHost(noted.app, storage=storage) as host:
+        for number in range(4):
+            # The answer to the note of its end is lost, too, and of what is taken again.
+            storage.failures = [StorageUnavailableError("away")] * (number + 1)
+            await host.client.enqueue("numbers", number)
+            await host.advance(timedelta(minutes=1))
+            assert noted.seen[-1] == (number, 1)
+        assert noted.seen == [(number, 1) for number in range(4)]
+        assert await gateway_of(host).queues() == []
+        assert observer_of(host).put_aside == []
+
+
 # --- hosts that come and go ----------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ _PATIENCE_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.005
 
 SERVERS: Final[set[int]] = set()
-"""Servers that outlive a test: what is below them comes and goes as they like."""
+"""Servers that outlive a test: they are not looked at, nor what comes and goes below them."""
 
 _HAS_FAILED: Final = pytest.StashKey[bool]()
 
@@ -79,7 +79,7 @@ class Process(NamedTuple):
 
 
 def descendants() -> list[Process]:
-    """All processes below this one, also those that have ended and nobody has waited for."""
+    """All processes below this one but servers, also those that have ended and wait for nobody."""
     if not _has_children():
         return []
     children: dict[int, list[Process]] = {}
@@ -90,8 +90,9 @@ def descendants() -> list[Process]:
     parents = [os.getpid()]
     while parents:
         below = children.pop(parents.pop(), [])
+        below = [one for one in below if one.pid not in SERVERS]
         found += below
-        parents += [one.pid for one in below if one.pid not in SERVERS]
+        parents += [one.pid for one in below]
     return found
 
 

@@ -12,6 +12,7 @@ from tenuto.engine.queue_ports import (
     MessageInWork,
     QueueNotes,
     QueueStanding,
+    ResumedMessage,
     TakenMessage,
     WaitingMessage,
 )
@@ -81,9 +82,13 @@ class SharedQueues:
         return sorted(found, key=lambda row: (row.visible_at is None, since[row.number]))
 
     def take(self, row: QueueRow) -> TakenMessage:
-        deaths = row.deaths + (row.visible_at is None)
-        taken = structs.replace(row, visible_at=None, attempts=row.attempts + 1, deaths=deaths)
-        self.rows[row.number] = taken
+        return self._take(structs.replace(row, visible_at=None, attempts=row.attempts + 1))
+
+    def resume(self, row: QueueRow, one: ResumedMessage) -> TakenMessage:
+        return self._take(structs.replace(row, attempts=one.attempts, deaths=one.deaths))
+
+    def _take(self, taken: QueueRow) -> TakenMessage:
+        self.rows[taken.number] = taken
         return TakenMessage(
             taken.number,
             taken.message_id,
@@ -91,7 +96,7 @@ class SharedQueues:
             taken.attempts,
             taken.cause,
             taken.data,
-            deaths,
+            taken.deaths,
         )
 
 
@@ -148,10 +153,10 @@ class SharedQueueStorage:
         rows = (await self._turn()).topics.queues.of(queue)
         return min((row.visible_at for row in rows if row.visible_at is not None), default=None)
 
-    async def queue_in_work(self, queue: str) -> list[MessageInWork]:
+    async def queue_in_work(self, queue: str, doubted: Lease | None = None) -> list[MessageInWork]:
         rows = (await self._turn()).topics.queues.of(queue)
         return [
-            MessageInWork(row.number, row.message_id, row.deaths)
+            MessageInWork(row.number, row.message_id, row.deaths, row.attempts)
             for row in rows
             if row.visible_at is None
         ]
@@ -187,10 +192,15 @@ class SharedQueueStorage:
                     row.first_queued_at,
                 )
         ours = kept.queues.of(notes.queue)
-        wanted = [row for row in ours if row.visible_at is None and row.number in notes.resume]
+        resumed = {one.number: one for one in notes.resume}
+        again = [
+            kept.queues.resume(row, resumed[row.number])
+            for row in ours
+            if row.visible_at is None and row.number in resumed
+        ]
         ready = [row for row in ours if row.visible_at is not None and row.visible_at <= notes.now]
-        wanted += _fitting(ready[: notes.limit], notes.most_bytes)
-        return [kept.queues.take(row) for row in wanted]
+        page = _fitting(ready[: notes.limit], notes.most_bytes)
+        return again + [kept.queues.take(row) for row in page]
 
     async def drop_queued(self, queue: str, message_ids: Sequence[str] | None = None) -> int:
         queues = (await self._turn()).topics.queues

@@ -44,16 +44,32 @@ class TakenMessage(Struct, frozen=True, array_like=True, gc=False):
 
 
 class MessageInWork(Struct, frozen=True, array_like=True, gc=False):
-    """A message that was in work when its host ended.
+    """A message that is in work, as the store has it.
 
     Attributes:
         number: Of its row.
         message_id: Unique in its queue.
         deaths: In so many attempts before this one its host has ended.
+        attempts: Which attempt this is, from 1.
     """
 
     number: int
     message_id: str
+    deaths: int
+    attempts: int
+
+
+class ResumedMessage(Struct, frozen=True, array_like=True, gc=False):
+    """A message in work that is taken again, as it is to be: the same, however often it is written.
+
+    Attributes:
+        number: Of its row.
+        attempts: Which attempt it is now.
+        deaths: In so many of the attempts its host has ended.
+    """
+
+    number: int
+    attempts: int
     deaths: int
 
 
@@ -96,7 +112,7 @@ class QueueNotes(Struct, frozen=True, kw_only=True):
         done: Numbers of messages that are done with.
         later: Messages that go back.
         failed: Messages that are put aside.
-        resume: Numbers of messages that were in work when their host ended and are taken again.
+        resume: Messages that are in work, and that nobody works on: they are taken again.
         limit: How many further ones are wanted at most.
         most_bytes: How long their data may be together; one is always given.
     """
@@ -106,7 +122,7 @@ class QueueNotes(Struct, frozen=True, kw_only=True):
     done: Sequence[int] = ()
     later: Sequence[LaterMessage] = ()
     failed: Sequence[FailedMessage] = ()
-    resume: Sequence[int] = ()
+    resume: Sequence[ResumedMessage] = ()
     limit: int = 0
     most_bytes: int = 0
 
@@ -163,8 +179,14 @@ class QueueReader(Protocol):
     async def queue_next(self, queue: str) -> Microseconds | None:
         """When the first message of a queue is ready, or was; None when none waits."""
 
-    async def queue_in_work(self, queue: str) -> list[MessageInWork]:
-        """Which messages of a queue are in work, in the order in which they came."""
+    async def queue_in_work(self, queue: str, doubted: Lease | None = None) -> list[MessageInWork]:
+        """Which messages of a queue are in work, in the order in which they came.
+
+        Args:
+            queue: Its name.
+            doubted: A lease under which ``work_on_queue`` has failed, so that nobody knows what
+                came of it: by the time of the answer it is over.
+        """
 
 
 class QueueStorage(QueueReader, Protocol):
@@ -174,9 +196,9 @@ class QueueStorage(QueueReader, Protocol):
         """Durably note what has become of messages, and take further ones.
 
         Taken messages are in work: nobody gets them before they are noted to be something else.
-        What is not there any more is passed over. Those to be resumed come first, and one death
-        more counts for them. The others come in the order in which they became ready: those that
-        nothing holds back by number, whatever the clock.
+        What is not there any more is passed over. Those to be resumed come first. The others come
+        in the order in which they became ready: those that nothing holds back by number, whatever
+        the clock.
 
         Raises:
             FencedError: the lease does not hold any more; nothing was written or taken.

@@ -11,6 +11,7 @@ from tenuto.engine.queue_ports import (
     LaterMessage,
     MessageInWork,
     QueueNotes,
+    ResumedMessage,
     TakenMessage,
 )
 from tenuto.model.cuts import cut
@@ -53,8 +54,8 @@ class QueueWork:
         self._most_deaths = max(most_deaths, _FEWEST_DEATHS)
         self._clock = clock
         self._running: dict[int, TakenMessage] = {}
-        self._resumed: deque[int] = deque()
-        self._suspects: deque[int] = deque()
+        self._resumed: deque[ResumedMessage] = deque()
+        self._suspects: deque[ResumedMessage] = deque()
         self._passed: set[int] = set()
         self.done: list[int] = []
         self.later: list[LaterMessage] = []
@@ -68,7 +69,7 @@ class QueueWork:
 
     @property
     def has_next(self) -> bool:
-        """Whether messages wait that were in work when their host ended."""
+        """Whether messages wait that are in work, and on which nobody works."""
         return bool(self._resumed or self._suspects)
 
     @property
@@ -96,9 +97,22 @@ class QueueWork:
                 error = TenutoError(f"its host ended {deaths} times while it was worked on")
                 self._put_aside(one.number, one.message_id, error)
             elif deaths >= _SUSPICIOUS:
-                self._suspects.append(one.number)
+                self._suspects.append(ResumedMessage(one.number, one.attempts + 1, deaths))
             else:
-                self._resumed.append(one.number)
+                self._resumed.append(ResumedMessage(one.number, one.attempts + 1, deaths))
+
+    def settle(self, messages: Iterable[MessageInWork]) -> None:
+        """These are in work, after a write of which nobody knows whether it has landed.
+
+        Those that it has taken were handed to nobody: they come next, by the same attempt. What
+        waits to be taken again is taken as it was to be: that is the same, written once or twice.
+        """
+        known = {*self._running, *self.done, *(one.number for one in self.later)}
+        known.update(one.number for one in (*self._resumed, *self._suspects))
+        known.update(one.number for one, _, _ in self.failed)
+        for one in messages:
+            if one.number not in known:
+                self._resumed.append(ResumedMessage(one.number, one.attempts, one.deaths))
 
     def room(self, concurrency: int) -> int:
         """How many messages may be taken now."""
@@ -113,8 +127,8 @@ class QueueWork:
         if message.number in self._running:
             self._passed.add(message.number)
 
-    def next_to_resume(self, room: int) -> list[int]:
-        """Which of those that were in work come now."""
+    def next_to_resume(self, room: int) -> list[ResumedMessage]:
+        """Which of those that are in work, and on which nobody works, come now."""
         if not room:
             return []
         self.is_alone = bool(self._suspects)

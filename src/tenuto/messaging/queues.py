@@ -61,6 +61,7 @@ class QueueListener:
         self._lease: Lease | None = None
         self._refused: Lease | None = None
         self._is_read = False  # what was in work when the lease was new
+        self._is_in_doubt = False  # whether a write has landed that nobody knows the end of
         self._is_wanted = False
         self._alarm: TimerHandle | None = None
         self._is_stopping = False
@@ -81,7 +82,7 @@ class QueueListener:
             lease = None  # the engine has not heard yet that it has lost it
         if lease != self._lease:
             self._lease = lease
-            self._is_read = False
+            self._is_read = self._is_in_doubt = False
             self._work.change_owner()
         return lease
 
@@ -172,6 +173,10 @@ class QueueListener:
             self._is_read = True
             if self._work.has_suspects:
                 await self._means.suspects.quiet()
+        if self._is_in_doubt:
+            found = await self._means.storage.queue_in_work(self._trigger.queue, lease)
+            self._work.settle(found)
+            self._is_in_doubt = False
         room = self._work.room(self._trigger.concurrency)
         most = self._share.reserve(_PAGE_BYTES) if room else 0
         if not most:
@@ -214,6 +219,7 @@ class QueueListener:
             taken = await self._means.storage.work_on_queue(lease, notes)
         except BaseException:
             work.not_noted(notes, failed)
+            self._is_in_doubt = True
             raise
         for _, message_id, error in failed:
             self._means.observer.delivery_failed(self._function.name, message_id, error)

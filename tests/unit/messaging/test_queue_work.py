@@ -1,7 +1,13 @@
 """Which messages of a queue are in hand, and what is to be noted of them."""
 
 from tenuto.engine.program import Redelivery
-from tenuto.engine.queue_ports import LaterMessage, MessageInWork, QueueNotes, TakenMessage
+from tenuto.engine.queue_ports import (
+    LaterMessage,
+    MessageInWork,
+    QueueNotes,
+    ResumedMessage,
+    TakenMessage,
+)
 from tenuto.messaging.queue_work import QueueWork
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.testing.clock import VirtualClock
@@ -16,7 +22,11 @@ def taken(number: int, attempts: int = 1, deaths: int = 0) -> TakenMessage:
 
 
 def in_work(number: int, deaths: int = 0) -> MessageInWork:
-    return MessageInWork(number, f"m-{number}", deaths)
+    return MessageInWork(number, f"m-{number}", deaths, deaths + 1)
+
+
+def next_to_resume(queue: QueueWork, room: int) -> list[int]:
+    return [one.number for one in queue.next_to_resume(room)]
 
 
 def test_there_is_room_for_as_many_as_may_run_at_once() -> None:
@@ -34,7 +44,7 @@ def test_a_message_that_runs_here_is_neither_begun_nor_resumed_again() -> None:
     queue.begin(taken(1))
     assert not queue.begin(taken(1, attempts=2))
     queue.take_over([in_work(1), in_work(2)])
-    assert queue.next_to_resume(9) == [2]
+    assert next_to_resume(queue, 9) == [2]
 
 
 def test_what_is_done_but_not_noted_is_not_resumed() -> None:
@@ -64,14 +74,14 @@ def test_who_was_in_work_at_several_deaths_runs_alone_and_those_of_few_come_firs
     assert [one.number for one, _, _ in queue.failed] == [1, 4]
     for number in (2, 5):
         assert queue.room(9) == 1
-        assert queue.next_to_resume(1) == [number]
+        assert next_to_resume(queue, 1) == [number]
         assert queue.is_alone
         queue.begin(taken(number))
         assert queue.room(9) == 0
-        assert queue.next_to_resume(0) == []
+        assert next_to_resume(queue, 0) == []
         queue.end(taken(number), None)
     assert queue.room(9) == 9
-    assert queue.next_to_resume(9) == [3]
+    assert next_to_resume(queue, 9) == [3]
     assert not queue.is_alone
 
 
@@ -93,19 +103,19 @@ def test_deaths_use_up_no_attempt() -> None:
 def test_who_runs_alone_and_does_not_end_is_passed_by() -> None:
     queue = work()
     queue.take_over([in_work(1, 1), in_work(2, 1), in_work(3)])
-    assert queue.next_to_resume(1) == [1]
+    assert next_to_resume(queue, 1) == [1]
     queue.begin(taken(1))
     assert queue.room(2) == 0
     queue.pass_by(taken(1))
     assert queue.room(1) == 0
     assert queue.room(9) == 1
-    assert queue.next_to_resume(1) == [2]
+    assert next_to_resume(queue, 1) == [2]
     queue.begin(taken(2))
     assert queue.room(9) == 0
     queue.end(taken(2), None)
     queue.pass_by(taken(2))
     assert queue.room(9) == 8
-    assert queue.next_to_resume(8) == [3]
+    assert next_to_resume(queue, 8) == [3]
     assert not queue.is_alone
 
 
@@ -133,7 +143,24 @@ def test_what_was_not_written_is_to_be_written_still() -> None:
     queue.not_noted(notes, failed)
     assert queue.done == [1, 6]
     assert (len(queue.later), len(queue.failed)) == (1, 1)
-    assert queue.next_to_resume(9) == [4, 5]
+    assert next_to_resume(queue, 9) == [4, 5]
+
+
+def test_what_a_write_has_taken_that_nobody_knew_to_have_landed_comes_by_the_same_attempt() -> None:
+    queue = work(attempts=2)
+    for number, failure, attempts in ((1, None, 1), (2, ValueError(), 1), (3, ValueError(), 2)):
+        queue.begin(taken(number, attempts))
+        queue.end(taken(number, attempts), failure)
+    queue.begin(taken(4))
+    queue.take_over([in_work(5), in_work(6, deaths=1)])
+    landed = [in_work(number) for number in (1, 2, 3, 4)]
+    # That one of those which waited was written as taken again changes nothing.
+    landed += [MessageInWork(5, "m-5", 1, 2), in_work(6, deaths=1), MessageInWork(7, "m-7", 2, 4)]
+    queue.settle(landed)
+    assert queue.next_to_resume(1) == [ResumedMessage(6, 3, 2)]
+    queue.begin(taken(6))
+    queue.end(taken(6), None)
+    assert queue.next_to_resume(9) == [ResumedMessage(5, 2, 1), ResumedMessage(7, 4, 2)]
 
 
 def test_what_has_no_attempt_of_its_own_counts_as_none() -> None:

@@ -53,10 +53,17 @@ class PostgresQueues(Access):
         moment: Microseconds | None = await self.value("queue_next", queue=queue, in_work=_IN_WORK)
         return moment
 
-    async def queue_in_work(self, queue: str) -> list[MessageInWork]:
-        """Which messages of a queue are in work."""
-        found = await self.rows("queue_in_work", queue=queue, in_work=_IN_WORK)
-        return [MessageInWork(*row) for row in found]
+    async def queue_in_work(self, queue: str, doubted: Lease | None = None) -> list[MessageInWork]:
+        """Which messages of a queue are in work; who holds the doubted lease is waited for."""
+
+        async def look(session: Session) -> list[MessageInWork]:
+            if doubted is not None:
+                # A server may still commit what a connection has left that broke.
+                await session.rows("lock_partitions", partitions=[doubted.partition])
+            found = await session.rows("queue_in_work", queue=queue, in_work=_IN_WORK)
+            return [MessageInWork(*row) for row in found]
+
+        return await (self.read(look) if doubted is None else self.written(look))
 
     async def work_on_queue(self, lease: Lease, notes: QueueNotes) -> list[TakenMessage]:
         """Note what has become of messages, and take further ones."""
@@ -120,18 +127,23 @@ async def _taken(session: Session, notes: QueueNotes) -> list[TakenMessage]:
     found: list[asyncpg.Record] = []
     if notes.resume:
         found += await session.rows(
-            "queue_resumed", queue=notes.queue, numbers=list(notes.resume), in_work=_IN_WORK
+            "queue_resume",
+            queue=notes.queue,
+            numbers=[one.number for one in notes.resume],
+            attempts=[one.attempts for one in notes.resume],
+            deaths=[one.deaths for one in notes.resume],
+            in_work=_IN_WORK,
         )
     if notes.limit > 0:
-        found += await session.rows(
+        page = await session.rows(
             "queue_page",
             queue=notes.queue,
             now=notes.now,
             limit=notes.limit,
             most_bytes=notes.most_bytes,
         )
-    taken = [TakenMessage(*row) for row in found]
-    if taken:
-        numbers = [one.number for one in taken]
-        await session.run("queue_take", numbers=numbers, in_work=_IN_WORK)
-    return taken
+        if page:
+            numbers = [row["number"] for row in page]
+            await session.run("queue_take", numbers=numbers, in_work=_IN_WORK)
+        found += page
+    return [TakenMessage(*row) for row in found]

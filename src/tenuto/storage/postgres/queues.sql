@@ -46,7 +46,7 @@ WHERE before < :most_bytes OR before = 0 ORDER BY since, number;
 SELECT min(visible_at) FROM hub.queued WHERE queue = :queue AND visible_at < :in_work;
 
 -- queue_in_work: which messages of a queue are in work
-SELECT number, message_id, deaths FROM hub.queued
+SELECT number, message_id, deaths, attempts FROM hub.queued
 WHERE queue = :queue AND visible_at = :in_work ORDER BY number;
 
 -- queue_done: messages are done with
@@ -71,12 +71,15 @@ SELECT 'queue', queue, function, message_id, attempts, failed_at, error, cause, 
 FROM gone
 ORDER BY place;
 
--- queue_resumed: messages that were in work when their host ended, as they are taken again
-SELECT number, message_id, coalesce(came_at, queued_at) AS queued_at, attempts + 1 AS attempts,
-    cause, data, deaths + 1 AS deaths
-FROM hub.queued
-WHERE number = ANY (:numbers::bigint[]) AND visible_at = :in_work AND queue = :queue
-ORDER BY number;
+-- queue_resume: messages are in work still, and are taken again
+WITH resumed AS (
+    UPDATE hub.queued SET attempts = one.attempts, deaths = one.deaths
+    FROM unnest(:numbers::bigint[], :attempts::integer[], :deaths::integer[])
+        AS one (number, attempts, deaths)
+    WHERE queued.number = one.number AND visible_at = :in_work AND queue = :queue
+    RETURNING queued.number, message_id, coalesce(came_at, queued_at) AS queued_at,
+        queued.attempts, cause, data, queued.deaths)
+SELECT * FROM resumed ORDER BY number;
 
 -- queue_page: messages that are ready, as they are taken, as long as they fit, one at least
 SELECT number, message_id, coalesce(came_at, queued_at) AS queued_at, attempts + 1 AS attempts,
@@ -102,9 +105,8 @@ FROM (
 JOIN hub.queued ON number = place
 WHERE before < :most_bytes OR before = 0 ORDER BY since, number;
 
--- queue_take: messages are in work, and the attempt counts; one that was so has seen a host die
-UPDATE hub.queued SET visible_at = :in_work, attempts = attempts + 1,
-    deaths = deaths + CASE WHEN visible_at = :in_work THEN 1 ELSE 0 END
+-- queue_take: messages are in work, and the attempt counts
+UPDATE hub.queued SET visible_at = :in_work, attempts = attempts + 1
 WHERE number = ANY (:numbers::bigint[]);
 
 -- queue_last: the newest message of all queues

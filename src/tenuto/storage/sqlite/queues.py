@@ -66,8 +66,9 @@ class SqliteQueues:
         moment: Microseconds | None = await self._of_queues("queue_next", queue=queue)
         return moment
 
-    async def queue_in_work(self, queue: str) -> list[MessageInWork]:
-        """Which messages of a queue are in work."""
+    async def queue_in_work(self, queue: str, doubted: Lease | None = None) -> list[MessageInWork]:
+        """Which messages of a queue are in work; a write that has failed is over."""
+        del doubted
         return _in_work(await self._of_queues("queue_in_work", queue=queue))
 
     async def work_on_queue(self, lease: Lease, notes: QueueNotes) -> list[TakenMessage]:
@@ -125,12 +126,14 @@ def _work(writing: apsw.Connection, lease: Lease, notes: QueueNotes) -> list[Tak
     taken: list[TakenMessage] = []
     queue = {"queue": notes.queue, "in_work": _IN_WORK}
     if notes.resume:
-        numbers = {"numbers": _text(notes.resume)}
-        taken += _taken(value(writing, "queue_resumed", queue | numbers))
+        resumed = queue | {"resumed": _text(notes.resume)}
+        writing.execute(SQL["queue_resume"], resumed)
+        taken += _taken(value(writing, "queue_resumed", resumed))
     if notes.limit > 0:
         most = {"now": notes.now, "limit": notes.limit, "most_bytes": notes.most_bytes}
-        taken += _taken(value(writing, "queue_page", queue | most))
-    if taken:
-        text = _text([one.number for one in taken])
-        writing.execute(SQL["queue_take"], {"numbers": text, "in_work": _IN_WORK})
+        page = _taken(value(writing, "queue_page", queue | most))
+        if page:
+            text = _text([one.number for one in page])
+            writing.execute(SQL["queue_take"], {"numbers": text, "in_work": _IN_WORK})
+        taken += page
     return taken

@@ -54,8 +54,8 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
 SELECT min(visible_at) FROM queued WHERE queue = :queue AND visible_at < :in_work;
 
 -- queue_in_work: which messages of a queue are in work
-SELECT json_group_array(json_array(number, message_id, deaths)) FROM (
-    SELECT number, message_id, deaths FROM queued WHERE queue = :queue AND visible_at = :in_work
+SELECT json_group_array(json_array(number, message_id, deaths, attempts)) FROM (
+    SELECT number, message_id, deaths, attempts FROM queued WHERE queue = :queue AND visible_at = :in_work
     ORDER BY number);
 
 -- queue_done: messages are done with
@@ -76,12 +76,17 @@ FROM json_each(:failed) AS one CROSS JOIN queued ON queued.number = one.value ->
 -- queue_failed_are_gone: and are in their queue no more
 DELETE FROM queued WHERE number IN (SELECT value ->> 0 FROM json_each(:failed));
 
--- queue_resumed: messages that were in work when their host ended, as they are taken again
+-- queue_resume: messages are in work still, and are taken again
+UPDATE queued SET attempts = one.value ->> 1, deaths = one.value ->> 2
+FROM json_each(:resumed) AS one
+WHERE number = one.value ->> 0 AND visible_at = :in_work AND queue = :queue;
+
+-- queue_resumed: messages that were taken again
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
-    SELECT json_array(number, message_id, coalesce(came_at, queued_at), attempts + 1, cause, data,
-        deaths + 1) AS one
+    SELECT json_array(number, message_id, coalesce(came_at, queued_at), attempts, cause, data,
+        deaths) AS one
     FROM queued
-    WHERE number IN (SELECT value FROM json_each(:numbers)) AND visible_at = :in_work
+    WHERE number IN (SELECT value ->> 0 FROM json_each(:resumed)) AND visible_at = :in_work
         AND queue = :queue
     ORDER BY number);
 
@@ -111,9 +116,8 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     CROSS JOIN queued ON number = place
     WHERE before < :most_bytes OR before = 0 ORDER BY since, number);
 
--- queue_take: messages are in work, and the attempt counts; one that was so has seen a host die
-UPDATE queued SET deaths = deaths + (visible_at = :in_work), visible_at = :in_work,
-    attempts = attempts + 1
+-- queue_take: messages are in work, and the attempt counts
+UPDATE queued SET visible_at = :in_work, attempts = attempts + 1
 WHERE number IN (SELECT value FROM json_each(:numbers));
 
 -- queue_last: the newest message of all queues
