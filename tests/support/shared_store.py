@@ -64,6 +64,7 @@ from tenuto.model.requests import (
     InstancePage,
     InstanceQuery,
 )
+from tenuto.model.usage import Amounts, Day, UsageRow
 from tenuto.model.status import OPEN, InstanceRecord, RuntimeStatus
 from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tests.support.shared_queues import SharedQueueStorage
@@ -133,6 +134,7 @@ class SharedHub:
         self.answers: dict[MessageId, Answer] = {}
         self.notes: dict[str, str] = {}
         self.topics = SharedTopics()
+        self.usage: dict[tuple[object, ...], Amounts] = {}
         self.handles: list[SharedStorage] = []
 
     def handle(self) -> "SharedStorage":
@@ -222,6 +224,7 @@ class SharedHub:
         left["purged"] = [iid for iid in batch.purged if iid not in refused]
         left["consumed"] = [key for key in batch.consumed if key not in kept]
         unanswered = {message_id for _, message_id in kept}
+        left["usage"] = batch.usage_without(refused) if refused else batch.usage
         left["answers"] = [one for one in batch.answers if one.message_id not in unanswered]
         return structs.replace(batch, **left)
 
@@ -288,6 +291,9 @@ class SharedHub:
         self._change_unread(batch)
         self._change_links(batch)
         self.topics.write(batch)
+        for row in batch.usage:
+            key = (row.day, row.app, row.kind, row.function, row.tag)
+            self.usage[key] = self.usage.get(key, Amounts()) + row.amounts
         self.add(batch.inbox)
         for used in batch.consumed:
             self._take_out(used)
@@ -621,6 +627,23 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
     async def notes(self, keys: Sequence[str]) -> dict[str, str]:
         hub = await self._turn()
         return {key: hub.notes[key] for key in keys if key in hub.notes}
+
+    async def usage(self, first: Day, last: Day) -> list[UsageRow]:
+        hub = await self._turn()
+        rows = [
+            UsageRow(*key, *structs.astuple(amounts))  # type: ignore[arg-type] # a row's own key
+            for key, amounts in hub.usage.items()
+        ]
+        return [row for row in rows if first <= row.day <= last]
+
+    async def trim_usage(self, before: Day, owner: str) -> None:
+        del owner
+        hub = await self._turn()
+        hub.usage = {
+            key: amounts
+            for key, amounts in hub.usage.items()
+            if isinstance(key[0], int) and key[0] >= before
+        }
 
     async def held_counts(self) -> dict[str, int]:
         hub = await self._turn()

@@ -64,6 +64,7 @@ class Booking:
             if not turn.events:
                 engine.settle_batch(batch)
                 return
+            turn.running = engine.meter.took()
             size = batch.add_turn(resident, turn)
             resident.size += size
             if resident.session is not None:

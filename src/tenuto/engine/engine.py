@@ -45,6 +45,7 @@ from tenuto.engine.timers import HORIZON
 from tenuto.engine.turning import Turning
 from tenuto.engine.turns.orchestration import TurnRules
 from tenuto.engine.updates import UpdateFeed
+from tenuto.engine.usage import UsageMeter
 from tenuto.engine.waiting import QueueAge
 from tenuto.model.errors import (
     StorageError,
@@ -117,6 +118,8 @@ class Engine:
             self.takeback.fenced,
             on_lost,
         )
+        self.meter: UsageMeter = UsageMeter(options.usage, lambda: self.runner.running)
+        self.pipeline.meter = self.meter
         self.shortage: Shortage = Shortage(
             self.loop, self.pipeline.let_reserve_go, self.pipeline.keep_reserve
         )
@@ -382,6 +385,7 @@ class Engine:
         collecting = gc.isenabled()
         # Sessions keep the collector out of their turns (ENGINE rule 40): once for all of them.
         gc.disable()
+        self.meter.begin()
         try:
             for done in range(taken):
                 if self.pipeline.batch.bytes > _BATCH_BYTES:
@@ -395,6 +399,7 @@ class Engine:
                     else:
                         self.turning.run(resident, now)
         finally:
+            self.meter.end()
             if collecting:
                 gc.enable()
             self.busy_with = None
@@ -474,9 +479,10 @@ class Engine:
     def _take_results(self, works: list[ActivityWork]) -> None:
         """Give instances what their activities have come to; what finds no memory comes later."""
         heard = 0
+        now = self.clock.now()
         try:
             for work in works:
-                self._take_result(work)
+                self._take_result(work, now)
                 heard += 1
         except MemoryError:
             self.holding.charge_heaviest()
@@ -486,13 +492,16 @@ class Engine:
         self._take_results(works)
         self.schedule_pump()
 
-    def _take_result(self, work: ActivityWork) -> None:
+    def _take_result(self, work: ActivityWork, now: Microseconds) -> None:
         assert work.answer is not None, "a runner delivers what has ended"
         home = self.partitions.get(work.partition)
         resident = None if home is None else home.residents.by_iid.get(work.iid)
         # Before anything is changed: there may be no memory for it.
         result = TaskResult(
-            execution_id=work.execution_id, sequence=work.sequence, event=work.answer
+            execution_id=work.execution_id,
+            sequence=work.sequence,
+            event=work.answer,
+            used=self.meter.of_attempt(work, now),
         )
         if home is None:  # another host's by now, which runs it again
             pass

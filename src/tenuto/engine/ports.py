@@ -31,6 +31,7 @@ from tenuto.model.requests import (
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
+from tenuto.model.usage import Day, UsageRow
 
 # --- Clock -------------------------------------------------------------------------------------
 
@@ -368,6 +369,19 @@ class Storage(StorageClient, TopicStorage, QueueStorage, Protocol):
         Costs the same however many have ended.
         """
 
+    async def usage(self, first: Day, last: Day) -> list[UsageRow]:
+        """What was used between two days, both included; one row for each key, in any order."""
+
+    async def trim_usage(self, before: Day, owner: str) -> None:
+        """Forget what was used before a day, and tidy up the rows of the others.
+
+        Sums of later days stay as they are, whatever happens meanwhile.
+
+        Args:
+            before: The first day that is kept.
+            owner: Who asks: one that owns partitions.
+        """
+
     async def misfits(
         self, partitions: Collection[int], reason: HoldReason | None = None
     ) -> list[int]:
@@ -407,6 +421,8 @@ class ActivityWork(Struct, eq=False):
     is the cooperative token; it only ever turns on. ``answer`` is how it ended, None until then;
     ``begun_at`` (microseconds) is None when its function never began. ``start_by`` is the time
     after which it is not to begin any more: its answer is a ``ScheduleToStartTimeoutError`` then.
+    ``running`` and ``processor`` are the microseconds that it ran and that a processor was at work
+    for it, as far as whoever ran it has measured them.
     """
 
     partition: int
@@ -427,6 +443,8 @@ class ActivityWork(Struct, eq=False):
     answer: TaskCompleted | TaskFailed | None = None
     begun_at: Microseconds | None = None
     start_by: Microseconds | None = None
+    running: Microseconds | None = None
+    processor: Microseconds = 0
 
     def answered(
         self, answer: TaskCompleted | TaskFailed, begun_at: Microseconds | None = None

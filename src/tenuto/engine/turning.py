@@ -238,7 +238,9 @@ class Turning:
         else:
             found = self._finished(resident, turn, answer)
         if found is not None:
-            engine.booking.book(resident, found)
+            found.was_out = True
+            with engine.meter.measuring_since(turn.began):
+                engine.booking.book(resident, found)
             if resident.inbox:
                 engine.make_ready(resident)
         engine.schedule_pump()

@@ -494,7 +494,11 @@ class ActivityExecutor:
         if attempt.is_answered and attempt.lane.place is None:
             _LOGGER.warning("%r ended after it was given up; its result is dropped", attempt)
         elif attempt.event is not None and not attempt.is_answered:
-            self._answer(attempt.work, attempt.event, attempt.begun_at)
+            work = attempt.work
+            if attempt.seconds is not None:
+                work.running = int(attempt.seconds * MICROSECONDS + 0.5)
+            work.processor = int(attempt.processor_seconds * MICROSECONDS + 0.5)
+            self._answer(work, attempt.event, attempt.begun_at)
             # An attempt is part of a circle with its task: its result is not to wait for the
             # collector of garbage.
             attempt.event = _TOLD

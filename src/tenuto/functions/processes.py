@@ -198,10 +198,13 @@ class WorkerProcesses:
 class _Job:
     """An attempt for the threads."""
 
-    __slots__ = ("_perform", "attempt")
+    __slots__ = ("_perform", "attempt", "processor_seconds", "seconds")
 
     def __init__(self, attempt: Attempt, perform: Callable[[Attempt], None]) -> None:
         self.attempt = attempt
+        # Of the thread that waits; what the process has used it says itself.
+        self.seconds: float | None = None
+        self.processor_seconds = 0.0
         self._perform = perform
 
     @property
@@ -290,8 +293,9 @@ class _Process:
                     self._is_out_of_step = True
                 case Began():
                     attempt.begun_at = attempt.lane.clock.now()
-                case Ended(_, event):
+                case Ended(_, event, processor_seconds):
                     attempt.event = event
+                    attempt.processor_seconds = processor_seconds
                     return True
         return False
 

@@ -29,7 +29,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
 from math import inf
-from time import perf_counter  # lengths of jobs, which decide nothing but wake-ups
+from time import perf_counter, thread_time  # of jobs; they decide nothing but wake-ups
 from typing import Final, Generic, Protocol, TypeVar
 
 from tenuto.engine.giving_way import is_of_pool
@@ -71,7 +71,16 @@ class Pace:
 
 
 class Job(Protocol):
-    """Something to run in a thread."""
+    """Something to run in a thread.
+
+    Attributes:
+        seconds: How long it took; set when it is over.
+        processor_seconds: How long a processor was at work for it. Of short jobs it is how long
+            they took: to ask the system costs more than they do.
+    """
+
+    seconds: float | None
+    processor_seconds: float
 
     @property
     def pace(self) -> Pace:
@@ -364,6 +373,9 @@ class WorkerThreads(Generic[J]):
     def _run(self, thread: _Thread) -> None:
         queue, done, draining = self._queue, self._done, self._draining
         running = self._running
+        # From where processor time is counted: of a job that is slow by surprise, with that of the
+        # short ones before it.
+        processor = thread_time()
         while True:
             try:
                 job = queue.popleft()
@@ -372,6 +384,7 @@ class WorkerThreads(Generic[J]):
                 self._announce()
                 if self._rest(thread):
                     draining.add(thread)
+                    processor = thread_time()
                     continue
                 return
             pace = job.pace
@@ -384,12 +397,19 @@ class WorkerThreads(Generic[J]):
                 if queue and not draining:
                     self._wake_one()
             running[job] = thread
+            if is_slow:
+                processor = thread_time()
             began = perf_counter()
             try:
                 job.run()
             except BaseException:  # thrown into this thread when the job was done: the job counts
                 _LOGGER.exception("a thread for activities was interrupted")
-            pace.add(perf_counter() - began)
+            job.seconds = job.processor_seconds = seconds = perf_counter() - began
+            pace.add(seconds)
+            if is_slow or seconds > SLOW_SECONDS:
+                now = thread_time()
+                job.processor_seconds = min(seconds, now - processor)
+                processor = now
             done.append(job)
             if running.pop(job, None) is None:
                 self._return_late()

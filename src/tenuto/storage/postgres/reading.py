@@ -23,6 +23,7 @@ from tenuto.model.links import FoundLink, Link
 from tenuto.model.requests import DeadLetter, DeadLetterPage, HistoryPage
 from tenuto.model.status import OPEN, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.usage import Day, FunctionKind, UsageRow
 from tenuto.storage.postgres import rows
 from tenuto.storage.postgres.connection import Session
 
@@ -321,6 +322,15 @@ async def misfits(
         "misfits", partitions=list(partitions), harmful=_HARMFUL, reason=reason
     )
     return [row["iid"] for row in found]
+
+
+async def usage(session: Session, first: Day, last: Day) -> list[UsageRow]:
+    """What was used between two days, both included."""
+    found = await session.rows("usage", first=first, last=last)
+    return [
+        UsageRow(row["day"], row["app"], FunctionKind(row["kind"]), *tuple(row)[3:])
+        for row in found
+    ]
 
 
 async def held_counts(session: Session) -> dict[str, int]:
