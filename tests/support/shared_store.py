@@ -64,7 +64,7 @@ from tenuto.model.requests import (
     InstancePage,
     InstanceQuery,
 )
-from tenuto.model.usage import Amounts, Day, UsageRow
+from tenuto.model.usage import DIMENSIONS, Amounts, Day, Dimension, FunctionKind, UsageRow, bounded
 from tenuto.model.status import OPEN, InstanceRecord, RuntimeStatus
 from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tests.support.shared_queues import SharedQueueStorage
@@ -134,7 +134,7 @@ class SharedHub:
         self.answers: dict[MessageId, Answer] = {}
         self.notes: dict[str, str] = {}
         self.topics = SharedTopics()
-        self.usage: dict[tuple[object, ...], Amounts] = {}
+        self.usage: dict[tuple[int, str, FunctionKind, str, str], Amounts] = {}
         self.handles: list[SharedStorage] = []
 
     def handle(self) -> "SharedStorage":
@@ -628,13 +628,24 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
         hub = await self._turn()
         return {key: hub.notes[key] for key in keys if key in hub.notes}
 
-    async def usage(self, first: Day, last: Day) -> list[UsageRow]:
+    async def usage(
+        self, first: Day, last: Day, by: Sequence[Dimension] = DIMENSIONS
+    ) -> list[UsageRow]:
         hub = await self._turn()
-        rows = [
-            UsageRow(*key, *structs.astuple(amounts))  # type: ignore[arg-type] # a row's own key
-            for key, amounts in hub.usage.items()
-        ]
-        return [row for row in rows if first <= row.day <= last]
+        sums: dict[tuple[int, str, FunctionKind, str, str], Amounts] = {}
+        for (day, app, kind, function, tag), amounts in hub.usage.items():
+            if first <= day <= last:
+                key = (
+                    day if "day" in by else 0,
+                    app if "app" in by else "",
+                    kind,
+                    function if "function" in by else "",
+                    tag if "tag" in by else "",
+                )
+                sums[key] = sums.get(key, Amounts()) + amounts
+        return bounded(
+            [UsageRow(*key, *structs.astuple(amounts)) for key, amounts in sums.items()]
+        )
 
     async def trim_usage(self, before: Day, owner: str) -> None:
         del owner
@@ -642,7 +653,7 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
         hub.usage = {
             key: amounts
             for key, amounts in hub.usage.items()
-            if isinstance(key[0], int) and key[0] >= before
+            if key[0] >= before
         }
 
     async def held_counts(self) -> dict[str, int]:

@@ -31,7 +31,7 @@ from tenuto.model.requests import (
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
-from tenuto.model.usage import Day, UsageRow
+from tenuto.model.usage import DIMENSIONS, Day, Dimension, UsageRow
 
 # --- Clock -------------------------------------------------------------------------------------
 
@@ -369,8 +369,19 @@ class Storage(StorageClient, TopicStorage, QueueStorage, Protocol):
         Costs the same however many have ended.
         """
 
-    async def usage(self, first: Day, last: Day) -> list[UsageRow]:
-        """What was used between two days, both included; one row for each key, in any order."""
+    async def usage(
+        self, first: Day, last: Day, by: Sequence[Dimension] = DIMENSIONS
+    ) -> list[UsageRow]:
+        """What was used between two days, both included; one row for each key, in any order.
+
+        Args:
+            first: The first day.
+            last: The last day.
+            by: What is told apart, beside the kinds of functions; of the rest a row says 0 or "".
+
+        Raises:
+            InputError: that would be more than ``MOST_ROWS`` rows.
+        """
 
     async def trim_usage(self, before: Day, owner: str) -> None:
         """Forget what was used before a day, and tidy up the rows of the others.

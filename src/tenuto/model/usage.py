@@ -28,6 +28,12 @@ OTHER_TAGS: Final = "(other)"
 UNKNOWN_FUNCTION: Final = "(unknown)"
 """Whose attempt ended under a Tenuto that did not measure, and was taken in by one that does."""
 
+MOST_ROWS: Final = 100_000
+"""So many rows are told at once; who asks for more is told to ask for less."""
+
+DEFAULT_DAYS: Final = 30
+"""What is shown when nobody says from when."""
+
 MEGABYTES_PER_GIGABYTE: Final = 1_024
 _EPOCH: Final = date(1970, 1, 1)
 _LAST_DAY: Final = (date.max - _EPOCH).days
@@ -233,6 +239,20 @@ def _place(line: UsageLine) -> tuple[Day, str, str, str, str]:
     return line.day or 0, line.app or "", line.function or "", kind, line.tag or ""
 
 
+def bounded(rows: list[UsageRow]) -> list[UsageRow]:
+    """The same rows, unless there are too many.
+
+    Raises:
+        InputError: there are more than ``MOST_ROWS``.
+    """
+    if len(rows) > MOST_ROWS:
+        raise InputError(
+            f"that would be more than {MOST_ROWS:,} lines of usage; ask for fewer days, or tell "
+            "fewer things apart"
+        )
+    return rows
+
+
 def total(rows: Iterable[UsageRow]) -> Amounts:
     """All of it."""
     found = Amounts()
@@ -279,6 +299,18 @@ def checked_day(text: str, what: str) -> Day:
     if day < 0:
         raise InputError(f"{what} must be a day since 1970, got {text!r}")
     return day
+
+
+def checked_span(first: Day, last: Day) -> tuple[Day, Day]:
+    """Two days, of which the first does not come after the last.
+
+    Raises:
+        InputError: it does.
+    """
+    first = max(first, 0)
+    if first > last:
+        raise InputError(f"from {date_of(first)} to {date_of(last)} there is no day")
+    return first, last
 
 
 def checked_dimensions(text: str, what: str) -> tuple[Dimension, ...]:

@@ -131,12 +131,14 @@ SELECT :owner, :last, day, app, kind, function, tag, sum(executions), sum(runnin
     sum(waiting), sum(memory), sum(operations), sum(bytes)
 FROM gone GROUP BY day, app, kind, function, tag;
 
--- usage: what was used between two days, both included
-SELECT day, app, kind, function, tag, sum(executions)::bigint AS executions,
+-- usage: what was used between two days, both included, by what is to be told apart
+SELECT CASE WHEN :by_day THEN day ELSE 0 END AS day, CASE WHEN :by_app THEN app ELSE '' END AS app,
+    kind, CASE WHEN :by_function THEN function ELSE '' END AS function,
+    CASE WHEN :by_tag THEN tag ELSE '' END AS tag, sum(executions)::bigint AS executions,
     sum(running)::bigint AS running, sum(processor)::bigint AS processor,
     sum(waiting)::bigint AS waiting, sum(memory)::bigint AS memory,
     sum(operations)::bigint AS operations, sum(bytes)::bigint AS bytes
-FROM hub.usage WHERE day BETWEEN :first AND :last GROUP BY day, app, kind, function, tag;
+FROM hub.usage WHERE day BETWEEN :first AND :last GROUP BY 1, 2, 3, 4, 5 LIMIT :most;
 
 -- trim_usage: forget what was used before a day
 DELETE FROM hub.usage WHERE day < :before;

@@ -43,7 +43,7 @@ from tenuto.model.requests import (
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
-from tenuto.model.usage import Day, UsageRow
+from tenuto.model.usage import DIMENSIONS, Day, Dimension, UsageRow
 from tenuto.storage.postgres import listing, owning, packing, reading
 from tenuto.storage.postgres.access import add_messages
 from tenuto.storage.postgres.address import Address
@@ -385,9 +385,11 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         """How many instances are held, by reason."""
         return await self.read(reading.held_counts)
 
-    async def usage(self, first: Day, last: Day) -> list[UsageRow]:
+    async def usage(
+        self, first: Day, last: Day, by: Sequence[Dimension] = DIMENSIONS
+    ) -> list[UsageRow]:
         """What was used between two days, both included."""
-        return await self.read(lambda session: reading.usage(session, first, last))
+        return await self.read(lambda session: reading.usage(session, first, last, by))
 
     async def trim_usage(self, before: Day, owner: str) -> None:
         """Forget what was used before a day, and add up the rows of owners that are gone."""

@@ -745,11 +745,17 @@ SELECT group_concat(text, '') FROM (
 -- drop_pieces: parts of messages that are here whole, or with NULL all of a hub
 DELETE FROM incoming_piece WHERE hub = :hub AND (:sequence IS NULL OR sequence <= :sequence);
 
--- usage: what was used between two days, both included, as rows
+-- usage: what was used between two days, both included, as rows, by what is to be told apart
 SELECT json_group_array(json_array(
     day, app, kind, function, tag, executions, running, processor, waiting, memory, operations,
     bytes))
-FROM usage WHERE day BETWEEN :first AND :last;
+FROM (
+    SELECT iif(:day, day, 0) AS day, iif(:app, app, '') AS app, kind,
+        iif(:function, function, '') AS function, iif(:tag, tag, '') AS tag,
+        sum(executions) AS executions, sum(running) AS running, sum(processor) AS processor,
+        sum(waiting) AS waiting, sum(memory) AS memory, sum(operations) AS operations,
+        sum(bytes) AS bytes
+    FROM usage WHERE day BETWEEN :first AND :last GROUP BY 1, 2, 3, 4, 5 LIMIT :most);
 
 -- trim_usage: forget what was used before a day
 DELETE FROM usage WHERE day < :before;

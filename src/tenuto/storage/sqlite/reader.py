@@ -34,7 +34,7 @@ from tenuto.model.requests import DeadLetter, DeadLetterPage, HistoryPage
 from tenuto.model.room import roomy
 from tenuto.model.status import OPEN, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
-from tenuto.model.usage import Day, UsageRow
+from tenuto.model.usage import DIMENSIONS, MOST_ROWS, Day, Dimension, UsageRow, bounded
 from tenuto.storage.sqlite.database import transaction, value
 from tenuto.storage.sqlite.queries import SQL
 
@@ -346,9 +346,13 @@ def notes(connection: apsw.Connection, keys: Sequence[str]) -> dict[str, str]:
     return _decode_notes(value(connection, "notes", {"keys": _text([*keys])}))
 
 
-def usage(connection: apsw.Connection, first: Day, last: Day) -> list[UsageRow]:
+def usage(
+    connection: apsw.Connection, first: Day, last: Day, by: Sequence[Dimension]
+) -> list[UsageRow]:
     """What was used between two days, both included."""
-    return _decode_usage(value(connection, "usage", {"first": first, "last": last}))
+    wanted = {"first": first, "last": last, "most": MOST_ROWS + 1}
+    told = {name: name in by for name in DIMENSIONS}
+    return bounded(_decode_usage(value(connection, "usage", wanted | told)))
 
 
 def held_counts(connection: apsw.Connection) -> dict[str, int]:

@@ -1,0 +1,163 @@
+"""``tenuto usage``: what functions have used up, and what a plan would charge for it."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import click
+from rich.text import Text
+
+from tenuto.cli import terminal
+from tenuto.cli.connection import Connection, Place, place_options, within
+from tenuto.cli.instances.documents import encoded
+from tenuto.cli.instances.looking import json_option
+from tenuto.client.gateway import present
+from tenuto.client.usage_bodies import UsageBody, UsageLineBody, total_of, usage_csv
+from tenuto.host.settings import load_settings
+from tenuto.insight.wording import duration, one_line
+from tenuto.model.timing import Microseconds
+from tenuto.model.usage import (
+    DEFAULT_DAYS,
+    DIMENSIONS,
+    Amounts,
+    Dimension,
+    PricePlan,
+    UsageLine,
+    checked_day,
+    checked_dimensions,
+    checked_span,
+    date_of,
+    day_of,
+)
+
+if TYPE_CHECKING:
+    from tenuto.cli.picture.table import Column
+
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+_STEP: Final = 1_000
+
+
+@click.command()
+@click.option(
+    "--from", "first", metavar="DAY", help=f"The first day, UTC; {DEFAULT_DAYS} days by default."
+)
+@click.option("--to", "last", metavar="DAY", help="The last day, UTC; today by default.")
+@click.option(
+    "--by",
+    metavar="NAMES",
+    default="function",
+    show_default=True,
+    help=f"What is told apart, with commas between: {', '.join(DIMENSIONS)}; '' for the total.",
+)
+@click.option("--price", metavar="PLAN", help="What this plan of the settings would charge.")
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values.")
+@place_options
+@json_option
+def usage(
+    first: str | None,
+    last: str | None,
+    by: str,
+    price: str | None,
+    *,
+    as_csv: bool,
+    place: Place,
+    as_json: bool,
+) -> None:
+    """Show what functions have used up: executions, time, memory, rows and bytes, by day.
+
+    An execution is a turn of an orchestrator or an attempt of an activity. Waiting costs nothing.
+    Plans are those of the settings in this folder (tables [usage.prices.NAME]).
+    """
+    if as_csv and as_json:
+        raise click.UsageError("give --csv or --json, not both")
+    dimensions = checked_dimensions(by, "--by")
+    end = day_of(present()) if last is None else checked_day(last, "--to")
+    begin = end - DEFAULT_DAYS + 1 if first is None else checked_day(first, "--from")
+    begin, end = checked_span(begin, end)
+    plan = None if price is None else load_settings().values.usage.plan(price)
+
+    async def read(connection: Connection) -> list[UsageLine]:
+        return await connection.gateway.usage(begin, end, dimensions)
+
+    lines = within(place, read)
+    if as_json:
+        body = UsageBody(
+            first=date_of(begin),
+            last=date_of(end),
+            by=dimensions,
+            lines=[UsageLineBody.of(line, plan) for line in lines],
+            total=UsageLineBody.of(total_of(lines), plan),
+            plan=price,
+            currency=None if plan is None else plan.currency,
+        )
+        terminal.say(encoded(body))
+    elif as_csv:
+        terminal.say(usage_csv(lines, dimensions, plan).replace("\r\n", "\n").rstrip("\n"))
+    elif lines:
+        _show(lines, dimensions, plan)
+    else:
+        terminal.note(f"nothing was used from {date_of(begin)} to {date_of(end)}")
+
+
+def _show(lines: list[UsageLine], by: Sequence[Dimension], plan: PricePlan | None) -> None:
+    """A row for each line, and one for all of them."""
+    from tenuto.cli.picture.table import Column, Rows
+
+    rows = lines if len(lines) == 1 else [*lines, total_of(lines)]
+    used = [line.used for line in rows]
+
+    def numbers(name: str, tell: Callable[[Amounts], str], leaves: int = 0) -> Column:
+        cells = [Text(tell(one)) for one in used]
+        return Column(name=name, cells=cells, leaves=leaves, to_the_right=True)
+
+    columns = _names(rows, by)
+    columns += [
+        numbers("EXECUTIONS", lambda one: f"{one.executions:,}"),
+        numbers("GB-SECONDS", lambda one: f"{one.gigabyte_seconds:,.3f}"),
+        numbers("RUNNING", lambda one: _time(one.running), 4),
+        numbers("PROCESSOR", lambda one: _time(one.processor), 3),
+        numbers("WAITING", lambda one: _time(one.waiting), 2),
+        numbers("OPERATIONS", lambda one: f"{one.operations:,}", 5),
+        numbers("BYTES", lambda one: _size(one.bytes), 6),
+    ]
+    if plan is not None:
+        columns.append(numbers(plan.currency, lambda one: f"{plan.cost(one):,.6f}"))
+    terminal.show(terminal.console(), Rows(columns=columns))
+    if plan is not None:
+        terminal.note("waiting costs nothing: 0")
+
+
+def _names(rows: Sequence[UsageLine], by: Sequence[Dimension]) -> list["Column"]:
+    """The columns that say what is told apart; without any, one that says that it is all."""
+    from tenuto.cli.picture.table import Column
+
+    tells: dict[Dimension, Callable[[UsageLine], str]] = {
+        "day": lambda line: "" if line.day is None else date_of(line.day),
+        "app": lambda line: line.app or "",
+        "function": lambda line: line.function or "",
+        "tag": lambda line: line.tag or "",
+    }
+    columns = []
+    for name in by:
+        cells = [Text(one_line(tells[name](line))) for line in rows]
+        columns.append(Column(name=name.upper(), cells=cells))
+        if name == "function":
+            kinds = [Text("" if line.kind is None else line.kind.value) for line in rows]
+            columns.append(Column(name="KIND", cells=kinds, leaves=1))
+    if len(rows) > 1 or not by:
+        total = Text("total")
+        first = columns[0] if columns else Column(name="", cells=[total])
+        columns[:1] = [Column(name=first.name, cells=[*first.cells[: len(rows) - 1], total])]
+    return columns
+
+
+def _time(length: Microseconds) -> str:
+    return duration(length)
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in _UNITS:
+        if size < _STEP or unit == _UNITS[-1]:
+            break
+        size /= _STEP
+    return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
