@@ -32,19 +32,24 @@ async def check(url: str) -> int:
     return sum(one.executions for one in used.values())
 
 
+def told(log: Path) -> str:
+    """What the hosts have complained about."""
+    return log.read_text()[-2_000:]
+
+
 async def kill_rounds(url: str, log: Path, rounds: int, seed: int) -> None:
     chance = random.Random(seed)
     seen = [0]
     for number in range(rounds):
         host = await HostProcess.begin(usage_process.__file__, log, url, f"round{number}")
-        assert await host.said("up"), log.read_text()[-2_000:]
+        assert await host.said("up"), told(log)
         await asyncio.sleep(chance.uniform(0.02, 0.5))  # the random moment is the test
         await host.kill()
         seen.append(await check(url))
     assert seen == sorted(seen)
     last = await HostProcess.begin(usage_process.__file__, log, url, "finish")
-    assert await last.said("up"), log.read_text()[-2_000:]
-    assert await last.ended() == 0, log.read_text()[-2_000:]
+    assert await last.said("up"), told(log)
+    assert await last.ended() == 0, told(log)
     storage = open_storage(url, create=False)
     await storage.open()
     used = await check_usage(storage, usage_process.TAG)

@@ -64,9 +64,9 @@ from tenuto.model.requests import (
     InstancePage,
     InstanceQuery,
 )
-from tenuto.model.usage import DIMENSIONS, Amounts, Day, Dimension, FunctionKind, UsageRow, bounded
 from tenuto.model.status import OPEN, InstanceRecord, RuntimeStatus
 from tenuto.model.topics import PublishedEvent, QueuedMessage
+from tenuto.model.usage import DIMENSIONS, Amounts, Day, Dimension, FunctionKind, UsageRow, bounded
 from tests.support.shared_queues import SharedQueueStorage
 from tests.support.shared_topics import SharedTopics, SharedTopicStorage, unstorable
 
@@ -291,9 +291,7 @@ class SharedHub:
         self._change_unread(batch)
         self._change_links(batch)
         self.topics.write(batch)
-        for row in batch.usage:
-            key = (row.day, row.app, row.kind, row.function, row.tag)
-            self.usage[key] = self.usage.get(key, Amounts()) + row.amounts
+        self._add_usage(batch)
         self.add(batch.inbox)
         for used in batch.consumed:
             self._take_out(used)
@@ -304,6 +302,11 @@ class SharedHub:
             self.answers[answer.message_id] = answer
         for message_id in list(self.answers)[:-_KEPT]:
             del self.answers[message_id]
+
+    def _add_usage(self, batch: CommitBatch) -> None:
+        for row in batch.usage:
+            key = (row.day, row.app, row.kind, row.function, row.tag)
+            self.usage[key] = self.usage.get(key, Amounts()) + row.amounts
 
     def _change_links(self, batch: CommitBatch) -> None:
         for link in batch.links:
@@ -643,18 +646,12 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
                     tag if "tag" in by else "",
                 )
                 sums[key] = sums.get(key, Amounts()) + amounts
-        return bounded(
-            [UsageRow(*key, *structs.astuple(amounts)) for key, amounts in sums.items()]
-        )
+        return bounded([UsageRow(*key, *structs.astuple(amounts)) for key, amounts in sums.items()])
 
     async def trim_usage(self, before: Day, owner: str) -> None:
         del owner
         hub = await self._turn()
-        hub.usage = {
-            key: amounts
-            for key, amounts in hub.usage.items()
-            if key[0] >= before
-        }
+        hub.usage = {key: amounts for key, amounts in hub.usage.items() if key[0] >= before}
 
     async def held_counts(self) -> dict[str, int]:
         hub = await self._turn()

@@ -63,7 +63,7 @@ async def main(url: str, word: str) -> None:
             unfinished = InstanceFilter(
                 statuses=(RuntimeStatus.PENDING, RuntimeStatus.RUNNING), payloads=False
             )
-            while [one async for one in host.client.query(unfinished)]:
+            while [one async for one in host.client.query(unfinished)]:  # noqa: ASYNC110 - asked
                 await asyncio.sleep(0.02)
             return
         for number in range(COUNT):

@@ -1,7 +1,7 @@
 """``tenuto usage``: what functions have used up, and what a plan would charge for it."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 from rich.text import Text
@@ -13,8 +13,7 @@ from tenuto.cli.instances.looking import json_option
 from tenuto.client.gateway import present
 from tenuto.client.usage_bodies import UsageBody, UsageLineBody, total_of, usage_csv
 from tenuto.host.settings import load_settings
-from tenuto.insight.wording import duration, one_line
-from tenuto.model.timing import Microseconds
+from tenuto.insight.wording import duration, one_line, size
 from tenuto.model.usage import (
     DEFAULT_DAYS,
     DIMENSIONS,
@@ -31,9 +30,6 @@ from tenuto.model.usage import (
 
 if TYPE_CHECKING:
     from tenuto.cli.picture.table import Column
-
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
-_STEP: Final = 1_000
 
 
 @click.command()
@@ -113,17 +109,17 @@ def _show(lines: list[UsageLine], by: Sequence[Dimension], plan: PricePlan | Non
     columns += [
         numbers("EXECUTIONS", lambda one: f"{one.executions:,}"),
         numbers("GB-SECONDS", lambda one: f"{one.gigabyte_seconds:,.3f}"),
-        numbers("RUNNING", lambda one: _time(one.running), 4),
-        numbers("PROCESSOR", lambda one: _time(one.processor), 3),
-        numbers("WAITING", lambda one: _time(one.waiting), 2),
+        numbers("RUNNING", lambda one: duration(one.running), 4),
+        numbers("PROCESSOR", lambda one: duration(one.processor), 3),
+        numbers("WAITING", lambda one: duration(one.waiting), 2),
         numbers("OPERATIONS", lambda one: f"{one.operations:,}", 5),
-        numbers("BYTES", lambda one: _size(one.bytes), 6),
+        numbers("BYTES", lambda one: size(one.bytes), 6),
     ]
     if plan is not None:
         columns.append(numbers(plan.currency, lambda one: f"{plan.cost(one):,.6f}"))
     terminal.show(terminal.console(), Rows(columns=columns))
     if plan is not None:
-        terminal.note("waiting costs nothing: 0")
+        terminal.note(f"waiting costs nothing: 0 {plan.currency}")
 
 
 def _names(rows: Sequence[UsageLine], by: Sequence[Dimension]) -> list["Column"]:
@@ -148,16 +144,3 @@ def _names(rows: Sequence[UsageLine], by: Sequence[Dimension]) -> list["Column"]
         first = columns[0] if columns else Column(name="", cells=[total])
         columns[:1] = [Column(name=first.name, cells=[*first.cells[: len(rows) - 1], total])]
     return columns
-
-
-def _time(length: Microseconds) -> str:
-    return duration(length)
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in _UNITS:
-        if size < _STEP or unit == _UNITS[-1]:
-            break
-        size /= _STEP
-    return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"

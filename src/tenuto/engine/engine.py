@@ -73,6 +73,7 @@ class Engine:
 
     unreadable: TenutoError | None = None
     """Why messages from outside could not be read the last time."""
+    busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
     peers: Peers | None = None  # the other hosts, where several share the store; told by membership
 
     def __init__(
@@ -119,14 +120,12 @@ class Engine:
             on_lost,
         )
         self.meter: UsageMeter = UsageMeter(options.usage, lambda: self.runner.running)
-        self.pipeline.meter = self.meter
         self.shortage: Shortage = Shortage(
             self.loop, self.pipeline.let_reserve_go, self.pipeline.keep_reserve
         )
         self._bind_pipeline()
         self.is_draining = False
         self.gone: TenutoError | None = None
-        self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
         self.running: int = 0
         self.reads = 0
         self.timers_running: int = 0  # functions that schedules start, counted by the host's timers
@@ -150,6 +149,7 @@ class Engine:
         runner.bind(self._ended)
 
     def _bind_pipeline(self) -> None:
+        self.pipeline.meter = self.meter
         self.pipeline.on_no_memory = self.shortage.note
         self.pipeline.on_starving = self.holding.charge_heaviest
         self.pipeline.heaviest_held = self.holding.heaviest_held

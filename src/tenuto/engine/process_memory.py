@@ -3,8 +3,10 @@
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
+_STATM: Final = Path("/proc/self/statm")
 _MEBIBYTE: Final = 1024 * 1024
 
 
@@ -15,8 +17,7 @@ def resident_mebibytes() -> int:
     tells neither without further packages.
     """
     with suppress(OSError, ValueError, IndexError):
-        with open("/proc/self/statm", encoding="ascii") as file:
-            pages = int(file.read().split()[1])
+        pages = int(_STATM.read_text("ascii").split()[1])
         return -(-pages * os.sysconf("SC_PAGE_SIZE") // _MEBIBYTE)
     if sys.platform == "win32":
         return 0

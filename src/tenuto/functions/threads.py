@@ -96,14 +96,23 @@ J = TypeVar("J", bound=Job)
 class _Thread:
     """One of the threads; blocked on ``wake_up`` while it is idle."""
 
-    __slots__ = ("is_away", "is_lost", "waits", "wake_up")
+    __slots__ = ("_measured_to", "is_away", "is_lost", "waits", "wake_up")
 
     def __init__(self) -> None:
+        self._measured_to = 0.0
         self.wake_up = threading.Lock()
         self.wake_up.acquire()
         self.is_away = False
         self.is_lost = False
         self.waits = 0
+
+    def processor_seconds(self) -> float:
+        """How long a processor was at work for it since this was asked before; asked within it.
+
+        Of a job that is slow by surprise that is with the short ones just before it.
+        """
+        before, self._measured_to = self._measured_to, thread_time()
+        return self._measured_to - before
 
 
 class WorkerThreads(Generic[J]):
@@ -373,9 +382,6 @@ class WorkerThreads(Generic[J]):
     def _run(self, thread: _Thread) -> None:
         queue, done, draining = self._queue, self._done, self._draining
         running = self._running
-        # From where processor time is counted: of a job that is slow by surprise, with that of the
-        # short ones before it.
-        processor = thread_time()
         while True:
             try:
                 job = queue.popleft()
@@ -384,7 +390,7 @@ class WorkerThreads(Generic[J]):
                 self._announce()
                 if self._rest(thread):
                     draining.add(thread)
-                    processor = thread_time()
+                    thread.processor_seconds()
                     continue
                 return
             pace = job.pace
@@ -392,13 +398,8 @@ class WorkerThreads(Generic[J]):
                 continue
             is_slow = pace.seconds > SLOW_SECONDS
             if is_slow:
-                draining.discard(thread)
-                self._announce()
-                if queue and not draining:
-                    self._wake_one()
+                self._begin_slow(thread)
             running[job] = thread
-            if is_slow:
-                processor = thread_time()
             began = perf_counter()
             try:
                 job.run()
@@ -406,10 +407,8 @@ class WorkerThreads(Generic[J]):
                 _LOGGER.exception("a thread for activities was interrupted")
             job.seconds = job.processor_seconds = seconds = perf_counter() - began
             pace.add(seconds)
-            if is_slow or seconds > SLOW_SECONDS:
-                now = thread_time()
-                job.processor_seconds = min(seconds, now - processor)
-                processor = now
+            if seconds > SLOW_SECONDS:
+                job.processor_seconds = min(seconds, thread.processor_seconds())
             done.append(job)
             if running.pop(job, None) is None:
                 self._return_late()
@@ -423,6 +422,14 @@ class WorkerThreads(Generic[J]):
             draining.add(thread)
             if is_slow:
                 self._announce()
+
+    def _begin_slow(self, thread: _Thread) -> None:
+        """It takes no further job for a while, and others must not wait for it."""
+        self._draining.discard(thread)
+        self._announce()
+        if self._queue and not self._draining:
+            self._wake_one()
+        thread.processor_seconds()
 
     def _return_late(self) -> None:
         """The job of a lost thread is over after all, and the thread with it."""

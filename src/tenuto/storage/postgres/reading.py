@@ -332,9 +332,7 @@ async def misfits(
     return [row["iid"] for row in found]
 
 
-async def usage(
-    session: Session, first: Day, last: Day, by: Sequence[Dimension]
-) -> list[UsageRow]:
+async def usage(session: Session, first: Day, last: Day, by: Sequence[Dimension]) -> list[UsageRow]:
     """What was used between two days, both included."""
     told = {f"by_{name}": name in by for name in DIMENSIONS}
     found = await session.rows("usage", first=first, last=last, most=MOST_ROWS + 1, **told)
