@@ -79,7 +79,7 @@ async def check_usage(storage: Storage, tag_key: str = "") -> dict[Function, Amo
     assert {key: one.executions for key, one in used.items()} == dict(histories.executions)
     for key, one in used.items():
         assert one.waiting == histories.waiting[key], key
-        assert one.bytes >= histories.bytes[key], key
+        assert one.bytes == histories.bytes[key], key
         if key[0] is FunctionKind.ORCHESTRATOR:
             assert one.operations >= one.executions
     return used

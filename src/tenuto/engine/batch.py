@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec import Raw, Struct, field
 
@@ -33,12 +33,8 @@ from tenuto.model.messages import AnyLetter, AnyMessage, Message
 from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord
 from tenuto.model.texts import storable_text
-from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.model.unread import UnreadEvent
-
-if TYPE_CHECKING:
-    from tenuto.engine.usage import UsageMeter
 
 HEAVY_BYTES: Final = 16 * 1024 * 1024
 """An instance that takes less is not why memory runs out."""
@@ -284,17 +280,9 @@ class Batch(Struct):
         return partitions
 
     def to_commit(
-        self,
-        batch_id: str,
-        owner: str,
-        number: int,
-        leases: Mapping[int, Lease],
-        meter: "UsageMeter | None" = None,
-        now: Microseconds = 0,
+        self, batch_id: str, owner: str, number: int, leases: Mapping[int, Lease]
     ) -> CommitBatch:
         """What the store is asked to write, fenced for the partitions that it touches.
-
-        With a meter also what its turns have used; ``now`` says on which day.
 
         Raises:
             FencedError: there is no lease for some of them.
@@ -303,7 +291,7 @@ class Batch(Struct):
         lost = [partition for partition in touched if partition not in leases]
         if lost:
             raise FencedError(f"partitions {lost} do not belong to this host", lost)
-        request = CommitBatch(
+        return CommitBatch(
             batch_id=batch_id,
             owner=owner,
             number=number,
@@ -325,9 +313,6 @@ class Batch(Struct):
             queued=[*self.queued, *(one for each in self.posted for one in each.messages)],
             topic_waits=list(self.topic_waits.values()),
         )
-        if meter is not None and self.turns:
-            request.usage, request.usage_without = meter.of_batch(self, now)
-        return request
 
 
 def _out_of_memory(iid: int) -> RowsRefusedError:

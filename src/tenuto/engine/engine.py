@@ -45,7 +45,7 @@ from tenuto.engine.timers import HORIZON
 from tenuto.engine.turning import Turning
 from tenuto.engine.turns.orchestration import TurnRules
 from tenuto.engine.updates import UpdateFeed
-from tenuto.engine.usage import UsageMeter
+from tenuto.engine.usage import UsageMeter, unmeasured
 from tenuto.engine.waiting import QueueAge
 from tenuto.model.errors import (
     StorageError,
@@ -501,7 +501,7 @@ class Engine:
             execution_id=work.execution_id,
             sequence=work.sequence,
             event=work.answer,
-            used=self.meter.of_attempt(work, now),
+            used=work.used or unmeasured(work, now),
         )
         if home is None:  # another host's by now, which runs it again
             pass

@@ -261,9 +261,9 @@ class CommitPipeline:
     async def _written(self, batch: Batch) -> RowsRefusedError | None:
         number = self._number + 1
         began = self._clock.now()
-        request = batch.to_commit(
-            uuid.uuid4().hex, self._owner, number, self.leases, self.meter, began
-        )
+        request = batch.to_commit(uuid.uuid4().hex, self._owner, number, self.leases)
+        if self.meter is not None and batch.turns:
+            request.usage, request.usage_without = self.meter.of_batch(batch, began)
         self._observer.crash_point("before_commit")
         self.committing_since = began
         self._in_flight = batch

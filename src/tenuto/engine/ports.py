@@ -31,7 +31,7 @@ from tenuto.model.requests import (
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
-from tenuto.model.usage import DIMENSIONS, Day, Dimension, UsageRow
+from tenuto.model.usage import DIMENSIONS, AttemptUsage, Day, Dimension, UsageRow
 
 # --- Clock -------------------------------------------------------------------------------------
 
@@ -432,8 +432,7 @@ class ActivityWork(Struct, eq=False):
     is the cooperative token; it only ever turns on. ``answer`` is how it ended, None until then;
     ``begun_at`` (microseconds) is None when its function never began. ``start_by`` is the time
     after which it is not to begin any more: its answer is a ``ScheduleToStartTimeoutError`` then.
-    ``running`` and ``processor`` are the microseconds that it ran and that a processor was at work
-    for it, as far as whoever ran it has measured them.
+    ``used`` is what it took, if whoever ran it has measured that.
     """
 
     partition: int
@@ -454,8 +453,7 @@ class ActivityWork(Struct, eq=False):
     answer: TaskCompleted | TaskFailed | None = None
     begun_at: Microseconds | None = None
     start_by: Microseconds | None = None
-    running: Microseconds | None = None
-    processor: Microseconds = 0
+    used: AttemptUsage | None = None
 
     def answered(
         self, answer: TaskCompleted | TaskFailed, begun_at: Microseconds | None = None

@@ -8,19 +8,22 @@ Attributes of a turn are kept cheap: one look at a clock for each, everything el
 for all turns of a batch.
 """
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from time import perf_counter_ns, thread_time_ns
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
+from tenuto.engine.batch import Batch
 from tenuto.engine.options import UsageOptions
 from tenuto.engine.ports import ActivityWork, Storage
 from tenuto.engine.process_memory import resident_mebibytes
+from tenuto.engine.resident import Resident
+from tenuto.engine.turns.sorting import SortedInbox
+from tenuto.engine.turns.step import Step
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.messages import TaskResult
-from tenuto.model.timing import Microseconds
+from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.model.usage import (
     UNKNOWN_FUNCTION,
     AttemptUsage,
@@ -32,38 +35,36 @@ from tenuto.model.usage import (
     storable_name,
 )
 
-if TYPE_CHECKING:
-    from tenuto.engine.batch import Batch
-    from tenuto.engine.resident import Resident
-    from tenuto.engine.turns.step import Step
-
-    _Turns: TypeAlias = Sequence[tuple[Resident, Step]]
+_ManyTurns: TypeAlias = Sequence[tuple[Resident, Step]]
 
 LEAST_MEBIBYTES: Final = 128
 """Memory is counted in steps of this, and one at least: as Azure Functions does."""
 
 _SAMPLED_EVERY: Final = 1_000_000_000
+_PROCESSOR_EVERY: Final = 10_000_000
 _ENDS: Final = (TaskCompleted, TaskFailed)
-_NO_USAGE: Final = AttemptUsage(UNKNOWN_FUNCTION)
+_NOT_TOLD: Final = AttemptUsage(UNKNOWN_FUNCTION)
+_MOST_NAMES: Final = 10_000
 
 
-class _Sum:
-    """What one function has used; nanoseconds for running."""
+class _Turns:
+    """What the turns of an orchestrator have used; nanoseconds."""
 
-    __slots__ = (
-        "bytes", "elsewhere", "executions", "memory", "operations", "processor", "running",
-        "waiting",
-    )  # fmt: skip
+    __slots__ = ("bytes", "elsewhere", "executions", "rows", "running", "waiting")
+
+    def __init__(self) -> None:
+        self.executions = self.running = self.elsewhere = self.waiting = 0
+        self.rows = self.bytes = 0
+
+
+class _Attempts:
+    """What the attempts of an activity have used; seconds."""
+
+    __slots__ = ("executions", "processor", "running")
 
     def __init__(self) -> None:
         self.executions = 0
-        self.running = 0
-        self.elsewhere = 0
-        self.processor = 0
-        self.waiting = 0
-        self.memory = 0
-        self.operations = 0
-        self.bytes = 0
+        self.running = self.processor = 0.0
 
 
 class UsageMeter:
@@ -74,79 +75,52 @@ class UsageMeter:
         running: How many attempts run now; asked once a second at most.
 
     Attributes:
-        since: When what is measured now began, by ``perf_counter_ns``; 0 while nothing is.
-        mebibytes: Of the process, rounded up as it is counted.
-        sharers: How many executions share it now.
+        since: When the turn began that is booked next, by ``perf_counter_ns``.
     """
 
     def __init__(self, options: UsageOptions, running: Callable[[], int]) -> None:
         self.options = options
         self._attempts_running = running
         self.since: int = 0
-        self.mebibytes: int = LEAST_MEBIBYTES
-        self.sharers: int = 1
-        self.tags: TagValues = TagValues(options.most_tags)
+        self._tags: TagValues = TagValues(options.most_tags)
         self._names: dict[str, str] = {}
-        self._sample_at = 0
-        self._pumped_since = 0
-        self._processor_since = 0
-        self._pumped = 0
-        self._processor = 0
+        self._mebibytes = LEAST_MEBIBYTES
+        self._sharers = 1
+        self._memory_at = 0
+        self._processor_at = 0
+        self._processor_since: int | None = None
+        self._began = 0
+        self._share = 1.0
 
     # --- turns on the loop ------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Turns are taken from now on, one after another."""
-        self.since = self._pumped_since = perf_counter_ns()
-        self._processor_since = thread_time_ns()
+        """Turns are taken from now on, one after another.
+
+        Which part of their time a processor was at work is looked at now and then, for all turns of
+        a round: to ask for that of each would cost more than many a turn.
+        """
+        if (began := perf_counter_ns()) >= self._processor_at:
+            self._processor_at = began + _PROCESSOR_EVERY
+            self._processor_since = thread_time_ns()
+            began = perf_counter_ns()
+        self.since = self._began = began
 
     def end(self) -> None:
-        """No more turns now. Their processor time is shared out by how long each ran: to ask for
-        that of each would cost more than many a turn.
-        """
-        self._processor += thread_time_ns() - self._processor_since
-        self._pumped += perf_counter_ns() - self._pumped_since
-        self.since = 0
-
-    def took(self) -> int:
-        """Nanoseconds since the turn before."""
-        now = perf_counter_ns()
-        since, self.since = self.since, now
-        return now - since if since else 0
+        """No more turns now."""
+        if self._processor_since is not None:
+            worked = thread_time_ns() - self._processor_since
+            self._share = min(1.0, worked / max(1, perf_counter_ns() - self._began))
+            self._processor_since = None
 
     @contextmanager
     def measuring_since(self, began: int) -> Generator[None]:
-        """While a turn is booked that began then, and was out."""
-        is_pumping = self.since
+        """While a turn is booked that began then, and not where the one before it ended."""
         self.since = began
         try:
             yield
         finally:
-            self.since = perf_counter_ns() if is_pumping else 0
-
-    # --- attempts ---------------------------------------------------------------------------------
-
-    def of_attempt(self, work: ActivityWork, now: Microseconds) -> AttemptUsage:
-        """What an attempt has used that has ended at about this time.
-
-        Where whoever ran it has not measured it, it ran from its beginning until now, and its
-        processor time is not known.
-        """
-        running = work.running
-        if running is None:
-            running = 0 if work.begun_at is None else max(0, now - work.begun_at)
-        return AttemptUsage(
-            work.name, running, work.processor, running * self.mebibytes // self.sharers
-        )
-
-    def _sample(self) -> None:
-        """Look at the memory, if that was not done lately."""
-        now = perf_counter_ns()
-        if now >= self._sample_at:
-            self._sample_at = now + _SAMPLED_EVERY
-            steps = -(-resident_mebibytes() // LEAST_MEBIBYTES)
-            self.mebibytes = max(1, steps) * LEAST_MEBIBYTES
-            self.sharers = max(1, self._attempts_running())
+            self.since = perf_counter_ns()
 
     # --- batches ----------------------------------------------------------------------------------
 
@@ -154,117 +128,93 @@ class UsageMeter:
         """Take over which values of the tag the store tells apart today."""
         if self.options.tag:
             day = day_of(now)
-            self.tags.begin(day, {row.tag for row in await storage.usage(day, day)})
+            self._tags.begin(day, {row.tag for row in await storage.usage(day, day, ("tag",))})
 
     def of_batch(
-        self, batch: "Batch", now: Microseconds
+        self, batch: Batch, now: Microseconds
     ) -> tuple[list[UsageRow], Callable[[Collection[int]], list[UsageRow]]]:
         """What a batch has used, and what it has without some instances, should that be asked.
 
         Args:
-            batch: Its turns and what they write.
+            batch: Its turns.
             now: The day is that of this moment.
         """
-        self._sample()
+        self._look_at_memory()
         day = day_of(now)
-        if day != self.tags.day:
-            self.tags.begin(day)
-        share = min(1.0, self._processor / self._pumped) if self._pumped else 1.0
-        self._processor = self._pumped = 0
+        if day != self._tags.day:
+            self._tags.begin(day)
         # The list as it is now: turns are left out of another one when their partition goes.
-        rows = partial(self._rows, batch, batch.turns, day, share)
+        rows = partial(self._rows, batch.turns, day, self._share)
         return rows(()), rows
 
+    def _look_at_memory(self) -> None:
+        """If that was not done lately."""
+        now = perf_counter_ns()
+        if now >= self._memory_at:
+            self._memory_at = now + _SAMPLED_EVERY
+            steps = -(-resident_mebibytes() // LEAST_MEBIBYTES)
+            self._mebibytes = max(1, steps) * LEAST_MEBIBYTES
+            self._sharers = max(1, self._attempts_running())
+
     def _rows(
-        self, batch: "Batch", turns: "_Turns", day: Day, share: float, without: Collection[int]
+        self, turns: _ManyTurns, day: Day, share: float, without: Collection[int]
     ) -> list[UsageRow]:
+        by_tag: dict[str, _ManyTurns] = {"": turns}
         if without:
-            turns = [one for one in turns if one[0].state.iid not in without]
-        orchestrators: dict[tuple[str, str], _Sum] = {}
-        activities: dict[tuple[str, str], _Sum] = {}
-        of_instances = self._add_turns(turns, orchestrators, activities)
-        _add_rows(batch, of_instances)
-        return [
-            *self._orchestrator_rows(day, orchestrators, share),
-            *self._activity_rows(day, activities),
-        ]
+            by_tag[""] = [one for one in turns if one[0].state.iid not in without]
+        if self.options.tag:
+            by_tag = self._by_tag(by_tag[""])
+        found: list[UsageRow] = []
+        for tag, some in by_tag.items():
+            orchestrators, activities = _added_up(some)
+            for name, sums in orchestrators.items():
+                found.append(self._orchestrator(day, name, tag, sums, share))
+            for name, attempts in activities.items():
+                found.append(self._activity(day, name, tag, attempts))
+        return found
 
-    def _add_turns(
-        self,
-        turns: "_Turns",
-        orchestrators: dict[tuple[str, str], _Sum],
-        activities: dict[tuple[str, str], _Sum],
-    ) -> dict[int, _Sum]:
-        """Add up turns; whose rows are whose, by iid."""
-        of_instances: dict[int, _Sum] = {}
-        tag_key, tag = self.options.tag, ""
-        for resident, turn in turns:
-            if not turn.events:
-                continue
-            state = resident.state
-            facts = state.facts
-            if tag_key:
-                tag = "" if facts.tags is None else self.tags.kept(facts.tags.get(tag_key, ""))
-            key = facts.name, tag
-            found = orchestrators.get(key)
-            if found is None:
-                found = orchestrators[key] = _Sum()
-            of_instances[state.iid] = found
-            found.executions += 1
-            found.waiting += turn.waited
-            found.bytes += len(turn.row)
-            if turn.was_out:
-                found.elsewhere += turn.running
-            else:
-                found.running += turn.running
-            inbox = turn.inbox
-            if inbox.is_plain:
-                _add_attempt(inbox.taken[0], tag, activities)
-            elif any(isinstance(event, _ENDS) for event in inbox.incoming):
-                ends = {id(event) for event in inbox.incoming}
-                for message in inbox.taken:
-                    if isinstance(message, TaskResult) and id(message.event) in ends:
-                        _add_attempt(message, tag, activities)
-        return of_instances
+    def _by_tag(self, turns: _ManyTurns) -> dict[str, _ManyTurns]:
+        key, kept = self.options.tag, self._tags.kept
+        by_tag: dict[str, list[tuple[Resident, Step]]] = {}
+        for one in turns:
+            tags = one[0].state.facts.tags
+            by_tag.setdefault("" if tags is None else kept(tags.get(key, "")), []).append(one)
+        return {**by_tag}
 
-    def _orchestrator_rows(
-        self, day: Day, sums: dict[tuple[str, str], _Sum], share: float
-    ) -> Iterator[UsageRow]:
-        mebibytes, sharers = self.mebibytes, self.sharers
-        for (name, tag), one in sums.items():
-            here = (one.running + 500) // 1_000
-            running = here + (one.elsewhere + 500) // 1_000
-            yield UsageRow(
-                day,
-                self.options.app,
-                FunctionKind.ORCHESTRATOR,
-                self._name(name),
-                tag,
-                one.executions,
-                running,
-                round(here * share),
-                one.waiting,
-                running * mebibytes // sharers,
-                one.executions + one.operations,  # each has a row of its history
-                one.bytes,
-            )
+    def _orchestrator(self, day: Day, name: str, tag: str, sums: _Turns, share: float) -> UsageRow:
+        here = round(sums.running / 1_000)
+        running = here + round(sums.elsewhere / 1_000)
+        return UsageRow(
+            day,
+            self.options.app,
+            FunctionKind.ORCHESTRATOR,
+            self._stored(name),
+            tag,
+            sums.executions,
+            running,
+            round(here * share),
+            sums.waiting,
+            running * self._mebibytes // self._sharers,
+            sums.executions + sums.rows,  # each has a row of its history
+            sums.bytes,
+        )
 
-    def _activity_rows(self, day: Day, sums: dict[tuple[str, str], _Sum]) -> Iterator[UsageRow]:
-        for (name, tag), one in sums.items():
-            yield UsageRow(
-                day,
-                self.options.app,
-                FunctionKind.ACTIVITY,
-                self._name(name),
-                tag,
-                one.executions,
-                one.running,
-                one.processor,
-                0,
-                one.memory,
-            )
+    def _activity(self, day: Day, name: str, tag: str, attempts: _Attempts) -> UsageRow:
+        running = round(attempts.running * MICROSECONDS)
+        return UsageRow(
+            day,
+            self.options.app,
+            FunctionKind.ACTIVITY,
+            self._stored(name),
+            tag,
+            attempts.executions,
+            running,
+            round(attempts.processor * MICROSECONDS),
+            0,
+            running * self._mebibytes // self._sharers,
+        )
 
-    def _name(self, name: str) -> str:
+    def _stored(self, name: str) -> str:
         found = self._names.get(name)
         if found is None:
             found = storable_name(name)
@@ -273,41 +223,61 @@ class UsageMeter:
         return found
 
 
-_MOST_NAMES: Final = 10_000
+def unmeasured(work: ActivityWork, now: Microseconds) -> AttemptUsage:
+    """What an attempt has used that has ended about now, and that whoever ran it has not measured:
+    it ran since its beginning, and its processor time is not known.
+    """
+    running = 0 if work.begun_at is None else max(0, now - work.begun_at)
+    return AttemptUsage(work.name, running / MICROSECONDS)
 
 
-def _add_attempt(message: object, tag: str, sums: dict[tuple[str, str], _Sum]) -> None:
-    used = message.used if isinstance(message, TaskResult) else None
-    if used is None:
-        used = _NO_USAGE
-    key = used.function, tag
-    found = sums.get(key)
-    if found is None:
-        found = sums[key] = _Sum()
-    found.executions += 1
-    found.running += used.running
-    found.processor += used.processor
-    found.memory += used.memory
+def _added_up(turns: _ManyTurns) -> tuple[dict[str, _Turns], dict[str, _Attempts]]:
+    """What turns have used, and what the attempts have whose ends they have taken in.
+
+    All in one place, without a call for each turn: this runs for every turn of every instance.
+    """
+    orchestrators: dict[str, _Turns] = {}
+    activities: dict[str, _Attempts] = {}
+    for resident, turn in turns:
+        size = len(turn.row)
+        if not size:
+            continue
+        name = resident.state.facts.name
+        one = orchestrators.get(name)
+        if one is None:
+            one = orchestrators[name] = _Turns()
+        one.executions += 1
+        one.waiting += turn.waited
+        one.rows += turn.rows
+        one.bytes += size
+        if turn.was_out:
+            one.elsewhere += turn.running
+        else:
+            one.running += turn.running
+        inbox = turn.inbox
+        if not inbox.is_plain:
+            _add_ends(inbox, activities)
+            continue
+        used = inbox.taken[0].used  # type: ignore[union-attr]  # plain is the end of an attempt
+        attempts = activities.get(used.function) if used is not None else None
+        if attempts is None:
+            _add_ends(inbox, activities)
+        else:
+            attempts.executions += 1
+            attempts.running += used.running
+            attempts.processor += used.processor
+    return orchestrators, activities
 
 
-def _add_rows(batch: "Batch", of_instances: dict[int, _Sum]) -> None:
-    """The rows that turns write beside their histories: of instances, messages, events."""
-    owners: Iterable[int] = chain(
-        batch.instances,
-        batch.replaced,
-        batch.updates,
-        (row.iid for row in batch.unread.values()),
-        (row.iid for row in batch.links.values()),
-        (row.iid for row in batch.topic_waits.values()),
-        (row.iid for row in batch.published),
-        (row.iid for row in batch.queued),
-    )
-    for iid in owners:
-        one = of_instances.get(iid)
-        if one is not None:
-            one.operations += 1
-    for message_id, row in batch.produced.items():
-        one = of_instances.get(batch.producers.get(message_id, 0))
-        if one is not None:
-            one.operations += 1
-            one.bytes += memoryview(row.message).nbytes
+def _add_ends(inbox: SortedInbox, activities: dict[str, _Attempts]) -> None:
+    """The attempts whose ends a turn has taken in, of all that it was sent."""
+    ends = {id(event) for event in inbox.incoming if isinstance(event, _ENDS)}
+    if not ends:
+        return
+    for message in inbox.taken:
+        if isinstance(message, TaskResult) and id(message.event) in ends:
+            used = message.used or _NOT_TOLD
+            attempts = activities.setdefault(used.function, _Attempts())
+            attempts.executions += 1
+            attempts.running += used.running
+            attempts.processor += used.processor

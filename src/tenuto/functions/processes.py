@@ -37,6 +37,7 @@ from tenuto.functions.worker_messages import (
 )
 from tenuto.model.errors import WorkerCrashedError
 from tenuto.model.module_names import NAMES
+from tenuto.model.timing import MICROSECONDS
 
 if sys.platform != "win32":
     from tenuto.functions.lifeline import Lifeline
@@ -295,6 +296,9 @@ class _Process:
                     attempt.begun_at = attempt.lane.clock.now()
                 case Ended(_, event, processor_seconds):
                     attempt.event = event
+                    if attempt.begun_at is not None:
+                        took = attempt.lane.clock.now() - attempt.begun_at
+                        attempt.seconds = max(0, took) / MICROSECONDS
                     attempt.processor_seconds = processor_seconds
                     return True
         return False

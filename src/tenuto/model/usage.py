@@ -56,15 +56,13 @@ class AttemptUsage(Struct, frozen=True, array_like=True, gc=False):
 
     Attributes:
         function: The activity's name.
-        running: Microseconds from its beginning to its end; 0 when it never began.
-        processor: Microseconds of a processor, as far as that was measured.
-        memory: Its share of the memory, in mebibytes times microseconds.
+        running: Seconds from its beginning to its end; 0 when it never began.
+        processor: Seconds of a processor, as far as that was measured.
     """
 
     function: str
-    running: Microseconds = 0
-    processor: Microseconds = 0
-    memory: int = 0
+    running: float = 0.0
+    processor: float = 0.0
 
 
 class UsageRow(Struct, frozen=True, array_like=True, gc=False):

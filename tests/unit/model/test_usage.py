@@ -160,6 +160,6 @@ def test_a_result_tells_what_it_took_and_older_ones_do_not() -> None:
         execution_id=ExecutionId("e"),
         sequence=1,
         event=TaskCompleted(1, "2"),
-        used=AttemptUsage("pay", 5, 3, 640),
+        used=AttemptUsage("pay", 0.005, 0.003),
     )
     assert decode_message(encode(measured)) == measured
