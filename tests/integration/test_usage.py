@@ -152,9 +152,8 @@ async def test_results_that_wait_in_the_store_keep_their_figures(tmp_path: Path)
         handle = await host.client.start(patient, 1)
         await until(lambda: host.engine.runner.running == 1)
         await handle.suspend()
-        await until(lambda: host.engine.runner.running == 0)
         await handle.raise_event("go", 1)
-        await host.engine.pipeline.flush()
+        await until(lambda: host.engine.is_idle)
         assert (ACTIVITY, "waits", "") not in await used(host)
     async with Host(app, settings=settings(tmp_path)) as host:
         handle = host.client.handle(handle.instance_id)
@@ -170,7 +169,7 @@ async def test_an_attempt_that_nobody_waits_for_does_not_count(host: Host) -> No
     await handle.terminate("enough")
     status = await host.client.wait(handle.instance_id)
     assert status.runtime_status is RuntimeStatus.TERMINATED
-    await until(lambda: host.engine.runner.running == 0)
+    await until(lambda: host.engine.is_idle)
     await check_usage(host.engine.storage)
 
 
@@ -251,8 +250,7 @@ async def test_what_is_taken_back_has_used_nothing(
     assert any(isinstance(one, Exception) for one in others)
     for handle in [*handles, evil_parent]:
         await handle.result()
-    await until(lambda: not host.engine.takeback.left)
-    await host.engine.pipeline.flush()
+    await until(lambda: not host.engine.takeback.left and host.engine.is_idle)
     await check_usage(host.engine.storage)
 
 
@@ -298,8 +296,7 @@ async def test_a_child_whose_id_is_taken_has_used_nothing(tmp_path: Path) -> Non
             await until(lambda: bool(parents))
             status = await host.client.wait(parents[0])
         assert status.runtime_status is RuntimeStatus.FAILED
-        await until(lambda: host.engine.is_settled)
-        await host.engine.pipeline.flush()
+        await until(lambda: host.engine.is_idle)
         await check_usage(storage)
 
 

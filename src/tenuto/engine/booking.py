@@ -60,7 +60,6 @@ class Booking:
                 self._book_messages(resident, turn, batch)
             if turn.row_changed or resident.row is not STORED:
                 batch.write_row(resident, whole=bool(turn.seed))
-                turn.rows += 1
                 # The store may refuse a new row, with this turn; then there must be no other one.
                 resident.is_undecided = state.iid in batch.instances
             if not turn.events:
@@ -81,15 +80,15 @@ class Booking:
                 batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
             if turn.links:
                 batch.links.update((row.digest, row) for row in turn.links)
-                turn.rows += len(turn.links)
+                batch.uses(resident, rows=len(turn.links))
             if turn.topic_waits:
                 batch.change_topic_waits(turn.topic_waits)
-                turn.rows += len(turn.topic_waits)
+                batch.uses(resident, rows=len(turn.topic_waits))
             effects = turn.effects
             if effects.published or effects.queued:
                 batch.published += effects.published
                 batch.queued += effects.queued
-                turn.rows += len(effects.published) + len(effects.queued)
+                batch.uses(resident, rows=len(effects.published) + len(effects.queued))
             if turn.has_ended or effects.sends or effects.children or effects.letters:
                 self._book_effects(resident, turn, batch)
         except MemoryError:
@@ -112,7 +111,9 @@ class Booking:
 
     def _book_effects(self, resident: Resident, turn: Step, batch: Batch) -> None:
         state, effects = resident.state, turn.effects
-        turn.rows += len(effects.children) + len(effects.letters) + len(effects.sends)
+        others = len(effects.children) + len(effects.letters) + len(effects.sends)
+        if others:
+            batch.uses(resident, rows=others)
         for child in effects.children:
             self._book_child(child, batch)
         for letter in effects.letters:

@@ -8,13 +8,13 @@ Attributes of a turn are kept cheap: one look at a clock for each, everything el
 for all turns of a batch.
 """
 
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from time import perf_counter_ns, thread_time_ns
 from typing import Final, TypeAlias
 
-from tenuto.engine.batch import Batch
+from tenuto.engine.batch import Batch, Further
 from tenuto.engine.options import UsageOptions
 from tenuto.engine.ports import ActivityWork, Storage
 from tenuto.engine.process_memory import resident_mebibytes
@@ -144,7 +144,7 @@ class UsageMeter:
         if day != self._tags.day:
             self._tags.begin(day)
         # The list as it is now: turns are left out of another one when their partition goes.
-        rows = partial(self._rows, batch.turns, day, self._share)
+        rows = partial(self._rows, batch.turns, batch.further, day, self._share)
         return rows(()), rows
 
     def _look_at_memory(self) -> None:
@@ -157,7 +157,12 @@ class UsageMeter:
             self._sharers = max(1, self._attempts_running())
 
     def _rows(
-        self, turns: _ManyTurns, day: Day, share: float, without: Collection[int]
+        self,
+        turns: _ManyTurns,
+        further: Mapping[int, Further],
+        day: Day,
+        share: float,
+        without: Collection[int],
     ) -> list[UsageRow]:
         by_tag: dict[str, _ManyTurns] = {"": turns}
         if without:
@@ -167,6 +172,8 @@ class UsageMeter:
         found: list[UsageRow] = []
         for tag, some in by_tag.items():
             orchestrators, activities = _added_up(some)
+            if further:
+                _add_further(some, further, orchestrators)
             for name, sums in orchestrators.items():
                 found.append(self._orchestrator(day, name, tag, sums, share))
             for name, attempts in activities.items():
@@ -231,6 +238,20 @@ def unmeasured(work: ActivityWork, now: Microseconds) -> AttemptUsage:
     return AttemptUsage(work.name, running / MICROSECONDS)
 
 
+def _add_further(
+    turns: _ManyTurns, further: Mapping[int, Further], orchestrators: dict[str, _Turns]
+) -> None:
+    """What few turns use, of those instances whose turns these are."""
+    names = {
+        one.state.iid: one.state.facts.name
+        for one, turn in turns
+        if turn.row and one.state.iid in further
+    }
+    for iid, name in names.items():
+        orchestrators[name].rows += further[iid].rows
+        orchestrators[name].elsewhere += further[iid].elsewhere
+
+
 def _added_up(turns: _ManyTurns) -> tuple[dict[str, _Turns], dict[str, _Attempts]]:
     """What turns have used, and what the attempts have whose ends they have taken in.
 
@@ -248,24 +269,21 @@ def _added_up(turns: _ManyTurns) -> tuple[dict[str, _Turns], dict[str, _Attempts
             one = orchestrators[name] = _Turns()
         one.executions += 1
         one.waiting += turn.waited
-        one.rows += turn.rows
+        one.running += turn.running
         one.bytes += size
-        if turn.was_out:
-            one.elsewhere += turn.running
-        else:
-            one.running += turn.running
+        if turn.row_changed:
+            one.rows += 1
         inbox = turn.inbox
         if not inbox.is_plain:
             _add_ends(inbox, activities)
             continue
         used = inbox.taken[0].used  # type: ignore[union-attr]  # plain is the end of an attempt
-        attempts = activities.get(used.function) if used is not None else None
-        if attempts is None:
+        if used is None or (attempts := activities.get(used.function)) is None:
             _add_ends(inbox, activities)
-        else:
-            attempts.executions += 1
-            attempts.running += used.running
-            attempts.processor += used.processor
+            continue
+        attempts.executions += 1
+        attempts.running += used.running
+        attempts.processor += used.processor
     return orchestrators, activities
 
 

@@ -33,9 +33,7 @@ class Step(Struct):
         effects: What follows from them for others.
         logs: Log lines to show once the turn is committed.
         waited: Microseconds since the turn before, of the same generation.
-        running: Nanoseconds that it took.
-        rows: How many it writes, beside that of its history.
-        was_out: Whether its runner has answered it later, and may have run it elsewhere.
+        running: Nanoseconds that it took on the host's loop.
         unread: Events that it leaves to the next generation, if it ends this one.
         links: Links that it opens or closes, as the store is to know them.
         topic_waits: Waits for topics that it begins or ends, as the store is to know them.
@@ -64,5 +62,3 @@ class Step(Struct):
     links: Sequence[LinkRow] = ()
     topic_waits: Sequence[TopicWaitRow] = ()
     running: int = 0
-    rows: int = 0
-    was_out: bool = False
