@@ -17,11 +17,15 @@ from tenuto.engine.ports import Storage
 from tenuto.engine.rows import CommitBatch, CommitResult
 from tenuto.engine.usage_upkeep import UsageUpkeep
 from tenuto.model.errors import StorageUnavailableError
+from tenuto.model.events import ExecutionCompleted
 from tenuto.model.ids import new_execution_id
 from tenuto.model.usage import OTHER_TAGS, Amounts, FunctionKind, UsageRow, day_of
 from tenuto.storage import open_storage
 from tenuto.telemetry.usage_settings import UsageSettings
+from tenuto.testing import TestHost
 from tests.support import usage_process
+from tests.support.facts import asks
+from tests.support.late_runner import HandRunner, beside
 from tests.support.used import ALWAYS, Function, by_function, check_usage
 from tests.support.waiting import until
 
@@ -147,6 +151,25 @@ async def test_turns_are_measured_and_waiting_is_none_of_it(host: Host) -> None:
     assert one.bytes > 0
 
 
+async def test_turns_that_are_out_run_until_they_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = HandRunner()
+    beside(monkeypatch, runner)
+    async with Host(App(), settings=settings(tmp_path)) as host:
+        now = host.clock.now()
+        execution_id = new_execution_id(now)
+        request = asks(instance_id="a", execution_id=execution_id, name="chain", input="1")
+        await host.client.gateway.start(request)
+        await until(lambda: bool(runner.requests))
+        await asyncio.sleep(0.1)
+        runner.requests[0].complete(ExecutionCompleted(RuntimeStatus.COMPLETED, "1"))
+        assert await host.client.handle("a").result() == 1
+        one = (await check_usage(host.engine.storage))[ORCHESTRATOR, "chain", ""]
+        assert 0.09 * SECOND <= one.running <= 30 * SECOND
+        assert one.processor < 0.05 * SECOND
+
+
 async def test_results_that_wait_in_the_store_keep_their_figures(tmp_path: Path) -> None:
     async with Host(app, settings=settings(tmp_path)) as host:
         handle = await host.client.start(patient, 1)
@@ -226,6 +249,27 @@ async def test_commits_in_doubt_count_once(
         found = await check_usage(storage, usage_process.TAG)
     assert all(doubtful.failed.values())
     assert sum(one.executions for (_, name, _), one in found.items() if name == "later") == 180
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_crashes_at_any_moment_leave_usage_and_histories_in_step(seed: int) -> None:
+    chance = random.Random(seed)
+    options = Settings(usage=UsageSettings(tag=usage_process.TAG))
+    async with TestHost(usage_process.app, settings=options) as test:
+        for number in range(40):
+            tags = {usage_process.TAG: f"c{number % 3}"}
+            await test.client.start(
+                usage_process.mixture, number, instance_id=f"i{number}", tags=tags
+            )
+            for _ in range(chance.randrange(40)):
+                await asyncio.sleep(0)
+            if not chance.randrange(3):
+                await test.crash()
+        for number in range(40):
+            await test.client.wait(f"i{number}")
+        found = await check_usage(test.host.engine.storage, usage_process.TAG)
+    fails = sum(one.executions for (_, name, _), one in found.items() if name == "fails")
+    assert fails == 80
 
 
 @pytest.mark.parametrize(("table", "column"), [("history", "events"), ("instance", "input")])
