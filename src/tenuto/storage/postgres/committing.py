@@ -34,7 +34,7 @@ ONE_STATEMENT_BYTES: Final = 64 * 1024 * 1024
 _TRIES: Final = 5
 _KEPT_COMMITS: Final = 1_000
 _COMMITS_ADDED_UP: Final = 100
-"""After so many their rows of usage become one for each function."""
+"""After so many at least their rows of usage become one for each function."""
 
 _TURNS: Final = ("instances", "replaced", "updates", "history", "forget", "inbox", "consumed")
 _NONE_REFUSED: Final = CommitResult()
@@ -52,7 +52,7 @@ class Committer:
         self._connection = connection
         self._url = url
         self._acknowledged: _Acknowledged | None = None
-        self._added_up = "", 0
+        self._added_up = _AddedUp("", 1, 0)
 
     async def commit(self, batch: CommitBatch) -> CommitResult:
         """Write one batch.
@@ -95,7 +95,7 @@ class Committer:
             await session.run(
                 "prune_landed", owner=batch.owner, number=batch.number - _KEPT_COMMITS
             )
-        if batch.number % _COMMITS_ADDED_UP == 0:
+        if batch.number >= self._added_up.next or batch.owner != self._added_up.owner:
             await self._add_usage_up(session, batch)
         return _NONE_REFUSED
 
@@ -103,11 +103,13 @@ class Committer:
         """What this owner's last commits have used, together with what was added up before."""
         # Crash points: one statement, a transaction of its own. Before it, there are more rows with
         # the same sums; those are added up with the ones that follow.
-        owner, first = self._added_up
-        if owner != batch.owner:
-            first = 0
-        await session.run("add_usage_up", owner=batch.owner, first=first, last=batch.number)
-        self._added_up = batch.owner, batch.number
+        before, number = self._added_up, batch.number
+        first = before.number if before.owner == batch.owner else 1
+        if number < first + _COMMITS_ADDED_UP:  # the first commits of an owner
+            self._added_up = _AddedUp(batch.owner, first, first + _COMMITS_ADDED_UP)
+            return
+        rows = await session.run("add_usage_up", owner=batch.owner, first=first, last=number)
+        self._added_up = _AddedUp(batch.owner, number, number + max(_COMMITS_ADDED_UP, rows))
 
     async def _without_taken(self, session: Session, batch: CommitBatch) -> CommitResult:
         """The slow way: leave out what is refused. Ids may be taken while one looks."""
@@ -240,6 +242,16 @@ class Committer:
             "is not the next of its owner",
             [fence.partition for fence in batch.fences],
         )
+
+
+class _AddedUp(Struct, frozen=True):
+    """How far the usage of an owner's commits is added up, and with which commit it is again: the
+    more rows that are, the later.
+    """
+
+    owner: str
+    number: int
+    next: int
 
 
 class _Acknowledged(Struct, frozen=True):

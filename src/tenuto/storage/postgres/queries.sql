@@ -120,16 +120,18 @@ SELECT hub.add_usage(
     :used_executions, :used_running, :used_processor, :used_waiting, :used_memory,
     :used_operations, :used_bytes);
 
--- add_usage_up: of an owner's commits from one number to another; nobody else writes these rows
+-- add_usage_up: of an owner's commits from one number to another; nobody else writes these rows. Those
+-- of days before the last are done with, and not added up again
 WITH gone AS (
     DELETE FROM hub.usage WHERE owner = :owner AND number BETWEEN :first AND :last RETURNING *
 )
 INSERT INTO hub.usage (
     owner, number, day, app, kind, function, tag, executions, running, processor, waiting, memory,
     operations, bytes)
-SELECT :owner, :last, day, app, kind, function, tag, sum(executions), sum(running), sum(processor),
-    sum(waiting), sum(memory), sum(operations), sum(bytes)
-FROM gone GROUP BY day, app, kind, function, tag;
+SELECT :owner, CASE WHEN day = (SELECT max(day) FROM gone) THEN :last ELSE 0 END, day, app, kind,
+    function, tag, sum(executions), sum(running), sum(processor), sum(waiting), sum(memory),
+    sum(operations), sum(bytes)
+FROM gone GROUP BY day, app, kind, function, tag RETURNING day;
 
 -- usage: what was used between two days, both included, by what is to be told apart
 SELECT CASE WHEN :by_day THEN day ELSE 0 END AS day, CASE WHEN :by_app THEN app ELSE '' END AS app,

@@ -1,7 +1,8 @@
 -- What functions have used up, by day (since 1970, UTC), app, function and value of the tag. Times are
 -- microseconds, memory is mebibytes times microseconds. A commit adds rows and changes none: a row that
 -- every commit updates rots as long as anybody reads an old snapshot. Each owner adds its own up now and
--- then; those of owners that are gone are added up under no owner, with number 0.
+-- then, those of days that are over with number 0; rows of owners that are gone are added up under no
+-- owner. Few read them, so that no index by day makes each commit dearer.
 CREATE TABLE hub.usage (
     number     bigint NOT NULL,                  -- of the commit
     executions bigint NOT NULL,
@@ -20,7 +21,6 @@ CREATE TABLE hub.usage (
 );
 
 CREATE INDEX usage_owner ON hub.usage (owner, number);
-CREATE INDEX usage_day ON hub.usage (day);
 CREATE UNIQUE INDEX usage_of_the_gone ON hub.usage (day, kind, app, function, tag) WHERE owner = '';
 
 CREATE FUNCTION hub.add_usage(
