@@ -389,6 +389,32 @@ async def test_old_days_go_and_the_others_stay(host: Host) -> None:
     assert today - 400 not in found
 
 
+async def test_a_host_looks_after_old_days_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenuto.engine.usage_upkeep._SOON_SECONDS", 0.05)
+    options = settings(tmp_path, keep_days=1)
+    async with Host(app, settings=options) as host:
+        storage = host.engine.storage
+        await _add(storage, [UsageRow(1, "a", ACTIVITY, "x", "", 1)])
+        async with asyncio.timeout(20):
+            while await storage.usage(0, 1):  # noqa: ASYNC110 - the store is asked
+                await asyncio.sleep(0.01)
+
+
+async def test_upkeep_that_fails_is_told_and_nothing_more(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(before: int, owner: str) -> None:
+        raise StorageUnavailableError(f"no {before} {owner}")
+
+    monkeypatch.setattr(host.engine.storage, "trim_usage", fails)
+    with caplog.at_level("INFO"):
+        await UsageUpkeep(host.engine, keep_days=400).run()
+    assert "old figures of usage are deleted later" in caplog.text
+    await (await host.client.start(parent, 1)).result()
+
+
 async def _add(storage: Storage, rows: list[UsageRow]) -> None:
     """As a commit of those days would have."""
     hub = await storage.open()

@@ -42,7 +42,7 @@ class UsageLineBody(Struct, frozen=True, kw_only=True, rename="camel"):
         memory_mebibyte_microseconds: Memory over time, exactly.
         gigabyte_seconds: The same as plans price it.
         operations: Rows that were written.
-        bytes: Of histories and messages that were written.
+        bytes: Of histories that were written.
         price: What the plan would charge; null without one.
     """
 

@@ -80,7 +80,7 @@ class UsageRow(Struct, frozen=True, array_like=True, gc=False):
         waiting: Microseconds between turns, in which nothing of an orchestration runs.
         memory: Mebibytes times microseconds.
         operations: Rows that were written.
-        bytes: Of histories and messages that were written.
+        bytes: Of histories that were written.
     """
 
     day: Day
@@ -120,7 +120,7 @@ class Amounts(Struct, frozen=True, gc=False):
         waiting: Microseconds; they cost nothing.
         memory: Mebibytes times microseconds.
         operations: Rows that were written.
-        bytes: Of histories and messages that were written.
+        bytes: Of histories that were written.
     """
 
     executions: int = 0
