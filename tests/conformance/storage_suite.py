@@ -187,7 +187,7 @@ class Owner:
 
     def batch(self, batch_id: str = "b", **changes: Any) -> CommitBatch:
         """The next one."""
-        no_field = {"batch_id", "owner", "number", "fences"}
+        no_field = {"batch_id", "owner", "number", "fences", "usage_without"}
         rows: dict[str, Any] = {
             name: [] for name in CommitBatch.__struct_fields__ if name not in no_field
         }

@@ -8,6 +8,7 @@ from tests.conformance.queue_suite import QueueSuite
 from tests.conformance.storage_suite import StorageSuite
 from tests.conformance.topic_suite import TopicSuite
 from tests.conformance.topics_suite import TopicsSuite
+from tests.conformance.usage_suite import UsageSuite
 from tests.support.postgres import Postgres
 
 
@@ -38,3 +39,9 @@ class TestTopicsOfPostgres(TopicSuite):
     @pytest.fixture
     def backend(self, postgres: Postgres) -> PostgresHub:
         return PostgresHub(postgres, 1)
+
+
+class TestUsageOfPostgres(UsageSuite):
+    @pytest.fixture
+    def backend(self, postgres: Postgres) -> PostgresHub:
+        return PostgresHub(postgres, 8)

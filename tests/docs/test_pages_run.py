@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 import tenuto
-from tenuto import App, Context
+from tenuto import App, Context, Host
 from tenuto.cli.command import tenuto as command_line
 from tenuto.cli.group import LazyCommand
 from tenuto.host.server import Server
@@ -71,6 +71,21 @@ async def test_the_errors_page_tells_a_declined_card_from_a_fault() -> None:
 def test_the_page_on_azure_has_a_native_function_of_blobs() -> None:
     scope = run_page("azure-functions.md")
     assert list(scope["app"].triggered) == ["recognise"]
+
+
+async def test_the_usage_page_tells_customers_apart_and_has_plans(elsewhere: Path) -> None:
+    (elsewhere / "tenuto.toml").write_text("\n".join(blocks("usage.md", "toml")), encoding="utf-8")
+    settings = load_settings(environment={}, storage="sqlite://").values
+    assert settings.usage.plan("consumption").per_gigabyte_second == 0.000016
+    assert settings.usage.plan("machine").currency == "EUR"
+    scope = run_page("usage.md")
+    async with Host(scope["app"], settings=settings) as host:
+        assert await scope["make_album"](host) == "small sea.png"
+        rows = await host.engine.storage.usage(0, 1_000_000)
+    assert {(row.function, row.tag, row.executions) for row in rows} == {
+        ("resize", "ada", 1),
+        ("album", "ada", 2),
+    }
 
 
 async def test_the_timers_page_has_a_report_each_morning(

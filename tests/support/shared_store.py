@@ -66,6 +66,7 @@ from tenuto.model.requests import (
 )
 from tenuto.model.status import OPEN, InstanceRecord, RuntimeStatus
 from tenuto.model.topics import PublishedEvent, QueuedMessage
+from tenuto.model.usage import DIMENSIONS, Amounts, Day, Dimension, FunctionKind, UsageRow, bounded
 from tests.support.shared_queues import SharedQueueStorage
 from tests.support.shared_topics import SharedTopics, SharedTopicStorage, unstorable
 
@@ -133,6 +134,7 @@ class SharedHub:
         self.answers: dict[MessageId, Answer] = {}
         self.notes: dict[str, str] = {}
         self.topics = SharedTopics()
+        self.usage: dict[tuple[int, str, FunctionKind, str, str], Amounts] = {}
         self.handles: list[SharedStorage] = []
 
     def handle(self) -> "SharedStorage":
@@ -222,6 +224,7 @@ class SharedHub:
         left["purged"] = [iid for iid in batch.purged if iid not in refused]
         left["consumed"] = [key for key in batch.consumed if key not in kept]
         unanswered = {message_id for _, message_id in kept}
+        left["usage"] = batch.usage_without(refused) if refused else batch.usage
         left["answers"] = [one for one in batch.answers if one.message_id not in unanswered]
         return structs.replace(batch, **left)
 
@@ -288,6 +291,7 @@ class SharedHub:
         self._change_unread(batch)
         self._change_links(batch)
         self.topics.write(batch)
+        self._add_usage(batch)
         self.add(batch.inbox)
         for used in batch.consumed:
             self._take_out(used)
@@ -298,6 +302,11 @@ class SharedHub:
             self.answers[answer.message_id] = answer
         for message_id in list(self.answers)[:-_KEPT]:
             del self.answers[message_id]
+
+    def _add_usage(self, batch: CommitBatch) -> None:
+        for row in batch.usage:
+            key = (row.day, row.app, row.kind, row.function, row.tag)
+            self.usage[key] = self.usage.get(key, Amounts()) + row.amounts
 
     def _change_links(self, batch: CommitBatch) -> None:
         for link in batch.links:
@@ -621,6 +630,28 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
     async def notes(self, keys: Sequence[str]) -> dict[str, str]:
         hub = await self._turn()
         return {key: hub.notes[key] for key in keys if key in hub.notes}
+
+    async def usage(
+        self, first: Day, last: Day, by: Sequence[Dimension] = DIMENSIONS
+    ) -> list[UsageRow]:
+        hub = await self._turn()
+        sums: dict[tuple[int, str, FunctionKind, str, str], Amounts] = {}
+        for (day, app, kind, function, tag), amounts in hub.usage.items():
+            if first <= day <= last:
+                key = (
+                    day if "day" in by else 0,
+                    app if "app" in by else "",
+                    kind,
+                    function if "function" in by else "",
+                    tag if "tag" in by else "",
+                )
+                sums[key] = sums.get(key, Amounts()) + amounts
+        return bounded([UsageRow(*key, *structs.astuple(amounts)) for key, amounts in sums.items()])
+
+    async def trim_usage(self, before: Day, owner: str) -> None:
+        del owner
+        hub = await self._turn()
+        hub.usage = {key: amounts for key, amounts in hub.usage.items() if key[0] >= before}
 
     async def held_counts(self) -> dict[str, int]:
         hub = await self._turn()

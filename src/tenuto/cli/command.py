@@ -162,6 +162,7 @@ tenuto: GuessingGroup = GuessingGroup(
         dead_letters,
         LazyCommand("link", "links:link", "Link this store to a hub, which it dials."),
         links,
+        LazyCommand("usage", "usage:usage", "Show what functions have used up, and its price."),
         LazyCommand("hosts", "hosts:hosts", "List the hosts of a store, and what each serves."),
         LazyCommand(
             "doctor", "doctor:doctor", "Find out what is wrong, and what to do.", takes_paths=True

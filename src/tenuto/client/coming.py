@@ -7,6 +7,7 @@ decides who gets the id. Until then the start is shown as what its row will be.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from tenuto.client.gateway import present
@@ -20,6 +21,7 @@ from tenuto.model.ids import ExecutionId, InstanceId, MessageId, moment_of
 from tenuto.model.messages import Start
 from tenuto.model.received import received
 from tenuto.model.status import InstanceRecord
+from tenuto.model.usage import Day, Dimension, UsageLine, grouped
 
 _POLL_SECONDS: Final = 0.05
 
@@ -41,6 +43,10 @@ class StoreReads:
         self.history_page = storage.history_page
         self.dead_letters = storage.dead_letters
         self.dead_letter_page = storage.dead_letter_page
+
+    async def usage(self, first: Day, last: Day, by: Sequence[Dimension]) -> list[UsageLine]:
+        """What was used between two days, both included, added up by these dimensions."""
+        return grouped(await self.storage.usage(first, last, by), by)
 
     async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
         """The row; also of what waits in the inbox to be started."""

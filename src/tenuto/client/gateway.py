@@ -25,6 +25,7 @@ from tenuto.model.requests import (
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage
+from tenuto.model.usage import Day, Dimension, UsageLine
 
 T = TypeVar("T")
 
@@ -106,6 +107,9 @@ class Gateway(Protocol):
 
     async def acknowledge_letters(self, message_ids: Sequence[MessageId]) -> int:
         """Note that somebody has seen to these dead letters; of how many that was news."""
+
+    async def usage(self, first: Day, last: Day, by: Sequence[Dimension]) -> list[UsageLine]:
+        """What was used between two days, both included, added up by these dimensions."""
 
     async def queues(self) -> list[QueueStanding]:
         """How each queue stands."""

@@ -1,4 +1,4 @@
-"""What a client asks of a server about queues and failed deliveries."""
+"""What a client asks of a server about queues, failed deliveries and usage."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -15,21 +15,29 @@ from tenuto.client.message_bodies import (
     RedrivenBody,
     WaitingMessageBody,
 )
+from tenuto.client.usage_bodies import UsageBody
 from tenuto.client.wire import MOST_ROWS
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
 from tenuto.engine.topic_ports import FailedDelivery, Redriven
+from tenuto.model.usage import Day, Dimension, UsageLine, date_of
 
 T = TypeVar("T")
 
 
 class HttpMessages:
-    """The methods of a gateway that are about queues; the connections are its own."""
+    """The methods of a gateway that are about queues and usage; the connections are its own."""
 
     async def _get(self, path: str, kind: type[T], **query: Any) -> T:
         raise NotImplementedError
 
     async def _post(self, path: str, body: Struct, kind: type[T]) -> T:
         raise NotImplementedError
+
+    async def usage(self, first: Day, last: Day, by: Sequence[Dimension]) -> list[UsageLine]:
+        """What was used between two days, both included, added up by these dimensions."""
+        days = {"from": date_of(first), "to": date_of(last)}
+        found = await self._get("/usage", UsageBody, by=",".join(by), **days)
+        return [one.line for one in found.lines]
 
     async def queues(self) -> list[QueueStanding]:
         """How each queue stands."""

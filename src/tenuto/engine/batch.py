@@ -55,6 +55,18 @@ class Posted(Struct, frozen=True):
     """Those of the events that are for topics of linked hubs."""
 
 
+class Further(Struct):
+    """What turns of an instance have used that few turns do.
+
+    Attributes:
+        rows: That they write beside their histories and the instance's own row.
+        elsewhere: Nanoseconds that they were out at a runner which answers later.
+    """
+
+    rows: int = 0
+    elsewhere: int = 0
+
+
 class Batch(Struct):
     """What the turns since the last commit want written and done.
 
@@ -67,7 +79,7 @@ class Batch(Struct):
     ``consumed`` are messages with their partitions. ``held``
     are partitions of instances that are changed without a turn. ``published`` and ``queued`` are
     what instances have decided, ``posted`` what clients have asked for. ``bytes`` are those of the
-    history.
+    history. ``further`` is what few turns use, by iid.
     ``refusal`` is why it is not to be written at all.
     """
 
@@ -90,6 +102,7 @@ class Batch(Struct):
     posted: list[Posted] = field(default_factory=list)
     topic_waits: dict[tuple[int, int], TopicWaitRow] = field(default_factory=dict)
     turns: list[tuple[Resident, Step]] = field(default_factory=list)
+    further: dict[int, Further] = field(default_factory=dict)
     to_route: list[InboxRow] = field(default_factory=list)
     answered: dict[AnyMessageId, tuple[Caller, TenutoError | None]] = field(default_factory=dict)
     acknowledge: list[Callable[[], None]] = field(default_factory=list)
@@ -172,6 +185,12 @@ class Batch(Struct):
         self.bytes += size
         return size
 
+    def uses(self, resident: Resident, *, rows: int = 0, elsewhere: int = 0) -> None:
+        """What the turn of an instance uses that few turns do."""
+        one = self.further.setdefault(resident.state.iid, Further())
+        one.rows += rows
+        one.elsewhere += elsewhere
+
     def write_row(self, resident: Resident, *, whole: bool) -> None:
         """The instance's row: all of it when new or begun anew, else its changing part."""
         state = resident.state
@@ -221,7 +240,7 @@ class Batch(Struct):
         resident.in_flight -= sum(one is resident for one, _ in self.turns)
         self.turns = [(one, turn) for one, turn in self.turns if one is not resident]
         self.history = [row for row in self.history if row.iid != iid]
-        for rows in (self.instances, self.replaced, self.updates, self.forget):
+        for rows in (self.instances, self.replaced, self.updates, self.forget, self.further):
             rows.pop(iid, None)
         self.unread = {key: row for key, row in self.unread.items() if row.iid != iid}
         self.links = {key: row for key, row in self.links.items() if row.iid != iid}

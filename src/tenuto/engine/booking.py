@@ -5,6 +5,7 @@ must wait or that nobody can take (``no_silent_drop``).
 Nothing here leaves the host; that is for ``release``.
 """
 
+from time import perf_counter_ns
 from typing import TypeGuard, TypeVar
 
 from msgspec import Raw, structs
@@ -64,6 +65,10 @@ class Booking:
             if not turn.events:
                 engine.settle_batch(batch)
                 return
+            meter = engine.meter
+            moment = perf_counter_ns()
+            turn.running = moment - meter.since
+            meter.since = moment
             size = batch.add_turn(resident, turn)
             resident.size += size
             if resident.session is not None:
@@ -73,14 +78,17 @@ class Booking:
                 marks.look_at(state, turn)
             if turn.number == 0 and turn.generation:
                 batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
-            for row in turn.links:
-                batch.links[row.digest] = row
+            if turn.links:
+                batch.links.update((row.digest, row) for row in turn.links)
+                batch.uses(resident, rows=len(turn.links))
             if turn.topic_waits:
                 batch.change_topic_waits(turn.topic_waits)
+                batch.uses(resident, rows=len(turn.topic_waits))
             effects = turn.effects
             if effects.published or effects.queued:
                 batch.published += effects.published
                 batch.queued += effects.queued
+                batch.uses(resident, rows=len(effects.published) + len(effects.queued))
             if turn.has_ended or effects.sends or effects.children or effects.letters:
                 self._book_effects(resident, turn, batch)
         except MemoryError:
@@ -103,6 +111,9 @@ class Booking:
 
     def _book_effects(self, resident: Resident, turn: Step, batch: Batch) -> None:
         state, effects = resident.state, turn.effects
+        others = len(effects.children) + len(effects.letters) + len(effects.sends)
+        if others:
+            batch.uses(resident, rows=others)
         for child in effects.children:
             self._book_child(child, batch)
         for letter in effects.letters:

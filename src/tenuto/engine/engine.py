@@ -45,6 +45,7 @@ from tenuto.engine.timers import HORIZON
 from tenuto.engine.turning import Turning
 from tenuto.engine.turns.orchestration import TurnRules
 from tenuto.engine.updates import UpdateFeed
+from tenuto.engine.usage import UsageMeter, unmeasured
 from tenuto.engine.waiting import QueueAge
 from tenuto.model.errors import (
     StorageError,
@@ -72,6 +73,7 @@ class Engine:
 
     unreadable: TenutoError | None = None
     """Why messages from outside could not be read the last time."""
+    busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
     peers: Peers | None = None  # the other hosts, where several share the store; told by membership
 
     def __init__(
@@ -117,13 +119,13 @@ class Engine:
             self.takeback.fenced,
             on_lost,
         )
+        self.meter: UsageMeter = UsageMeter(options.usage, lambda: self.runner.running)
         self.shortage: Shortage = Shortage(
             self.loop, self.pipeline.let_reserve_go, self.pipeline.keep_reserve
         )
         self._bind_pipeline()
         self.is_draining = False
         self.gone: TenutoError | None = None
-        self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
         self.running: int = 0
         self.reads = 0
         self.timers_running: int = 0  # functions that schedules start, counted by the host's timers
@@ -147,6 +149,7 @@ class Engine:
         runner.bind(self._ended)
 
     def _bind_pipeline(self) -> None:
+        self.pipeline.meter = self.meter
         self.pipeline.on_no_memory = self.shortage.note
         self.pipeline.on_starving = self.holding.charge_heaviest
         self.pipeline.heaviest_held = self.holding.heaviest_held
@@ -382,6 +385,7 @@ class Engine:
         collecting = gc.isenabled()
         # Sessions keep the collector out of their turns (ENGINE rule 40): once for all of them.
         gc.disable()
+        self.meter.begin()
         try:
             for done in range(taken):
                 if self.pipeline.batch.bytes > _BATCH_BYTES:
@@ -395,6 +399,7 @@ class Engine:
                     else:
                         self.turning.run(resident, now)
         finally:
+            self.meter.end()
             if collecting:
                 gc.enable()
             self.busy_with = None
@@ -474,9 +479,10 @@ class Engine:
     def _take_results(self, works: list[ActivityWork]) -> None:
         """Give instances what their activities have come to; what finds no memory comes later."""
         heard = 0
+        now = self.clock.now()
         try:
             for work in works:
-                self._take_result(work)
+                self._take_result(work, now)
                 heard += 1
         except MemoryError:
             self.holding.charge_heaviest()
@@ -486,13 +492,16 @@ class Engine:
         self._take_results(works)
         self.schedule_pump()
 
-    def _take_result(self, work: ActivityWork) -> None:
+    def _take_result(self, work: ActivityWork, now: Microseconds) -> None:
         assert work.answer is not None, "a runner delivers what has ended"
         home = self.partitions.get(work.partition)
         resident = None if home is None else home.residents.by_iid.get(work.iid)
         # Before anything is changed: there may be no memory for it.
         result = TaskResult(
-            execution_id=work.execution_id, sequence=work.sequence, event=work.answer
+            execution_id=work.execution_id,
+            sequence=work.sequence,
+            event=work.answer,
+            used=work.used or unmeasured(work, now),
         )
         if home is None:  # another host's by now, which runs it again
             pass

@@ -7,6 +7,7 @@ held instance leaves memory like a paused one. Keeps the promise ``a_deploy_lose
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from time import perf_counter_ns
 from typing import Final, NoReturn
 
 from msgspec import structs
@@ -252,7 +253,8 @@ class Holding:
         hold = hold.after(state.hold)
         turn = take_turn(state, inbox, _no_session, engine.clock.now(), engine.rules, hold)
         resident.held, resident.inbox = [], []
-        engine.booking.book(resident, turn)
+        with engine.meter.measuring_since(perf_counter_ns()):
+            engine.booking.book(resident, turn)
         engine.schedule_pump()
 
     # --- trying again -----------------------------------------------------------------------------

@@ -7,6 +7,20 @@ from msgspec import Struct
 from tenuto.model.limits import Limits
 
 
+class UsageOptions(Struct, frozen=True, kw_only=True):
+    """What usage is told apart by.
+
+    Attributes:
+        app: How the app is called.
+        tag: The key of the instances' tag whose values are told apart; empty for none.
+        most_tags: How many values are told apart in a day; the others count together.
+    """
+
+    app: str = ""
+    tag: str = ""
+    most_tags: int = 1_000
+
+
 class EngineOptions(Struct, frozen=True, kw_only=True):
     """Settings of an engine.
 
@@ -18,6 +32,7 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
         max_deliveries: After so many deaths of the process an instance that ran alone is held.
         on_mismatch: What becomes of an instance that the code does not fit: it is held, or, as
             tests like it, it fails at once.
+        usage: What usage is told apart by.
     """
 
     limits: Limits = Limits()
@@ -26,3 +41,4 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
     delivery_bytes: int = 64 * 1024 * 1024
     max_deliveries: int = 3
     on_mismatch: Literal["hold", "fail"] = "hold"
+    usage: UsageOptions = UsageOptions()

@@ -35,6 +35,7 @@ from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.orchestration import TurnRules
 from tenuto.engine.turns.step import Step
 from tenuto.engine.updates import UpdateFeed
+from tenuto.engine.usage import UsageMeter
 from tenuto.model.errors import StorageError, StorageOwnedError, TenutoError
 from tenuto.model.hold import Hold
 from tenuto.model.ids import AnyMessageId, InstanceId, MemoryId, MessageId
@@ -222,6 +223,8 @@ class Parts(Protocol):
     def rules(self) -> TurnRules: ...
     @property
     def pipeline(self) -> CommitPipeline: ...
+    @property
+    def meter(self) -> UsageMeter: ...
     @property
     def callers(self) -> Callers: ...
     @property

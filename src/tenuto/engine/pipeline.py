@@ -16,6 +16,7 @@ from tenuto.engine.callers import Callers
 from tenuto.engine.ports import Clock, Observer, Storage
 from tenuto.engine.resident import Home
 from tenuto.engine.rows import CommitBatch, CommitResult, Lease
+from tenuto.engine.usage import UsageMeter
 from tenuto.model.errors import (
     FencedError,
     RowsRefusedError,
@@ -61,6 +62,7 @@ class CommitPipeline:
         batch: What is in the making.
         leases: By partition, those that commits are fenced with.
         outlives_all: Whether it goes on when all partitions are another host's: it may get others.
+        meter: Says what the turns of a batch have used; None where nothing measures.
         used_up: Messages whose consumption has landed since somebody has begun to read inboxes;
             None while nobody does.
     """
@@ -90,6 +92,7 @@ class CommitPipeline:
         self._on_lost = on_lost
         self.leases: dict[int, Lease] = {}
         self.outlives_all: bool = False
+        self.meter: UsageMeter | None = None
         self.used_up: set[MessageId] | None = None
         self._owner = ""
         self._number = 0
@@ -257,9 +260,12 @@ class CommitPipeline:
 
     async def _written(self, batch: Batch) -> RowsRefusedError | None:
         number = self._number + 1
+        began = self._clock.now()
         request = batch.to_commit(uuid.uuid4().hex, self._owner, number, self.leases)
+        if self.meter is not None and batch.turns:
+            request.usage, request.usage_without = self.meter.of_batch(batch, began)
         self._observer.crash_point("before_commit")
-        began = self.committing_since = self._clock.now()
+        self.committing_since = began
         self._in_flight = batch
         try:
             result = await self._commit(request, batch)

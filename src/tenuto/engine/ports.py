@@ -31,6 +31,7 @@ from tenuto.model.requests import (
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
+from tenuto.model.usage import DIMENSIONS, AttemptUsage, Day, Dimension, UsageRow
 
 # --- Clock -------------------------------------------------------------------------------------
 
@@ -368,6 +369,30 @@ class Storage(StorageClient, TopicStorage, QueueStorage, Protocol):
         Costs the same however many have ended.
         """
 
+    async def usage(
+        self, first: Day, last: Day, by: Sequence[Dimension] = DIMENSIONS
+    ) -> list[UsageRow]:
+        """What was used between two days, both included; one row for each key, in any order.
+
+        Args:
+            first: The first day.
+            last: The last day.
+            by: What is told apart, beside the kinds of functions; of the rest a row says 0 or "".
+
+        Raises:
+            InputError: that would be more than ``MOST_ROWS`` rows.
+        """
+
+    async def trim_usage(self, before: Day, owner: str) -> None:
+        """Forget what was used before a day, and tidy up the rows of the others.
+
+        Sums of later days stay as they are, whatever happens meanwhile.
+
+        Args:
+            before: The first day that is kept.
+            owner: Who asks: one that owns partitions.
+        """
+
     async def misfits(
         self, partitions: Collection[int], reason: HoldReason | None = None
     ) -> list[int]:
@@ -407,6 +432,7 @@ class ActivityWork(Struct, eq=False):
     is the cooperative token; it only ever turns on. ``answer`` is how it ended, None until then;
     ``begun_at`` (microseconds) is None when its function never began. ``start_by`` is the time
     after which it is not to begin any more: its answer is a ``ScheduleToStartTimeoutError`` then.
+    ``used`` is what it took, if whoever ran it has measured that.
     """
 
     partition: int
@@ -427,6 +453,7 @@ class ActivityWork(Struct, eq=False):
     answer: TaskCompleted | TaskFailed | None = None
     begun_at: Microseconds | None = None
     start_by: Microseconds | None = None
+    used: AttemptUsage | None = None
 
     def answered(
         self, answer: TaskCompleted | TaskFailed, begun_at: Microseconds | None = None

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from enum import Enum
 from heapq import merge
 from itertools import chain
+from time import perf_counter_ns
 from typing import Final, Protocol
 
 from tenuto.engine.delivery import Delivery
@@ -72,15 +73,17 @@ class OpenTurn:
         prepared: Its first half.
         late: Whence the answer comes; None when it was given back, and is to be offered again.
         seen: So many messages that have come meanwhile were looked at.
+        began: When it was let out, by ``perf_counter_ns``.
     """
 
-    __slots__ = ("late", "messages", "prepared", "seen")
+    __slots__ = ("began", "late", "messages", "prepared", "seen")
 
     def __init__(self, messages: list[Message], prepared: Prepared, late: LateTurn) -> None:
         self.messages: list[Message] = messages
         self.prepared: Prepared = prepared
         self.late: LateTurn | None = late
         self.seen: int = 0
+        self.began: int = perf_counter_ns()
 
 
 class Resident:

@@ -3,6 +3,7 @@
 What ``engine.ports`` and ``engine.topic_ports`` speak of. Columns that stay small come first.
 """
 
+from collections.abc import Callable, Collection
 from typing import Final
 
 from msgspec import Raw, Struct
@@ -14,6 +15,7 @@ from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage
+from tenuto.model.usage import UsageRow
 
 
 class Lease(Struct, frozen=True, array_like=True):
@@ -138,6 +140,10 @@ class Answer(Struct, frozen=True, array_like=True, gc=False):
     text: str = ""
 
 
+def _none_used(_refused: Collection[int]) -> list[UsageRow]:
+    return []
+
+
 class CommitBatch(Struct, kw_only=True):
     """What is written in one transaction, all or nothing.
 
@@ -162,6 +168,8 @@ class CommitBatch(Struct, kw_only=True):
         published: Events for topics, in their order; they need no fence of their own.
         queued: Messages for queues, the same.
         topic_waits: What instances wait for of topics, and do no more.
+        usage: What the turns have used, added to what the store has; one row for each key.
+        usage_without: The same but for what these iids have used, which the store has refused.
     """
 
     batch_id: str
@@ -184,6 +192,8 @@ class CommitBatch(Struct, kw_only=True):
     published: list[PublishedEvent] = []
     queued: list[QueuedMessage] = []
     topic_waits: list[TopicWaitRow] = []
+    usage: list[UsageRow] = []
+    usage_without: Callable[[Collection[int]], list[UsageRow]] = _none_used
 
 
 class CommitResult(Struct, frozen=True):

@@ -18,6 +18,7 @@ turn, and what ends the instance recalls it. Must never book a turn that was rec
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from tenuto.engine.holding import MISFITS
@@ -238,7 +239,10 @@ class Turning:
         else:
             found = self._finished(resident, turn, answer)
         if found is not None:
-            engine.booking.book(resident, found)
+            now = perf_counter_ns()
+            engine.pipeline.batch.uses(resident, elsewhere=now - turn.began)
+            with engine.meter.measuring_since(now):
+                engine.booking.book(resident, found)
             if resident.inbox:
                 engine.make_ready(resident)
         engine.schedule_pump()

@@ -29,6 +29,7 @@ from tenuto.model.errors import ScheduleToStartTimeoutError, UnknownFunctionErro
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import failure_of_type
 from tenuto.model.timing import MICROSECONDS, Microseconds
+from tenuto.model.usage import AttemptUsage
 from tenuto.orchestration.references import AnyActivity
 
 if TYPE_CHECKING:
@@ -494,7 +495,10 @@ class ActivityExecutor:
         if attempt.is_answered and attempt.lane.place is None:
             _LOGGER.warning("%r ended after it was given up; its result is dropped", attempt)
         elif attempt.event is not None and not attempt.is_answered:
-            self._answer(attempt.work, attempt.event, attempt.begun_at)
+            work = attempt.work
+            if attempt.seconds is not None:
+                work.used = AttemptUsage(work.name, attempt.seconds, attempt.processor_seconds)
+            self._answer(work, attempt.event, attempt.begun_at)
             # An attempt is part of a circle with its task: its result is not to wait for the
             # collector of garbage.
             attempt.event = _TOLD

@@ -58,7 +58,10 @@ class Attempt:
     ``event`` is how it ended, None until then; ``begun_at`` is None until user code may run;
     ``is_withdrawn`` means that it never begins, ``is_answered`` that its outcome went out,
     ``is_cancel_requested`` that nobody waits for it, ``has_place`` that it counts under the limit
-    of its activity.
+    of its activity. ``seconds`` and ``processor_seconds`` say how long it took and how long a
+    processor was at work for it: whoever runs it in a thread or a process measures that. On the
+    host's loop, where activities take turns with everything else, nobody can tell the latter, and
+    both are left alone.
     """
 
     __slots__ = (
@@ -72,6 +75,8 @@ class Attempt:
         "is_withdrawn",
         "lane",
         "pace",
+        "processor_seconds",
+        "seconds",
         "start_timer",
         "task",
         "timer",
@@ -84,6 +89,8 @@ class Attempt:
         self.pace = lane.pace
         self.event: TaskCompleted | TaskFailed | None = None
         self.begun_at: Microseconds | None = None
+        self.seconds: float | None = None
+        self.processor_seconds = 0.0
         self.is_withdrawn = False
         self.is_answered = False
         self.has_place = False

@@ -37,6 +37,7 @@ from tenuto.functions.worker_messages import (
 )
 from tenuto.model.errors import WorkerCrashedError
 from tenuto.model.module_names import NAMES
+from tenuto.model.timing import MICROSECONDS
 
 if sys.platform != "win32":
     from tenuto.functions.lifeline import Lifeline
@@ -198,10 +199,13 @@ class WorkerProcesses:
 class _Job:
     """An attempt for the threads."""
 
-    __slots__ = ("_perform", "attempt")
+    __slots__ = ("_perform", "attempt", "processor_seconds", "seconds")
 
     def __init__(self, attempt: Attempt, perform: Callable[[Attempt], None]) -> None:
         self.attempt = attempt
+        # Of the thread that waits; what the process has used it says itself.
+        self.seconds: float | None = None
+        self.processor_seconds = 0.0
         self._perform = perform
 
     @property
@@ -290,8 +294,12 @@ class _Process:
                     self._is_out_of_step = True
                 case Began():
                     attempt.begun_at = attempt.lane.clock.now()
-                case Ended(_, event):
+                case Ended(_, event, processor_seconds):
                     attempt.event = event
+                    if attempt.begun_at is not None:
+                        took = attempt.lane.clock.now() - attempt.begun_at
+                        attempt.seconds = max(0, took) / MICROSECONDS
+                    attempt.processor_seconds = processor_seconds
                     return True
         return False
 

@@ -29,7 +29,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
 from math import inf
-from time import perf_counter  # lengths of jobs, which decide nothing but wake-ups
+from time import perf_counter, thread_time  # of jobs; they decide nothing but wake-ups
 from typing import Final, Generic, Protocol, TypeVar
 
 from tenuto.engine.giving_way import is_of_pool
@@ -71,7 +71,16 @@ class Pace:
 
 
 class Job(Protocol):
-    """Something to run in a thread."""
+    """Something to run in a thread.
+
+    Attributes:
+        seconds: How long it took; set when it is over.
+        processor_seconds: How long a processor was at work for it. Of short jobs it is how long
+            they took: to ask the system costs more than they do.
+    """
+
+    seconds: float | None
+    processor_seconds: float
 
     @property
     def pace(self) -> Pace:
@@ -87,14 +96,23 @@ J = TypeVar("J", bound=Job)
 class _Thread:
     """One of the threads; blocked on ``wake_up`` while it is idle."""
 
-    __slots__ = ("is_away", "is_lost", "waits", "wake_up")
+    __slots__ = ("_measured_to", "is_away", "is_lost", "waits", "wake_up")
 
     def __init__(self) -> None:
+        self._measured_to = 0.0
         self.wake_up = threading.Lock()
         self.wake_up.acquire()
         self.is_away = False
         self.is_lost = False
         self.waits = 0
+
+    def processor_seconds(self) -> float:
+        """How long a processor was at work for it since this was asked before; asked within it.
+
+        Of a job that is slow by surprise that is with the short ones just before it.
+        """
+        before, self._measured_to = self._measured_to, thread_time()
+        return self._measured_to - before
 
 
 class WorkerThreads(Generic[J]):
@@ -372,6 +390,7 @@ class WorkerThreads(Generic[J]):
                 self._announce()
                 if self._rest(thread):
                     draining.add(thread)
+                    thread.processor_seconds()
                     continue
                 return
             pace = job.pace
@@ -379,17 +398,17 @@ class WorkerThreads(Generic[J]):
                 continue
             is_slow = pace.seconds > SLOW_SECONDS
             if is_slow:
-                draining.discard(thread)
-                self._announce()
-                if queue and not draining:
-                    self._wake_one()
+                self._begin_slow(thread)
             running[job] = thread
             began = perf_counter()
             try:
                 job.run()
             except BaseException:  # thrown into this thread when the job was done: the job counts
                 _LOGGER.exception("a thread for activities was interrupted")
-            pace.add(perf_counter() - began)
+            job.seconds = job.processor_seconds = seconds = perf_counter() - began
+            pace.add(seconds)
+            if seconds > SLOW_SECONDS:
+                job.processor_seconds = min(seconds, thread.processor_seconds())
             done.append(job)
             if running.pop(job, None) is None:
                 self._return_late()
@@ -403,6 +422,14 @@ class WorkerThreads(Generic[J]):
             draining.add(thread)
             if is_slow:
                 self._announce()
+
+    def _begin_slow(self, thread: _Thread) -> None:
+        """It takes no further job for a while, and others must not wait for it."""
+        self._draining.discard(thread)
+        self._announce()
+        if self._queue and not self._draining:
+            self._wake_one()
+        thread.processor_seconds()
 
     def _return_late(self) -> None:
         """The job of a lost thread is over after all, and the thread with it."""

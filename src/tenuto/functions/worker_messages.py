@@ -69,10 +69,11 @@ class Began(Struct, frozen=True, array_like=True, tag=1):
 
 
 class Ended(Struct, frozen=True, array_like=True, tag=2):
-    """The attempt is over."""
+    """The attempt is over; ``processor_seconds`` are those of the whole process meanwhile."""
 
     number: int
     event: TaskCompleted | TaskFailed
+    processor_seconds: float = 0.0
 
 
 class Log(Struct, frozen=True, array_like=True, tag=3):

@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from time import process_time
 from typing import Final, NoReturn
 
 from msgspec.structs import replace
@@ -146,13 +147,14 @@ class Worker:
     def _run(self, message: Run) -> None:
         self._older = {*threading.enumerate()} - {threading.current_thread()}
         self._number, self._work = message.number, message.work
+        began = process_time()
         event = self._outcome(message)
         flush_output()  # before the host tells of the result
         if os.getpid() != self._process:
             os._exit(0 if isinstance(event, TaskCompleted) else 1)  # its original answers
         self._attempt = None
         self._work = None
-        self._send(Ended(message.number, event))
+        self._send(Ended(message.number, event, process_time() - began))
 
     def _outcome(self, message: Run) -> TaskCompleted | TaskFailed:
         work = message.work

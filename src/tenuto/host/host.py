@@ -19,10 +19,11 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.member_ports import HasMembers, MemberFacts
 from tenuto.engine.membership import Membership
-from tenuto.engine.options import EngineOptions
+from tenuto.engine.options import EngineOptions, UsageOptions
 from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, Storage
 from tenuto.engine.program import Program, RunnerMeans, TriggeredFunction
 from tenuto.engine.programs import version_of
+from tenuto.engine.usage_upkeep import UsageUpkeep
 from tenuto.functions.locating import check_not_importing
 from tenuto.host.clock import SystemClock
 from tenuto.host.forked import end_children_of, forget
@@ -125,6 +126,7 @@ class Host:
         self._timers: HostTimers | None = None
         self._triggers: HostTriggers | None = None
         self._retention: TopicRetention | None = None
+        self._usage_upkeep: UsageUpkeep | None = None
         self._links: Links | None = None
         self._membership: Membership | None = None
         self._identity: HostIdentity = _identity()
@@ -220,6 +222,7 @@ class Host:
             lifecycle = Lifecycle(engine)
             links = Links(engine, self.settings.links, lifecycle.arrived)
             await links.load()
+            await engine.meter.read(self._storage, self.clock.now())
             self._watch(engine)
             membership = await self._own(engine, lifecycle, hub)
             self._storage.on_lost(self._on_lost)
@@ -299,6 +302,8 @@ class Host:
         if self._runs_timers:
             self._retention = TopicRetention(engine, self.settings.topics)
             self._retention.start()
+            self._usage_upkeep = UsageUpkeep(engine, self.settings.usage.keep_days)
+            self._usage_upkeep.start()
 
     def _tell_of_before(self, hub: HubInfo, last_word: str | None) -> None:
         """What a person may want to know of the store's time before this host."""
@@ -350,6 +355,11 @@ class Host:
                 delivery_bytes=settings.delivery_bytes,
                 max_deliveries=settings.max_deliveries,
                 on_mismatch=settings.on_mismatch or "hold",
+                usage=UsageOptions(
+                    app=settings.usage.app or self.program.kind,
+                    tag=settings.usage.tag,
+                    most_tags=settings.usage.most_tags,
+                ),
             ),
             self._on_lost,
         )
@@ -453,8 +463,11 @@ class Host:
 
     async def _end_retention(self) -> None:
         retention, self._retention = self._retention, None
+        upkeep, self._usage_upkeep = self._usage_upkeep, None
         if retention is not None:
             await retention.stop()
+        if upkeep is not None:
+            await upkeep.stop()
 
     async def abandon(self) -> None:
         """Go without a farewell, as a process that dies; for tests of what is recovered then."""

@@ -118,6 +118,7 @@ class ServedApp:
                     app_version=self.host.app_version,
                     counts=self._metrics.counts,
                     instance_log=self._instance_log,
+                    usage=self._settings.usage,
                 )
             )
             await application.start()

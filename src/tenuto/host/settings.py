@@ -27,6 +27,7 @@ from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits
 from tenuto.storage import Sharing, is_postgres
 from tenuto.telemetry.log_options import InstanceLogSettings
+from tenuto.telemetry.usage_settings import UsageSettings
 
 DEFAULT_STORAGE: Final = "sqlite:///tenuto.db"
 DEFAULT_PARTITIONS: int = 1
@@ -91,6 +92,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         links: What may wait for linked hubs, and how patient links are.
         workers: What the processes of an Azure Functions app may use.
         instance_log: How much of what instances log is kept in memory, to be looked at.
+        usage: How what functions use is told apart, kept and priced.
         log_format: ``text`` for people or ``json`` for machines.
         log_level: The least important lines that are shown.
 
@@ -123,6 +125,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     links: LinkSettings = LinkSettings()
     workers: WorkerSettings = WorkerSettings()
     instance_log: InstanceLogSettings = InstanceLogSettings()
+    usage: UsageSettings = UsageSettings()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -156,6 +159,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "links": LinkSettings,
     "workers": WorkerSettings,
     "instance_log": InstanceLogSettings,
+    "usage": UsageSettings,
 }
 
 

@@ -23,6 +23,7 @@ from tenuto.model.hold import Hold
 from tenuto.model.ids import AnyMessageId, ExecutionId, InstanceId
 from tenuto.model.status import FINISHED, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.usage import AttemptUsage
 
 
 class _Message(
@@ -53,11 +54,15 @@ class Start(_Message, frozen=True, kw_only=True):
 
 
 class TaskResult(_Message, frozen=True, kw_only=True):
-    """An activity attempt ended. ``sequence`` counts the attempts scheduled by the execution."""
+    """An activity attempt ended. ``sequence`` counts the attempts scheduled by the execution.
+
+    ``used`` is what it took; None of one that ended under a Tenuto which did not measure.
+    """
 
     execution_id: ExecutionId
     sequence: int
     event: TaskCompleted | TaskFailed
+    used: AttemptUsage | None = None
 
 
 class ChildResult(_Message, frozen=True, kw_only=True):

@@ -72,7 +72,8 @@ def without(
 
     Inbox rows name no iid. They stay: a message to the id of a refused instance is for whoever
     stands under that id. Likewise the ``kept`` messages, which only refused instances could have
-    consumed, stay in the inbox, unanswered. So nothing is lost.
+    consumed, stay in the inbox, unanswered. So nothing is lost. What the refused have used does not
+    count: nothing of them has happened.
     """
     unanswered = {message_id for _, message_id in kept}
     return msgspec.structs.replace(
@@ -90,6 +91,7 @@ def without(
         published=[row for row in batch.published if row.iid not in refused],
         queued=[row for row in batch.queued if row.iid not in refused],
         topic_waits=[row for row in batch.topic_waits if row.iid not in refused],
+        usage=batch.usage_without(refused) if refused else batch.usage,
     )
 
 

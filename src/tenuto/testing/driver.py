@@ -30,6 +30,7 @@ from tenuto.model.requests import (
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage
+from tenuto.model.usage import Day, Dimension, UsageLine
 from tenuto.testing.clock import VirtualClock
 
 _FAR: Final = 1 << 62
@@ -188,6 +189,11 @@ class TimeSkippingGateway:
         """See the gateway."""
         if self._inner is not None:
             self._inner.wake()
+
+    async def usage(self, first: Day, last: Day, by: Sequence[Dimension]) -> list[UsageLine]:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.usage(first, last, by)
 
     async def queues(self) -> list[QueueStanding]:
         """See the gateway."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Any
@@ -25,6 +26,8 @@ class Job:
         self.function = function
         self.pace = pace or believed(FAST)
         self.thread: threading.Thread | None = None
+        self.seconds: float | None = None
+        self.processor_seconds = 0.0
 
     def run(self) -> None:
         self.thread = threading.current_thread()
@@ -444,3 +447,35 @@ async def test_a_pool_that_stops_forgets_what_stands_aside() -> None:
     waiting.end()
     await until(lambda: pool.threads.count == 0)
     assert (waiting.begun, pool.threads.aside, pool.threads.queued) == (1, [], [])
+
+
+async def test_jobs_are_measured_by_the_clock_and_by_the_processor() -> None:
+    """A job that is short by what is known of it, and sleeps, has used no processor for that."""
+    pool = Pool(max_threads=1)
+    jobs = [
+        Job(),
+        Job(lambda: time.sleep(0.1)),
+        Job(lambda: time.sleep(0.1), believed(2 * SLOW_SECONDS)),
+        Job(lambda: computed(0.1), believed(2 * SLOW_SECONDS)),
+        Job(lambda: computed(0.1)),
+    ]
+    pool.threads.submit(jobs)
+    await until(lambda: len(pool.done) == len(jobs))
+    quick, slept, slow_slept, slow_computed, computed_by_surprise = jobs
+    for job in jobs:
+        assert job.seconds is not None
+        assert 0 <= job.processor_seconds <= job.seconds
+    assert quick.processor_seconds == quick.seconds
+    for job in (slept, slow_slept):
+        assert job.seconds is not None
+        assert job.seconds >= 0.09
+        assert job.processor_seconds < 0.05
+    for job in (slow_computed, computed_by_surprise):
+        assert job.processor_seconds >= 0.09
+    pool.threads.stop()
+
+
+def computed(seconds: float) -> None:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass

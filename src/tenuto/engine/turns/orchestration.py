@@ -179,6 +179,7 @@ def finish(
         len(answer.actions),
         NOTHING,
         answer.logs,
+        timestamp - state.last_time if state.next_turn else 0,
     )
     _advance(state, turn, answer, timestamp, rules)
     return turn
@@ -291,6 +292,7 @@ def failed_turn(
         SortedInbox(taken=list(inbox)),
         encode_turn(events),
         1,
+        waited=timestamp - state.last_time if state.next_turn else 0,
         has_ended=True,
     )
     _end(state, ending, timestamp)

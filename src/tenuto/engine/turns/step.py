@@ -16,6 +16,7 @@ from tenuto.engine.turns.effects import NOTHING, Effects
 from tenuto.engine.turns.sorting import SortedInbox
 from tenuto.model.events import HistoryEvent
 from tenuto.model.messages import Message
+from tenuto.model.timing import Microseconds
 from tenuto.model.unread import UnreadEvent
 
 
@@ -31,6 +32,8 @@ class Step(Struct):
         actions: How many decisions are among the events.
         effects: What follows from them for others.
         logs: Log lines to show once the turn is committed.
+        waited: Microseconds since the turn before, of the same generation.
+        running: Nanoseconds that it took on the host's loop.
         unread: Events that it leaves to the next generation, if it ends this one.
         links: Links that it opens or closes, as the store is to know them.
         topic_waits: Waits for topics that it begins or ends, as the store is to know them.
@@ -49,6 +52,7 @@ class Step(Struct):
     actions: int = 0
     effects: Effects = field(default_factory=lambda: NOTHING)
     logs: list[logging.LogRecord] | None = None
+    waited: Microseconds = 0
     has_ended: bool = False
     seed: Sequence[Message] = ()
     row_changed: bool = False
@@ -57,3 +61,4 @@ class Step(Struct):
     taken_unread: Sequence[int] = ()
     links: Sequence[LinkRow] = ()
     topic_waits: Sequence[TopicWaitRow] = ()
+    running: int = 0

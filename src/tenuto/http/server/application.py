@@ -28,6 +28,7 @@ from tenuto.http.admin.running import RunningApi, TimerRunner
 from tenuto.http.admin.runs import RunsApi
 from tenuto.http.admin.session import SessionApi
 from tenuto.http.admin.topics import TopicsApi
+from tenuto.http.admin.usage import UsageApi
 from tenuto.http.answer_heads import check_headers
 from tenuto.http.durable_functions.routes import ManagementApi
 from tenuto.http.durable_functions.worker_calls import MOUNT as RPC_MOUNT
@@ -67,6 +68,7 @@ from tenuto.model.webhook import TOKEN_LENGTH
 from tenuto.telemetry.counts import HostCounts
 from tenuto.telemetry.instance_log import InstanceLog
 from tenuto.telemetry.traffic import Traffic
+from tenuto.telemetry.usage_settings import UsageSettings
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
 _MOUNTED: Final = "mounted"
@@ -115,6 +117,7 @@ class Served(Struct, frozen=True, kw_only=True):
         app_version: Of the app that it runs; empty when that says none.
         counts: What was counted on it.
         instance_log: What its instances have logged; None where nobody keeps that.
+        usage: What plans would charge.
     """
 
     client: Client
@@ -139,6 +142,7 @@ class Served(Struct, frozen=True, kw_only=True):
     description: str = ""
     app_version: str = ""
     counts: HostCounts = field(default_factory=HostCounts)
+    usage: UsageSettings = UsageSettings()
     instance_log: InstanceLog | None = None
 
 
@@ -259,6 +263,7 @@ class Application:
                 *messages.routes(),
                 *QueuesApi(gateway).routes(),
                 *TopicsApi(gateway).routes(),
+                *UsageApi(gateway, served.usage).routes(),
                 *CloudEventsApi(gateway, limits).routes(),
                 *EventGridApi(gateway, limits, served.program, self._access).routes(),
                 *_facts(served, foreign).routes(),

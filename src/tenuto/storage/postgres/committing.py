@@ -33,6 +33,9 @@ ONE_STATEMENT_BYTES: Final = 64 * 1024 * 1024
 
 _TRIES: Final = 5
 _KEPT_COMMITS: Final = 1_000
+_COMMITS_ADDED_UP: Final = 100
+"""After so many at least their rows of usage become one for each function."""
+
 _TURNS: Final = ("instances", "replaced", "updates", "history", "forget", "inbox", "consumed")
 _NONE_REFUSED: Final = CommitResult()
 
@@ -49,6 +52,7 @@ class Committer:
         self._connection = connection
         self._url = url
         self._acknowledged: _Acknowledged | None = None
+        self._added_up = _AddedUp("", 1, 0)
 
     async def commit(self, batch: CommitBatch) -> CommitResult:
         """Write one batch.
@@ -91,7 +95,21 @@ class Committer:
             await session.run(
                 "prune_landed", owner=batch.owner, number=batch.number - _KEPT_COMMITS
             )
+        if batch.number >= self._added_up.next or batch.owner != self._added_up.owner:
+            await self._add_usage_up(session, batch)
         return _NONE_REFUSED
+
+    async def _add_usage_up(self, session: Session, batch: CommitBatch) -> None:
+        """What this owner's last commits have used, together with what was added up before."""
+        # Crash points: one statement, a transaction of its own. Before it, there are more rows with
+        # the same sums; those are added up with the ones that follow.
+        before, number = self._added_up, batch.number
+        first = before.number if before.owner == batch.owner else 1
+        if number < first + _COMMITS_ADDED_UP:  # the first commits of an owner
+            self._added_up = _AddedUp(batch.owner, first, first + _COMMITS_ADDED_UP)
+            return
+        rows = await session.run("add_usage_up", owner=batch.owner, first=first, last=number)
+        self._added_up = _AddedUp(batch.owner, number, number + max(_COMMITS_ADDED_UP, rows))
 
     async def _without_taken(self, session: Session, batch: CommitBatch) -> CommitResult:
         """The slow way: leave out what is refused. Ids may be taken while one looks."""
@@ -226,6 +244,16 @@ class Committer:
         )
 
 
+class _AddedUp(Struct, frozen=True):
+    """How far the usage of an owner's commits is added up, and with which commit it is again: the
+    more rows that are, the later.
+    """
+
+    owner: str
+    number: int
+    next: int
+
+
 class _Acknowledged(Struct, frozen=True):
     """The last commit that the server has said it has."""
 
@@ -270,20 +298,25 @@ def _storable(text: str) -> str:
 async def _write(session: Session, batch: CommitBatch, claim: Values) -> None:
     turns = packing.turns(batch)
     if packing.length_of(turns) <= ONE_STATEMENT_BYTES:
+        name = "write_turns"
+        if batch.usage:
+            # In the same statement: one more would be one more way to the server, for each commit.
+            name = "write_used_turns"
+            turns |= packing.usage(batch)
         further = list(_further(batch))
         if not further and not batch.purged:
-            await session.run("write_turns", **turns | claim)
+            await session.run(name, **turns | claim)
             return
         async with session.together():
             if batch.purged:
                 # Before the inserts, because an id may be purged and started anew in one batch.
                 await session.run("claim", **claim)
                 await session.run("purge", iids=batch.purged)
-                await session.run("write_turns", **turns)
+                await session.run(name, **turns)
             else:
-                await session.run("write_turns", **turns | claim)
-            for name, values in further:
-                await session.run(name, **values)
+                await session.run(name, **turns | claim)
+            for each, values in further:
+                await session.run(each, **values)
         return
     async with session.together():
         await session.run("claim", **claim)
@@ -291,8 +324,10 @@ async def _write(session: Session, batch: CommitBatch, claim: Values) -> None:
             await session.run("purge", iids=batch.purged)
         for part in _pieces(batch):
             await session.run("write_turns", **packing.turns(part))
-        for name, values in _further(batch):
-            await session.run(name, **values)
+        if batch.usage:
+            await session.run("add_usage", **packing.usage(batch))
+        for each, values in _further(batch):
+            await session.run(each, **values)
 
 
 def _further(batch: CommitBatch) -> Iterator[tuple[str, Values]]:

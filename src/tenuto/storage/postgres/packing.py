@@ -53,6 +53,11 @@ _MESSAGES: Final = (
     "partition", "awaits_answer", "message_id", "instance_id", "kind", "message",
 )  # fmt: skip
 _CONSUMED: Final = ("partition", "message_id")
+_USED: Final = (
+    "used_days", "used_apps", "used_kinds", "used_functions", "used_tags", "used_executions",
+    "used_running", "used_processor", "used_waiting", "used_memory", "used_operations",
+    "used_bytes",
+)  # fmt: skip
 _NO_TURNS: Final[Values] = {
     "owner": None,
     "number": None,
@@ -180,6 +185,16 @@ def turns(batch: CommitBatch) -> Values:
     if batch.consumed:
         _put(values, "c", _CONSUMED, batch.consumed)
     return values
+
+
+def usage(batch: CommitBatch) -> Values:
+    """What turns have used."""
+    columns = zip(*map(msgspec.structs.astuple, batch.usage), strict=True)
+    return {
+        "used_owner": batch.owner,
+        "used_number": batch.number,
+        **{name: list(column) for name, column in zip(_USED, columns, strict=True)},
+    }
 
 
 def _put(values: Values, letter: str, names: Sequence[str], rows: Any) -> None:  # noqa: ANN401 - of tuples

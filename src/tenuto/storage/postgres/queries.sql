@@ -98,6 +98,72 @@ SELECT hub.write_turns(
     :f_iid, :f_generation, :m_partition, :m_awaits_answer, :m_message_id, :m_instance_id, :m_kind,
     :m_message, :c_partition, :c_message_id);
 
+-- write_used_turns: the same, and what they have used
+SELECT hub.write_turns(
+    :owner, :number, :batch_id, :refused, :partitions, :epochs,
+    :replacing, :i_iid, :i_created_at, :i_updated_at, :i_wake_at, :i_completed_at,
+    :i_scheduled_at, :i_generation, :i_partition, :i_depth, :i_deliveries, :i_status,
+    :i_instance_id, :i_name, :i_version, :i_execution_id, :i_root_id, :i_parent_id, :i_cause,
+    :i_held_for, :i_parent, :i_tags, :i_trace, :i_custom_status, :i_held, :i_failure, :i_output,
+    :i_input, :u_iid, :u_updated_at, :u_wake_at, :u_completed_at, :u_status, :u_held_for,
+    :u_custom_status, :u_held, :u_failure, :u_output, :h_iid, :h_generation, :h_turn, :h_events,
+    :f_iid, :f_generation, :m_partition, :m_awaits_answer, :m_message_id, :m_instance_id, :m_kind,
+    :m_message, :c_partition, :c_message_id),
+    hub.add_usage(
+        :used_owner, :used_number, :used_days, :used_apps, :used_kinds, :used_functions, :used_tags,
+        :used_executions, :used_running, :used_processor, :used_waiting, :used_memory,
+        :used_operations, :used_bytes);
+
+-- add_usage: what turns have used that were written before, in the same transaction
+SELECT hub.add_usage(
+    :used_owner, :used_number, :used_days, :used_apps, :used_kinds, :used_functions, :used_tags,
+    :used_executions, :used_running, :used_processor, :used_waiting, :used_memory,
+    :used_operations, :used_bytes);
+
+-- add_usage_up: of an owner's commits from one number to another; nobody else writes these rows. Those
+-- of days before the last are done with, and not added up again
+WITH gone AS (
+    DELETE FROM hub.usage WHERE owner = :owner AND number BETWEEN :first AND :last RETURNING *
+)
+INSERT INTO hub.usage (
+    owner, number, day, app, kind, function, tag, executions, running, processor, waiting, memory,
+    operations, bytes)
+SELECT :owner, CASE WHEN day = (SELECT max(day) FROM gone) THEN :last ELSE 0 END, day, app, kind,
+    function, tag, sum(executions), sum(running), sum(processor), sum(waiting), sum(memory),
+    sum(operations), sum(bytes)
+FROM gone GROUP BY day, app, kind, function, tag RETURNING day;
+
+-- usage: what was used between two days, both included, by what is to be told apart
+SELECT CASE WHEN :by_day THEN day ELSE 0 END AS day, CASE WHEN :by_app THEN app ELSE '' END AS app,
+    kind, CASE WHEN :by_function THEN function ELSE '' END AS function,
+    CASE WHEN :by_tag THEN tag ELSE '' END AS tag, sum(executions)::bigint AS executions,
+    sum(running)::bigint AS running, sum(processor)::bigint AS processor,
+    sum(waiting)::bigint AS waiting, sum(memory)::bigint AS memory,
+    sum(operations)::bigint AS operations, sum(bytes)::bigint AS bytes
+FROM hub.usage WHERE day BETWEEN :first AND :last GROUP BY 1, 2, 3, 4, 5 LIMIT :most;
+
+-- trim_usage: forget what was used before a day
+DELETE FROM hub.usage WHERE day < :before;
+
+-- add_up_the_gone: rows of owners that own nothing; whoever owns nothing commits no turn. Should one
+-- be about to, its rows are taken as they are then, and what it adds later is there later.
+WITH gone AS (
+    DELETE FROM hub.usage WHERE owner <> '' AND owner <> :owner AND NOT EXISTS (
+        SELECT 1 FROM hub.partition WHERE partition.owner = usage.owner)
+    RETURNING *
+)
+INSERT INTO hub.usage (
+    owner, number, day, app, kind, function, tag, executions, running, processor, waiting, memory,
+    operations, bytes)
+SELECT '', 0, day, app, kind, function, tag, sum(executions), sum(running), sum(processor),
+    sum(waiting), sum(memory), sum(operations), sum(bytes)
+FROM gone GROUP BY day, app, kind, function, tag ORDER BY day, app, kind, function, tag
+ON CONFLICT (day, kind, app, function, tag) WHERE owner = '' DO UPDATE SET
+    executions = usage.executions + excluded.executions,
+    running = usage.running + excluded.running, processor = usage.processor + excluded.processor,
+    waiting = usage.waiting + excluded.waiting, memory = usage.memory + excluded.memory,
+    operations = usage.operations + excluded.operations, bytes = usage.bytes + excluded.bytes;
+
 -- purge: instances with all that is theirs
 SELECT hub.purge(:iids);
 

@@ -23,6 +23,15 @@ from tenuto.model.links import FoundLink, Link
 from tenuto.model.requests import DeadLetter, DeadLetterPage, HistoryPage
 from tenuto.model.status import OPEN, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.usage import (
+    DIMENSIONS,
+    MOST_ROWS,
+    Day,
+    Dimension,
+    FunctionKind,
+    UsageRow,
+    bounded,
+)
 from tenuto.storage.postgres import rows
 from tenuto.storage.postgres.connection import Session
 
@@ -321,6 +330,18 @@ async def misfits(
         "misfits", partitions=list(partitions), harmful=_HARMFUL, reason=reason
     )
     return [row["iid"] for row in found]
+
+
+async def usage(session: Session, first: Day, last: Day, by: Sequence[Dimension]) -> list[UsageRow]:
+    """What was used between two days, both included."""
+    told = {f"by_{name}": name in by for name in DIMENSIONS}
+    found = await session.rows("usage", first=first, last=last, most=MOST_ROWS + 1, **told)
+    return bounded(
+        [
+            UsageRow(row["day"], row["app"], FunctionKind(row["kind"]), *tuple(row)[3:])
+            for row in found
+        ]
+    )
 
 
 async def held_counts(session: Session) -> dict[str, int]:

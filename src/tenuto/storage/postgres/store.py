@@ -43,6 +43,7 @@ from tenuto.model.requests import (
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.usage import DIMENSIONS, Day, Dimension, UsageRow
 from tenuto.storage.postgres import listing, owning, packing, reading
 from tenuto.storage.postgres.access import add_messages
 from tenuto.storage.postgres.address import Address
@@ -383,6 +384,18 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
         return await self.read(reading.held_counts)
+
+    async def usage(
+        self, first: Day, last: Day, by: Sequence[Dimension] = DIMENSIONS
+    ) -> list[UsageRow]:
+        """What was used between two days, both included."""
+        return await self.read(lambda session: reading.usage(session, first, last, by))
+
+    async def trim_usage(self, before: Day, owner: str) -> None:
+        """Forget what was used before a day, and add up the rows of owners that are gone."""
+        # Crash points: two statements, each a transaction of its own; sums stay as they are.
+        await self.written(lambda session: session.run("trim_usage", before=before))
+        await self.written(lambda session: session.run("add_up_the_gone", owner=owner))
 
     async def misfits(
         self, partitions: Collection[int], reason: HoldReason | None = None

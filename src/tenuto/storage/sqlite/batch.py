@@ -34,6 +34,7 @@ LISTS: Final = (
     "published",
     "queued",
     "topic_waits",
+    "usage",
 )
 """The lists of rows of a batch in the order in which they are written."""
 
@@ -67,6 +68,7 @@ def pack(batch: CommitBatch) -> Arguments:
         "published": text(batch.published),
         "queued": text(batch.queued),
         "topic_waits": text(batch.topic_waits),
+        "usage": text(batch.usage),
     }
 
 

@@ -39,11 +39,12 @@ SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema);
 -- commit: a whole transaction (the trigger of the view is its body)
 INSERT INTO commit_batch (
     batch_id, owner, number, refused, fences, purged, instances, replaced, updates, history, forget,
-    unread, links, inbox, consumed, dead_letters, answers, released, published, queued, topic_waits)
+    unread, links, inbox, consumed, dead_letters, answers, released, published, queued, topic_waits,
+    usage)
 VALUES (
     :batch_id, :owner, :number, :refused, :fences, :purged, :instances, :replaced, :updates,
     :history, :forget, :unread, :links, :inbox, :consumed, :dead_letters, :answers, :released,
-    :published, :queued, :topic_waits);
+    :published, :queued, :topic_waits, :usage);
 
 -- landed: iids that were refused in a batch that has landed; no row when it has not
 SELECT coalesce(refused, '[]') FROM landed
@@ -743,3 +744,18 @@ SELECT group_concat(text, '') FROM (
 
 -- drop_pieces: parts of messages that are here whole, or with NULL all of a hub
 DELETE FROM incoming_piece WHERE hub = :hub AND (:sequence IS NULL OR sequence <= :sequence);
+
+-- usage: what was used between two days, both included, as rows, by what is to be told apart
+SELECT json_group_array(json_array(
+    day, app, kind, function, tag, executions, running, processor, waiting, memory, operations,
+    bytes))
+FROM (
+    SELECT iif(:day, day, 0) AS day, iif(:app, app, '') AS app, kind,
+        iif(:function, function, '') AS function, iif(:tag, tag, '') AS tag,
+        sum(executions) AS executions, sum(running) AS running, sum(processor) AS processor,
+        sum(waiting) AS waiting, sum(memory) AS memory, sum(operations) AS operations,
+        sum(bytes) AS bytes
+    FROM usage WHERE day BETWEEN :first AND :last GROUP BY 1, 2, 3, 4, 5 LIMIT :most);
+
+-- trim_usage: forget what was used before a day
+DELETE FROM usage WHERE day < :before;

@@ -34,6 +34,7 @@ from tenuto.model.requests import DeadLetter, DeadLetterPage, HistoryPage
 from tenuto.model.room import roomy
 from tenuto.model.status import OPEN, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.usage import DIMENSIONS, MOST_ROWS, Day, Dimension, UsageRow, bounded
 from tenuto.storage.sqlite.database import transaction, value
 from tenuto.storage.sqlite.queries import SQL
 
@@ -61,6 +62,7 @@ _decode_wakes: Final = msgspec.json.Decoder(list[Wake]).decode
 _decode_open: Final = msgspec.json.Decoder(dict[InstanceId, int]).decode
 _decode_numbers: Final = msgspec.json.Decoder(list[int]).decode
 _decode_notes: Final = msgspec.json.Decoder(dict[str, str]).decode
+_decode_usage: Final = msgspec.json.Decoder(list[UsageRow]).decode
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_by_status: Final = msgspec.json.Decoder(dict[RuntimeStatus, int], strict=False).decode
 _decode_messages: Final = msgspec.json.Decoder(list[tuple[int, InboxRow]]).decode
@@ -342,6 +344,15 @@ def is_asked(connection: apsw.Connection, instance_id: InstanceId, kinds: Collec
 def notes(connection: apsw.Connection, keys: Sequence[str]) -> dict[str, str]:
     """The notes of these keys that there are."""
     return _decode_notes(value(connection, "notes", {"keys": _text([*keys])}))
+
+
+def usage(
+    connection: apsw.Connection, first: Day, last: Day, by: Sequence[Dimension]
+) -> list[UsageRow]:
+    """What was used between two days, both included."""
+    wanted = {"first": first, "last": last, "most": MOST_ROWS + 1}
+    told = {name: name in by for name in DIMENSIONS}
+    return bounded(_decode_usage(value(connection, "usage", wanted | told)))
 
 
 def held_counts(connection: apsw.Connection) -> dict[str, int]:

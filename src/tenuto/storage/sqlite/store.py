@@ -39,6 +39,7 @@ from tenuto.model.requests import (
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.usage import DIMENSIONS, Day, Dimension, UsageRow
 from tenuto.storage.sqlite import listing, reader
 from tenuto.storage.sqlite.changes import ChangeWatcher
 from tenuto.storage.sqlite.database import MEMORY, HubFacts, open_reader, open_writer
@@ -322,6 +323,16 @@ class SqliteStorage(SqliteTopics, SqliteQueues, SqliteFlow):
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
         return await self._read(reader.held_counts)
+
+    async def usage(
+        self, first: Day, last: Day, by: Sequence[Dimension] = DIMENSIONS
+    ) -> list[UsageRow]:
+        """What was used between two days, both included."""
+        return await self._read(lambda reading: reader.usage(reading, first, last, by))
+
+    async def trim_usage(self, before: Day, owner: str) -> None:  # noqa: ARG002 - it has one host
+        """Forget what was used before a day."""
+        await self._write(lambda writer: writer.change_messages("trim_usage", before=before))
 
     async def misfits(
         self, partitions: Collection[int], reason: HoldReason | None = None
