@@ -5,14 +5,15 @@ the host says what is wrong in words that one can act on.
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from tenuto import Host, Settings
-from tenuto.model.errors import StorageLostError, StorageVersionError
+from tenuto import Client, Host, OrchestrationHandle, Settings
+from tenuto.model.errors import StorageLostError, StorageUnavailableError, StorageVersionError
 from tenuto.storage.postgres.statements import NEWEST_SCHEMA
 from tenuto.storage.postgres.wiring import OWN_SETTINGS, wired
 from tests.support.postgres import Postgres, fresh_schema, running_postgres
@@ -20,6 +21,7 @@ from tests.support.postgres_load import (
     Load,
     app,
     check_rows,
+    child,
     doctor,
     load_on,
     nothing_ran_twice,
@@ -284,6 +286,44 @@ async def test_a_full_disk_is_named_and_waited_for() -> None:
                 server.start()
         await check_rows(url, COUNT)
     nothing_ran_twice()
+
+
+async def test_no_silent_drop_when_a_server_gives_numbers_of_transactions_once_more() -> None:
+    """It does after a crash. Who looked for what is newer than the lost ones missed the first."""
+    with running_postgres("16", None, fsync="on", synchronous_commit="on") as server:
+        url = server.tcp_url(fresh_schema())
+        async with Host(app, url) as host, await Client.open(url, app) as client:
+            await (await client.start(child, "before")).result()
+            wire = await asyncpg.connect(url.partition("?")[0])
+            using_up = asyncio.create_task(_use_up(wire))
+            while not using_up.done():
+                await host.client.wake()
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(server.stop_at_once)
+            wire.terminate()
+            await asyncio.to_thread(server.start)
+            handles = [
+                await _patiently(partial(client.start, child, f"n{number}")) for number in range(20)
+            ]
+            async with asyncio.timeout(60):
+                for number, handle in enumerate(handles):
+                    assert await handle.result() == f"n{number}-child"
+
+
+async def _use_up(wire: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Numbers of transactions that leave no trace in the log."""
+    for _ in range(3_000):
+        await wire.execute("SELECT pg_current_xact_id()")
+
+
+async def _patiently(
+    start: Callable[[], Awaitable[OrchestrationHandle[str]]],
+) -> OrchestrationHandle[str]:
+    while True:
+        try:
+            return await start()
+        except StorageUnavailableError:
+            await asyncio.sleep(0.05)
 
 
 async def test_a_hub_that_a_newer_tenuto_has_changed_ends_the_host_with_that_reason(

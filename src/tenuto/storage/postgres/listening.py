@@ -57,6 +57,7 @@ class Listening:
     Attributes:
         hears: Whether notifications arrive.
         is_deaf: Whether a pooler keeps them from arriving.
+        lives: How often the line has broken and was made anew: the server may have been away.
     """
 
     def __init__(self, address: Address) -> None:
@@ -74,6 +75,7 @@ class Listening:
         self._is_back = False
         self.hears = False
         self.is_deaf = False
+        self.lives = 0
         self._sending = Failing(
             f"notifications of the store {address.url!r} cannot be sent",
             f"notifications of the store {address.url!r} are sent again",
@@ -136,6 +138,8 @@ class Listening:
         try:
             raw.add_termination_listener(lambda _: self._heard.add(EVERYTHING))
             if self._is_back:
+                self.lives += 1
+                self._heard.add(EVERYTHING)
                 await self.on_back()
             self._is_back = True
             while not raw.is_closed():

@@ -309,8 +309,10 @@ WHERE partition = ANY (:partitions::int[]) AND root_id = ANY (:roots::text[])
     AND depth > 0 AND status NOT IN (1, 3, 4, 5)
 GROUP BY root_id;
 
--- cursor: the oldest transaction that is open: what becomes visible from now on is of none before it
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+-- cursor: the oldest transaction that is open: what becomes visible from now on is of none before it,
+-- as long as the server lives
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS cursor,
+    extract(epoch FROM pg_postmaster_start_time())::text AS server;
 
 -- due: instances whose time comes, after a time or from the first on
 SELECT wake_at, iid, partition FROM hub.instance
@@ -329,11 +331,15 @@ SELECT number, message_id, partition, instance_id, message, is_handed_over, size
 WHERE coalesce(before, 0) <= :most_bytes ORDER BY number;
 
 -- arrived: messages, and instances from outside that nobody has run, which the cursors of partitions
--- have not seen, as long as they fit, and one more; in a row without a number, the snapshot alone
-WITH wanted AS MATERIALIZED (
-    SELECT partition, cursor, seen::pg_snapshot
-    FROM unnest(:partitions::int[], :cursors::bigint[], :seen::text[])
-        AS wanted (partition, cursor, seen)),
+-- have not seen, as long as they fit, and one more; in a row without a number, the snapshot alone.
+-- Cursors of another server, or of this one before it was started, have seen nothing
+WITH server AS MATERIALIZED (
+    SELECT extract(epoch FROM pg_postmaster_start_time())::text AS began),
+wanted AS MATERIALIZED (
+    SELECT partition, CASE WHEN server <> began THEN 0 ELSE cursor END AS cursor,
+        CASE WHEN server <> began THEN NULL ELSE seen END::pg_snapshot AS seen
+    FROM server, unnest(:partitions::int[], :cursors::bigint[], :seen::text[], :servers::text[])
+        AS wanted (partition, cursor, seen, server)),
 come AS (
     SELECT number, message_id, inbox.partition, instance_id, message, is_handed_over,
         octet_length(message) AS size
@@ -354,9 +360,9 @@ measured AS (
     SELECT *, sum(size) OVER (
         ORDER BY number ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) AS before
     FROM come)
-SELECT pg_current_snapshot()::text AS snapshot,
+SELECT pg_current_snapshot()::text AS snapshot, began AS server,
     number, message_id, partition, instance_id, message, is_handed_over, size
-FROM (SELECT 1) AS always LEFT JOIN measured ON coalesce(before, 0) <= :most_bytes
+FROM server LEFT JOIN measured ON coalesce(before, 0) <= :most_bytes
 ORDER BY number;
 
 -- waiting_messages: what waits for some instances

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, Self
 
 import asyncpg
 import msgspec
@@ -220,11 +220,12 @@ def _place(after: str) -> tuple[int, int]:
 
 
 async def load_partition(
-    session: Session, partition: int, after: str | None, limit: int
+    session: Session, partition: int, after: str | None, limit: int, life: int
 ) -> PartitionPage:
     """What an owner must know at takeover, a page at a time; each page is of one moment."""
     async with session.together(of_one_moment=True):
-        cursor = await session.value("cursor")
+        (now,) = await session.rows("cursor")
+        cursor = Cursor(now["cursor"], None, now["server"], life)
         found = await session.rows(
             "inbox_page",
             partition=partition,
@@ -254,34 +255,53 @@ class Cursor(int):
 
     Somebody may leave a transaction open, in another database of the server too: by the number
     alone all that has come since would be read at each look.
+
+    Numbers of transactions hold for one life of a server. One that has crashed, and a standby that
+    takes its place, give those of its last transactions once more, when nothing of these was
+    durable. So after another start, or a broken line, everything that waits is read anew.
     """
 
-    seen: str
+    seen: str | None
+    server: str
+    life: int
+
+    def __new__(cls, number: int, seen: str | None, server: str, life: int) -> Self:
+        """Of a number, a snapshot, the server's beginning, and the lives of the line to it."""
+        cursor = super().__new__(cls, number)
+        cursor.seen, cursor.server, cursor.life = seen, server, life
+        return cursor
 
     @classmethod
-    def of(cls, snapshot: str) -> "Cursor":
+    def of(cls, snapshot: str, server: str, life: int) -> "Cursor":
         """That of a snapshot."""
-        cursor = cls(snapshot.partition(":")[0])
-        cursor.seen = snapshot
-        return cursor
+        return cls(int(snapshot.partition(":")[0]), snapshot, server, life)
+
+    def is_of(self, server: str, life: int) -> bool:
+        """Whether it holds for a server and a line."""
+        return (self.server, self.life) == (server, life)
 
 
 async def fetch_inbox(
-    session: Session, cursors: Mapping[int, int], after: int | None = None
+    session: Session, cursors: Mapping[int, int], after: int | None, life: int
 ) -> InboxPage:
     """Messages and instances that arrived after the cursors, a page in the order of arrival."""
     if not cursors:
         return InboxPage([], {})
+    known = [
+        one if isinstance(one, Cursor) and one.life == life else Cursor(0, None, "", life)
+        for one in cursors.values()
+    ]
     found = await session.rows(
         "arrived",
         partitions=list(cursors),
-        cursors=list(cursors.values()),
-        seen=[one.seen if isinstance(one, Cursor) else None for one in cursors.values()],
+        cursors=list(known),
+        seen=[one.seen for one in known],
+        servers=[one.server for one in known],
         after=_FIRST if after is None else after,
         rows=_PAGE_ROWS + 1,
         most_bytes=LONGEST_PAGE,
     )
-    last = Cursor.of(found[0]["snapshot"])
+    last = Cursor.of(found[0]["snapshot"], found[0]["server"], life)
     come = [row for row in found if row["number"] is not None]
     count = min(_fitting(come, LONGEST_PAGE), _PAGE_ROWS)
     more = count < len(come)
@@ -293,7 +313,10 @@ async def fetch_inbox(
             arrived.append(rows.message_of(row))
         elif -row["number"] in started:
             arrived.append(started[-row["number"]])
-    new = {partition: max(last, cursor) for partition, cursor in cursors.items()}
+    new: dict[int, int] = {
+        partition: max(last, cursor) if cursor.is_of(last.server, life) else last
+        for partition, cursor in zip(cursors, known, strict=True)
+    }
     return InboxPage(arrived, new, come[-1]["number"] if more else None)
 
 

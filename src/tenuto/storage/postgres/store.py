@@ -320,7 +320,7 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
     async def load_partition(self, partition: int, after: str | None, limit: int) -> PartitionPage:
         """What an owner must know at takeover, in pages."""
         return await self.read(
-            lambda session: reading.load_partition(session, partition, after, limit)
+            lambda session: reading.load_partition(session, partition, after, limit, self._life)
         )
 
     async def load_instances(self, iids: Sequence[int]) -> list[LoadedInstance]:
@@ -405,9 +405,14 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
 
     async def fetch_inbox(self, cursors: Mapping[int, int], after: int | None = None) -> InboxPage:
         """Messages and instances started by clients that have come after the cursors; a page."""
-        return await self.read(lambda session: reading.fetch_inbox(session, cursors, after))
+        life = self._life
+        return await self.read(lambda session: reading.fetch_inbox(session, cursors, after, life))
 
     # --- everybody -----------------------------------------------------------------------------
+
+    @property
+    def _life(self) -> int:
+        return self._opened().listening.lives
 
     async def start_instance(self, record: InstanceRecord) -> InstanceRecord:
         """Insert a pending instance unless its id exists; return the row that stands."""
