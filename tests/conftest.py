@@ -9,7 +9,7 @@ from tests.support.leftovers import (
     pytest_configure,
     pytest_runtest_makereport,
 )
-from tests.support.measuring import pytest_collection_modifyitems, unmeasured_children
+from tests.support.measuring import unmeasured_children
 from tests.support.postgres import postgres, safe_postgres
 from tests.support.suite_storage import suite_storage
 
@@ -17,7 +17,6 @@ __all__ = [
     "azurite",
     "nothing_is_left_running",
     "postgres",
-    "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_makereport",
     "safe_postgres",

@@ -612,10 +612,8 @@ WHERE partition = :partition AND owner = :owner""",
     Mutation(
         "a message that went back is resumed at once",
         "storage/sqlite/queues.sql",
-        """WHERE number IN (SELECT value FROM json_each(:numbers)) AND visible_at = :in_work
-        AND queue = :queue""",
-        """WHERE number IN (SELECT value FROM json_each(:numbers))
-        AND queue = :queue""",
+        "WHERE number = one.value ->> 0 AND visible_at = :in_work AND queue = :queue",
+        "WHERE number = one.value ->> 0 AND queue = :queue",
         tests="tests/conformance/test_queues_of_stores.py",
     ),
     Mutation(

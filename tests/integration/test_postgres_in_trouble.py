@@ -193,7 +193,8 @@ async def test_an_idle_host_ends_when_its_hub_is_not_there_any_more(
     url = postgres.url(schema)
     async with Host(app, storage=url, settings=Settings(lease_seconds=1)) as host:
         await (await host.client.start("chain", "a")).result()
-        postgres.psql(change.format(hub=schema))
+        # Not on the loop: it waits for what the host has begun.
+        await asyncio.to_thread(postgres.psql, change.format(hub=schema))
         async with asyncio.timeout(20):
             lost = await host.until_lost()
         assert isinstance(lost, StorageLostError)

@@ -35,7 +35,9 @@ class WeighingStorage(SqliteStorage):
         self.rows = 0
 
     async def commit(self, batch: CommitBatch) -> CommitResult:
-        self.bytes += len(msgspec.json.encode(batch))
+        rows = {name: getattr(batch, name) for name in batch.__struct_fields__}
+        del rows["usage_without"]
+        self.bytes += len(msgspec.json.encode(rows))
         self.rows += len(batch.unread)
         return await super().commit(batch)
 
