@@ -240,12 +240,20 @@ def test_a_debugger_can_attach_before_the_app_is_loaded(start: Start, root: Path
 
 
 def connected(port: int) -> socket.socket:
-    """A connection to the debugger, which begins to listen at some moment."""
+    """A connection to the debugger, which begins to listen at some moment.
+
+    As long as nobody listens, who asks again and again may be given this very port as its own, and
+    is connected with itself then.
+    """
     while True:
         try:
-            return socket.create_connection(("127.0.0.1", port), timeout=30)
+            found = socket.create_connection(("127.0.0.1", port), timeout=30)
         except ConnectionRefusedError:
             os.sched_yield()
+            continue
+        if found.getsockname() != found.getpeername():
+            return found
+        found.close()
 
 
 def attach(debugger: socket.socket) -> None:
