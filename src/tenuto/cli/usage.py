@@ -11,7 +11,7 @@ from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.client.gateway import present
-from tenuto.client.usage_bodies import UsageBody, UsageLineBody, total_of, usage_csv
+from tenuto.client.usage_bodies import UsageBody, total_of, usage_csv
 from tenuto.host.settings import load_settings
 from tenuto.insight.wording import duration, one_line, size
 from tenuto.model.usage import (
@@ -76,16 +76,7 @@ def usage(
 
     lines = within(place, read)
     if as_json:
-        body = UsageBody(
-            first=date_of(begin),
-            last=date_of(end),
-            by=dimensions,
-            lines=[UsageLineBody.of(line, plan) for line in lines],
-            total=UsageLineBody.of(total_of(lines), plan),
-            plan=price,
-            currency=None if plan is None else plan.currency,
-        )
-        terminal.say(encoded(body))
+        terminal.say(encoded(UsageBody.of((begin, end), dimensions, lines, plan, price)))
     elif as_csv:
         terminal.say(usage_csv(lines, dimensions, plan).replace("\r\n", "\n").rstrip("\n"))
     elif lines:

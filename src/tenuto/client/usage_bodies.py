@@ -10,6 +10,7 @@ from msgspec import Struct
 from tenuto.model.timing import Microseconds
 from tenuto.model.usage import (
     Amounts,
+    Day,
     Dimension,
     FunctionKind,
     PricePlan,
@@ -123,6 +124,27 @@ class UsageBody(Struct, frozen=True, kw_only=True, rename={"first": "from", "las
     total: UsageLineBody
     plan: str | None = None
     currency: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        days: tuple[Day, Day],
+        by: tuple[Dimension, ...],
+        lines: Sequence[UsageLine],
+        plan: PricePlan | None = None,
+        name: str | None = None,
+    ) -> "UsageBody":
+        """The body for the lines of some days, with what a plan of this name would charge."""
+        first, last = days
+        return cls(
+            first=date_of(first),
+            last=date_of(last),
+            by=by,
+            lines=[UsageLineBody.of(line, plan) for line in lines],
+            total=UsageLineBody.of(total_of(lines), plan),
+            plan=name,
+            currency=None if plan is None else plan.currency,
+        )
 
 
 def total_of(lines: Sequence[UsageLine]) -> UsageLine:

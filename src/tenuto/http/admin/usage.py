@@ -5,7 +5,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from tenuto.client.gateway import Gateway
-from tenuto.client.usage_bodies import UsageBody, UsageLineBody, total_of, usage_csv
+from tenuto.client.usage_bodies import UsageBody, usage_csv
 from tenuto.client.wire import ADMIN
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
@@ -18,7 +18,6 @@ from tenuto.model.usage import (
     checked_day,
     checked_dimensions,
     checked_span,
-    date_of,
     day_of,
 )
 from tenuto.telemetry.usage_settings import UsageSettings
@@ -54,16 +53,7 @@ class UsageApi:
         lines = await self._gateway.usage(first, last, by)
         if form == "csv":
             return Response(usage_csv(lines, by, plan), media_type="text/csv")
-        body = UsageBody(
-            first=date_of(first),
-            last=date_of(last),
-            by=by,
-            lines=[UsageLineBody.of(line, plan) for line in lines],
-            total=UsageLineBody.of(total_of(lines), plan),
-            plan=name,
-            currency=None if plan is None else plan.currency,
-        )
-        return json_answer(body)
+        return json_answer(UsageBody.of((first, last), by, lines, plan, name))
 
     def _days(self, call: Call) -> tuple[Day, Day]:
         """From when to when; the last days up to today unless told."""
