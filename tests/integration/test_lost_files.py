@@ -28,6 +28,9 @@ from tests.support.waiting import until
 
 Harm = Callable[[Path], None]
 
+_LOG_HEADER = 32
+_FRAME_HEADER = 24
+
 app = App()
 
 
@@ -74,7 +77,12 @@ def truncate_the_log(path: Path) -> None:
 
 
 def truncate_the_log_to_half(path: Path) -> None:
-    os.truncate(_log(path), _log(path).stat().st_size // 2)
+    """Half of what it holds: behind that are pages from before the last checkpoint."""
+    log = _log(path).read_bytes()
+    salts, page_bytes = log[16:24], int.from_bytes(log[8:12], "big")
+    frames = range(_LOG_HEADER, len(log), page_bytes + _FRAME_HEADER)
+    held = sum(log[start + 8 : start + 16] == salts for start in frames)
+    os.truncate(_log(path), frames[held // 2])
 
 
 def delete_the_index(path: Path) -> None:

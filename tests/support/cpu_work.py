@@ -193,7 +193,7 @@ def open_files(pid: int) -> list[Path]:
 def is_socket(descriptor: Path) -> bool:
     try:
         return str(descriptor.readlink()).startswith("socket:")
-    except FileNotFoundError:  # that by which the others were listed
+    except FileNotFoundError:  # closed since the others were listed, or that which listed them
         return False
 
 
@@ -251,17 +251,16 @@ def close_everything() -> str:
 
 
 @app.activity(cpu_bound=True)
-def leave_a_command(pid_file: str) -> None:
+def sockets_of_a_command() -> list[str]:
     """Starts a command that gets every descriptor that may be inherited."""
     pid = os.posix_spawn("/bin/sleep", ["sleep", "600"], os.environ)
     # Linux lets the parent go on while it still closes what is not inherited, and renames last.
     while Path(f"/proc/{pid}/comm").read_text(encoding="utf-8") != "sleep\n":
         time.sleep(0.001)
-    inherited = [one for one in open_files(pid) if int(one.name) > 2]
-    held = [str(one.readlink()) for one in inherited]
+    held = [one.name for one in open_files(pid) if int(one.name) > 2 and is_socket(one)]
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    _tell(pid_file, " ".join(held))
+    return held
 
 
 @app.activity(cpu_bound=True)
