@@ -186,10 +186,13 @@ WORKERS := 3
 
 .PHONY: test
 test: system-check $(DEV) pythons node-packages azure-python azurite dashboard-ready ## all tests in parallel, with branch coverage
-	@rm -rf build/coverage && mkdir -p build/coverage
-	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term --cov-report=json
+	@rm -rf build/coverage build/tests && mkdir -p build/coverage
+	$(BIN)/pytest -n $(WORKERS) -o cache_dir=build/tests/all --cov --cov-report=term --cov-report=json \
+		|| $(PYTHON) tools/alone.py build/tests/all $$?
 	$(PYTHON) tools/coverage_gate.py build/coverage/coverage.json
-	SUITE_STORAGE=postgres $(BIN)/pytest -n $(WORKERS) $(ON_POSTGRES)
+	export SUITE_STORAGE=postgres; \
+		$(BIN)/pytest -n $(WORKERS) -o cache_dir=build/tests/postgres $(ON_POSTGRES) \
+		|| $(PYTHON) tools/alone.py build/tests/postgres $$?
 
 # Every suite that works through a TestHost, once more on PostgreSQL: their `suite_storage` chooses.
 ON_POSTGRES = $(shell grep -lw TestHost tests/integration/test_*.py)
