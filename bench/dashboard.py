@@ -156,21 +156,22 @@ async def _paints(page: Page) -> list[float]:
 # --- the host -------------------------------------------------------------------------------------
 
 
-async def _hello_rate(browser: Browser, folder: Path, seconds: float, rounds: int) -> None:
+async def _hello_rate(
+    browser: Browser, folder: Path, view: str, seconds: float, rounds: int
+) -> None:
     """Hello sequences a second, and the loop's processor time for each, with a page and without."""
-    async with _host(f"sqlite:///{folder}/hello.db") as host:
+    async with _host(f"sqlite:///{folder}/hello-{view}.db") as host:
         await host.tell(f"hellos {_LANES}")
         await asyncio.sleep(3 * _SETTLE_SECONDS)
-        found: dict[str, list[tuple[float, float, float]]] = {}
-        phases = ["nobody", "overview", "nobody", "list"]
-        for phase in [*phases * rounds, "nobody"]:
+        found: dict[str, list[tuple[float, ...]]] = {}
+        for phase in [*("nobody", view) * rounds, "nobody"]:
             page = await browser.new_page() if phase in _VIEWS else None
             if page is not None:
                 await page.goto(host.url + _VIEWS[phase])
             await asyncio.sleep(_SETTLE_SECONDS)
-            begin = await host.tell("count")
+            begin, browser_began = await host.tell("count"), _browser_seconds()
             await asyncio.sleep(seconds)
-            end = await host.tell("count")
+            end, browser_ended = await host.tell("count"), _browser_seconds()
             if page is not None:
                 await page.close()
             done = end["done"] - begin["done"]
@@ -179,6 +180,7 @@ async def _hello_rate(browser: Browser, folder: Path, seconds: float, rounds: in
                     done / (end["at"] - begin["at"]),
                     (end["loop"] - begin["loop"]) / done * 1e6,
                     (end["process"] - begin["process"]) / done * 1e6,
+                    (browser_ended - browser_began) / seconds,
                 )
             )
     medians = {
@@ -186,13 +188,27 @@ async def _hello_rate(browser: Browser, folder: Path, seconds: float, rounds: in
         for phase, rows in found.items()
     }
     alone = medians["nobody"]
-    for phase, (rate, loop, process) in medians.items():
+    for phase, (rate, loop, process, looking) in medians.items():
         print(
             f"hellos, {phase} looks: {rate:,.0f}/s ({rate / alone[0]:.3f}), loop {loop:.0f} µs "
             f"({loop / alone[1]:.3f}), process {process:.0f} µs ({process / alone[2]:.3f}), "
+            f"browser {looking:.1%} of a core, "
             f"median of {len(found[phase])}",
             flush=True,
         )
+
+
+def _browser_seconds() -> float:
+    """Processor time of all processes of the browser: a page is drawn in others than its own."""
+    ticks = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"/chromium" in (folder / "cmdline").read_bytes().split(b"\0")[0]:
+                times = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]
+                ticks += sum(map(int, times))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 async def _lists(storage: str) -> None:
@@ -247,7 +263,8 @@ async def _measure(options: argparse.Namespace) -> None:
             async with chromium() as browser:
                 await _first_paint(browser, folder)
                 await _main_thread(browser, folder, options.seconds)
-                await _hello_rate(browser, folder, options.seconds, options.rounds)
+                for view in ("overview", "list"):
+                    await _hello_rate(browser, folder, view, options.seconds, options.rounds)
         store = options.store or folder / "crowded.db"
         if options.fill:
             await _fill(store, options.fill)

@@ -177,6 +177,72 @@ async def test_of_what_comes_at_once_the_list_tells_each_instance_once_and_one_i
             assert [(await events.next())[0] for _ in range(2)] == ["0.1", "0.2"]
 
 
+async def test_a_digest_says_how_many_have_changed_at_most_so_often(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenuto.http.admin.live._Digests.pause", 0.3)
+    async with serving(settings) as (server, http):
+        client = server.host.client
+        async with stream(http, "/admin/events?digest=true") as events:
+            assert await events.next() == ("0", "reset", {})
+            began = asyncio.get_running_loop().time()
+            for number in range(300):  # more than wait for one listener to updates
+                await client.start(collect, 0, instance_id=f"i-{number}")
+            ended = count = 0
+            while ended < 300:
+                _, name, data = await events.next()
+                count += 1
+                assert name == "digest"
+                assert data["changed"] >= data["ended"] >= data["failed"] == 0
+                ended += data["ended"]
+            assert ended == 300, "each is counted once, and none is missed"
+            assert count <= 2 + (asyncio.get_running_loop().time() - began) / 0.3
+            await client.purge("i-0")
+            assert (await events.next())[2]["purged"] == 1
+        async with stream(http, "/admin/events?digest=true", last="3") as events:
+            assert (await events.next())[1] == "reset", "what was missed is not known"
+        refused = await http.get("/admin/events?digest=perhaps")
+        assert refused.status_code == 400
+        await until(lambda: not server.host.engine.updates.listeners)
+
+
+async def test_of_more_than_a_reader_wants_it_is_told_how_many_then_each_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenuto.http.admin.live.DIGEST_SECONDS", 0.2)
+    async with serving(settings) as (server, http):
+        client, feed = server.host.client, server.host.engine.updates
+        async with stream(http, "/admin/events?most=2") as events:
+            begin, name, _ = await events.next()
+            await client.start(collect, 1, instance_id="alone")
+            place, name, data = await events.next()
+            assert (name, data["instanceId"]) == ("update", "alone")
+            assert place.split("-")[0] == begin.split("-")[0]
+            await asyncio.gather(
+                *(client.start(collect, 0, instance_id=f"i-{number}") for number in range(300))
+            )
+            ended = digests = 0
+            while name != "reset" and ended < 300:
+                place, name, data = await events.next()
+                ended += data.get("ended", 0)
+                if name == "digest":
+                    digests += 1
+                    assert data["changed"] > 2
+                    assert place == "new", "who comes back with it reads anew"
+                    assert not feed._keeps_list(), "nobody makes updates that nobody reads"
+            assert digests
+            assert ended >= 300 - 2, "only what ends it stays untold, as it is read anew then"
+            await client.raise_event("alone", "item", 1)
+            while name != "reset":
+                _, name, _ = await events.next()
+            await client.start(collect, 1, instance_id="later")
+            _, name, data = await events.next()
+            assert (name, data["instanceId"]) == ("update", "later")
+        for wrong in ("0", "101", "x"):
+            assert (await http.get(f"/admin/events?most={wrong}")).status_code == 400
+        await until(lambda: not feed.listeners)
+
+
 async def test_silence_is_broken_by_comments_and_a_stopping_server_ends_streams(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

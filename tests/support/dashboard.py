@@ -31,6 +31,10 @@ def axe() -> Path:
     return found[0]
 
 
+BROKEN_OFF: Final = "ERR_(CONNECTION|INCOMPLETE|EMPTY_RESPONSE|CONTENT_LENGTH_MISMATCH)"
+"""What the console says of requests that a host has not answered, or not to the end."""
+
+
 @dataclass
 class Visit:
     """Somebody who looks at the dashboard of one server.

@@ -11,7 +11,7 @@ import pytest_asyncio
 from playwright.async_api import Locator, expect
 
 from tenuto import RuntimeStatus
-from tests.support.dashboard import Look, Visit
+from tests.support.dashboard import BROKEN_OFF, Look, Visit
 from tests.support.http_server import Serving, serving
 from tests.support.ports import held_port
 from tests.support.shop import is_held, serving_shop, shop
@@ -93,7 +93,7 @@ async def test_held_ones_go_on_by_themselves_once_code_that_fits_is_there(
             await visit.go("#/held")
             await expect(page.get_by_role("article")).to_have_count(2)
             assert await is_held(bad.server.host.client, "invoice-11")
-            visit.expected += ["ERR_CONNECTION", "ERR_INCOMPLETE", "ERR_EMPTY", "status of 503"]
+            visit.expected += [BROKEN_OFF, "status of 503"]
         await expect(page.get_by_text("The host does not answer.")).to_be_visible()
         storage = f"sqlite:///{tmp_path / 'shop.db'}"
         async with serving(shop(), storage=storage, port=port) as good:

@@ -10,14 +10,16 @@ import { computed, signal, untracked, type ReadonlySignal } from "@preact/signal
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { acts } from "./acts";
 import { connection, returns } from "./connection";
-import { watchHub } from "./live";
+import { watchHub, type HubListener } from "./live";
 import { isSignedIn } from "./session";
-import type { Update } from "./types";
+import type { Digest, Update } from "./types";
 
 export interface Freshness {
   /** At the latest so many milliseconds after each answer. */
   readonly every?: number;
-  /** Which live updates of the hub are a reason, too; at most once a second. */
+  /** Whether it is a reason, too, that so many instances have changed; at most once a second. */
+  readonly isChangedBy?: (digest: Digest) => boolean;
+  /** The same for each live update of the hub, all of which the host has to tell then. */
   readonly isTouchedBy?: (updates: readonly Update[]) => boolean;
   /** Nothing is to be read any more, or only when it is asked for. */
   readonly isOff?: boolean;
@@ -58,7 +60,7 @@ export class Keeper {
       onChange(returns, () => this.doubt()),
       onChange(acts, () => this.follow()),
       onChange(isSignedIn, () => this.doubt()),
-      watchHub({ onUpdates: (updates) => this.heard(updates), onReset: () => this.doubt() }),
+      watchHub(this.listening()),
     ];
     document.addEventListener("visibilitychange", this.seen);
     this.ask("gap");
@@ -118,8 +120,17 @@ export class Keeper {
     this.following = AFTER_AN_ACT.map((pause) => setTimeout(() => this.askIfWanted("change"), pause));
   }
 
-  private heard(updates: readonly Update[]): void {
-    if (this.soon !== undefined || !this.wanted().isTouchedBy?.(updates)) return;
+  private listening(): HubListener {
+    const { isTouchedBy } = this.wanted();
+    return {
+      ...(isTouchedBy && { onUpdates: (updates) => this.heard(this.wanted().isTouchedBy?.(updates)) }),
+      onDigest: (digest) => this.heard(this.wanted().isChangedBy?.(digest)),
+      onReset: () => this.doubt(),
+    };
+  }
+
+  private heard(isReason: boolean | undefined): void {
+    if (this.soon !== undefined || !isReason) return;
     const pause = Math.max(0, this.readAt + LEAST_PAUSE - performance.now());
     this.soon = setTimeout(() => {
       this.soon = undefined;

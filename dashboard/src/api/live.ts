@@ -6,11 +6,12 @@
  */
 
 import { effect, untracked } from "@preact/signals";
-import { pathOf } from "./client";
+import { pathOf, type Parameters } from "./client";
 import { Coalescer } from "./coalescing";
 import { returns, streamIs } from "./connection";
+import { digestOf } from "./digest";
 import { isSignedIn } from "./session";
-import type { Update } from "./types";
+import type { Digest, Update } from "./types";
 
 export interface Listener {
   /** Updates in their order, at most four times a second. */
@@ -19,10 +20,26 @@ export interface Listener {
   readonly onReset?: (state: Update | null) => void;
 }
 
+/** Whoever listens to the hub says what of it: with neither of both it is only known that the host is there. */
+export interface HubListener {
+  /** Updates of all instances, as of one: of a busy host thousands a second. */
+  readonly onUpdates?: (updates: readonly Update[]) => void;
+  /**
+   * How many instances have changed. Costs next to nothing, as long as nobody listens to updates. Who does is told only
+   * of those that were too many to be told each.
+   */
+  readonly onDigest?: (digest: Digest) => void;
+  readonly onReset?: () => void;
+}
+
 type Message =
-  { readonly kind: "update"; readonly update: Update } | { readonly kind: "reset"; readonly state: Update | null };
+  | { readonly kind: "update"; readonly update: Update }
+  | { readonly kind: "digest"; readonly digest: Digest }
+  | { readonly kind: "reset"; readonly state: Update | null };
 
 const LONGEST_RETRY = 10_000;
+/** Of more instances that change at once a page cannot show each: it is told how many. */
+const MOST = 50;
 
 /** A stream that opens itself again until it is closed. */
 class Stream {
@@ -37,6 +54,7 @@ class Stream {
     private readonly path: string,
     private readonly onMessage: (message: Message) => void,
     private readonly onState: (state: "open" | "broken") => void = () => undefined,
+    private readonly query: Parameters = {},
   ) {
     document.addEventListener("visibilitychange", this.seenOrHidden);
     // The host is back, or somebody has signed in again: no need to wait for the next try.
@@ -66,7 +84,7 @@ class Stream {
 
   private open(): void {
     this.shut();
-    const source = new EventSource(pathOf(this.path, { lastEventId: this.lastId }));
+    const source = new EventSource(pathOf(this.path, { ...this.query, lastEventId: this.lastId }));
     this.source = source;
     source.addEventListener("open", () => {
       this.tries = 0;
@@ -74,6 +92,9 @@ class Stream {
     });
     source.addEventListener("update", (event) => this.take(event as MessageEvent<string>, "update"));
     source.addEventListener("reset", (event) => this.take(event as MessageEvent<string>, "reset"));
+    source.addEventListener("digest", (event) => {
+      this.onMessage({ kind: "digest", digest: JSON.parse((event as MessageEvent<string>).data) as Digest });
+    });
     source.addEventListener("error", () => this.broken(source));
   }
 
@@ -97,55 +118,91 @@ class Stream {
   }
 }
 
-/** Hands messages on: resets at once, updates coalesced. */
-function relay(listener: Listener): { readonly take: (message: Message) => void; readonly stop: () => void } {
-  const updates = new Coalescer<Update>(listener.onUpdates);
-  return {
-    take: (message) => {
-      if (message.kind === "update") return updates.add(message.update);
-      updates.stop();
-      listener.onReset?.(message.state);
-    },
-    stop: () => updates.stop(),
-  };
-}
-
 /**
  * Listens to one instance until the function that is returned is called, or its last event has come.
  *
  *     useEffect(() => watchInstance(id, { onUpdates: () => run.reload() }), [id]);
  */
 export function watchInstance(id: string, listener: Listener): () => void {
-  const { take, stop } = relay(listener);
+  const updates = new Coalescer<Update>(listener.onUpdates);
   const stream = new Stream(`/admin/instances/${encodeURIComponent(id)}/events`, (message) => {
-    take(message);
+    if (message.kind === "digest") return;
+    if (message.kind === "update") updates.add(message.update);
+    else {
+      updates.stop();
+      listener.onReset?.(message.state);
+    }
     const state = message.kind === "update" ? message.update : message.state;
     if (state?.ended || state?.purged) stream.close();
   });
   return () => {
-    stop();
+    updates.stop();
     stream.close();
   };
 }
 
-const hubListeners = new Set<(message: Message) => void>();
-let hubStream: Stream | null = null;
+/** One who listens to the hub, and what waits for them. */
+class HubEar {
+  readonly wantsUpdates: boolean;
+  private readonly updates: Coalescer<Update>;
 
-/** Listens to all instances of the hub; however many do, there is one stream. */
-export function watchHub(listener: Listener): () => void {
-  const { take, stop } = relay(listener);
-  hubListeners.add(take);
-  hubStream ??= new Stream("/admin/events", toAll, streamIs);
+  constructor(private readonly listener: HubListener) {
+    this.wantsUpdates = listener.onUpdates !== undefined;
+    this.updates = new Coalescer((updates) => {
+      if (listener.onUpdates) listener.onUpdates(updates);
+      else listener.onDigest?.(digestOf(updates));
+    });
+  }
+
+  take(message: Message): void {
+    if (message.kind === "update") this.updates.add(message.update);
+    else if (message.kind === "digest") this.listener.onDigest?.(message.digest);
+    else {
+      this.updates.stop();
+      this.listener.onReset?.();
+    }
+  }
+
+  stop(): void {
+    this.updates.stop();
+  }
+}
+
+const ears = new Set<HubEar>();
+let hub: { readonly stream: Stream; readonly tellsUpdates: boolean } | null = null;
+let tuning: ReturnType<typeof setTimeout> | undefined;
+
+/**
+ * Listens to all instances of the hub. However many do, there is one stream, since browsers have few connections to a
+ * host: it tells each update as long as somebody listens to them, else digests.
+ */
+export function watchHub(listener: HubListener): () => void {
+  const ear = new HubEar(listener);
+  ears.add(ear);
+  tune();
   return () => {
-    stop();
-    hubListeners.delete(take);
-    if (hubListeners.size > 0) return;
-    hubStream?.close();
-    hubStream = null;
-    streamIs("none");
+    ear.stop();
+    ears.delete(ear);
+    tune();
   };
 }
 
+/** Once all have come and gone: from one view to the next the stream stays, if it can. */
+function tune(): void {
+  tuning ??= setTimeout(() => {
+    tuning = undefined;
+    const tellsUpdates = [...ears].some((ear) => ear.wantsUpdates);
+    if (ears.size > 0 && hub?.tellsUpdates === tellsUpdates) return;
+    hub?.stream.close();
+    hub = null;
+    if (ears.size === 0) streamIs("none");
+    else {
+      const query = tellsUpdates ? { most: MOST } : { digest: true };
+      hub = { stream: new Stream("/admin/events", toAll, streamIs, query), tellsUpdates };
+    }
+  });
+}
+
 function toAll(message: Message): void {
-  for (const take of [...hubListeners]) take(message);
+  for (const ear of [...ears]) ear.take(message);
 }

@@ -28,7 +28,7 @@ export function Frame(): JSX.Element {
   useEffect(() => {
     if (view === "overview" && overview.value.peek() !== null) overview.reload();
   }, [view]);
-  useEffect(() => watchHub({ onUpdates: () => undefined }), []);
+  useEffect(() => watchHub({}), []);
   useEffect(() => {
     document.addEventListener("keydown", press);
     return () => document.removeEventListener("keydown", press);

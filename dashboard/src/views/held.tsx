@@ -39,7 +39,11 @@ export function HeldView(): JSX.Element {
       const answer = await listInstances({ held: true, after, limit: PAGE, payloads: false });
       return answer.ok ? { ...answer, value: { rows: answer.value.records, after: answer.value.after } } : answer;
     },
-    { every: OFTEN, isTouchedBy: (updates) => updates.some((one) => one.hold || shown.current.has(one.instanceId)) },
+    {
+      every: OFTEN,
+      isTouchedBy: (updates) => updates.some((one) => one.hold || shown.current.has(one.instanceId)),
+      isChangedBy: (digest) => digest.held > 0 || digest.elsewhere,
+    },
   );
   const asked = useSignal<Asked | null>(null);
   const rows = held.rows.value ?? [];

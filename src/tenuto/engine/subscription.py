@@ -24,7 +24,7 @@ class Feed(Protocol):
     """Where updates come from, as a listener sees it."""
 
     async def missed_turns(self, instance_id: InstanceId, after: str) -> list[Update]: ...
-    def forget(self, listener: "Subscription") -> None: ...
+    def forget(self, listener: "Subscription", *, comes_back: bool) -> None: ...
     def look_again(self, instance_id: InstanceId) -> None: ...
 
 
@@ -89,9 +89,13 @@ class Subscription:
         self._is_behind = False
         return found
 
-    def close(self) -> None:
-        """Listen no more; what still waits is dropped."""
-        self._feed.forget(self)
+    def close(self, *, comes_back: bool = True) -> None:
+        """Listen no more; what still waits is dropped.
+
+        Args:
+            comes_back: Whether what it misses meanwhile is worth keeping for a while.
+        """
+        self._feed.forget(self, comes_back=comes_back)
         self._backlog.clear()
         self._queue.clear()
         self.end()

@@ -3,9 +3,10 @@
 What this host commits is told as it is committed. Of an instance that another host has, the store
 is looked at (``engine.store_watch``), also while its partition moves; of the list it is only known
 then that something has changed elsewhere, and whoever listens is told to read it anew. Only what is
-durable is told (``durable_before_visible``). While nobody listens a batch costs one
-look at an attribute. A listener that cannot be told everything, because it came too late or reads
-too slowly, is told to read anew; none misses something without knowing. Must never wait for a
+durable is told (``durable_before_visible``). While nobody listens a batch costs one look at an
+attribute; who only wants to know that something has changed is told how much (``engine.digest``),
+which costs little more. A listener that cannot be told everything, because it came too late or
+reads too slowly, is told to read anew; none misses something without knowing. Must never wait for a
 listener.
 """
 
@@ -20,6 +21,7 @@ from typing import Final
 from msgspec import structs
 
 from tenuto.engine.batch import Batch
+from tenuto.engine.digest import NOTHING, Digest, DigestSubscription, digest_of, digest_of_row
 from tenuto.engine.ports import Clock, Storage
 from tenuto.engine.store_watch import StoreWatch
 from tenuto.engine.subscription import Afar, Subscription, number_in, steps, turn_in
@@ -33,7 +35,16 @@ from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 
-__all__ = ["KEPT", "KEPT_BYTES", "QUEUED", "Subscription", "Update", "UpdateFeed"]
+__all__ = [
+    "KEPT",
+    "KEPT_BYTES",
+    "QUEUED",
+    "Digest",
+    "DigestSubscription",
+    "Subscription",
+    "Update",
+    "UpdateFeed",
+]
 
 KEPT: Final = 10_000
 """Updates of the list that a listener can come back to."""
@@ -93,18 +104,24 @@ class UpdateFeed:
         self._recent = _Recent(kept)
         self._for_all: list[Subscription] = []
         self._for_one: dict[InstanceId, list[Subscription]] = {}
+        self._digests: list[DigestSubscription] = []
+        self._watches_elsewhere = False
         self._keeps_until: Microseconds | None = None
         self._is_closed = False
 
     @property
     def listeners(self) -> int:
         """How many listen."""
-        return len(self._for_all) + sum(map(len, self._for_one.values()))
+        return len(self._for_all) + len(self._digests) + sum(map(len, self._for_one.values()))
 
     # --- listening -------------------------------------------------------------------------------
 
     def subscribe(
-        self, instance_id: InstanceId | None = None, *, after: str | None = None
+        self,
+        instance_id: InstanceId | None = None,
+        *,
+        after: str | None = None,
+        queued: int | None = None,
     ) -> "Subscription":
         """Listen from now on, or from where a listener was before.
 
@@ -114,18 +131,19 @@ class UpdateFeed:
             after: The position of the last update that was seen. For all instances it holds
                 within one life of the host and for as much as is kept; for one instance it holds
                 for its present generation. Any other leads to a reset.
+            queued: Updates that wait for this listener at most, if not as many as for others.
         """
+        queued = queued or self._queued
         if instance_id is not None:
-            listener = Subscription(self, instance_id, self._queued, after)
+            listener = Subscription(self, instance_id, queued, after)
         else:
-            listener = Subscription(self, None, self._queued)
+            listener = Subscription(self, None, queued)
             if after is not None:
                 listener.missed(self._since(after))
         if self._is_closed:
             listener.end()
         elif instance_id is None:
-            if not self._keeps_list():
-                self._watch.on_change(self._changed_elsewhere)
+            self._watch_elsewhere()
             self._for_all.append(listener)
             self._keeps_until = None
         else:
@@ -135,6 +153,33 @@ class UpdateFeed:
         self.is_heard = not self._is_closed
         return listener
 
+    def subscribe_digests(self) -> DigestSubscription:
+        """Listen to how much changes, from now on."""
+        listener = DigestSubscription(self._forget_digests)
+        if self._is_closed:
+            listener.end()
+        else:
+            self._watch_elsewhere()
+            self._digests.append(listener)
+            self.is_heard = True
+        return listener
+
+    def _forget_digests(self, listener: DigestSubscription) -> None:
+        if listener in self._digests:
+            self._digests.remove(listener)
+        self._set_heard()
+
+    def _watch_elsewhere(self) -> None:
+        """From the first one on who is to know that other hosts have changed something."""
+        if not self._watches_elsewhere:
+            self._watches_elsewhere = True
+            self._watch.on_change(self._changed_elsewhere)
+
+    def _set_heard(self) -> None:
+        self.is_heard = bool(
+            self._for_one or self._for_all or self._digests or self._keeps_until is not None
+        )
+
     def _since(self, position: str) -> list[Update]:
         number = _number_in(position, self._epoch)
         found = None if number is None else self._recent.after(number)
@@ -143,7 +188,7 @@ class UpdateFeed:
             return [Update(position=here, is_reset=True)]
         return found
 
-    def forget(self, listener: "Subscription") -> None:
+    def forget(self, listener: "Subscription", *, comes_back: bool) -> None:
         """A listener has gone."""
         key = listener.instance_id
         listeners = self._for_all if key is None else self._for_one.get(key, [])
@@ -154,8 +199,11 @@ class UpdateFeed:
             del self._for_one[key]
             self._look_no_more(key)
         if key is None and not listeners:
-            self._keeps_until = self._clock.now() + _LINGER
-        self.is_heard = bool(self._for_one or self._for_all or self._keeps_until)
+            if comes_back:
+                self._keeps_until = self._clock.now() + _LINGER
+            else:
+                self._recent.forget()
+        self._set_heard()
 
     def let_go(self, is_gone: Callable[[InstanceId], bool]) -> None:
         """These instances are another host's: the store tells what becomes of them.
@@ -194,7 +242,8 @@ class UpdateFeed:
 
     def _changed_elsewhere(self) -> None:
         """Another process has written, perhaps what the list shows; not told more than often."""
-        if not self._keeps_list():
+        if not self._digests and not self._keeps_list():
+            self._watches_elsewhere = False
             self._watch.forget(self._changed_elsewhere)
         elif not self._serves(None) and self._resetting is None:
             loop = asyncio.get_running_loop()
@@ -212,7 +261,8 @@ class UpdateFeed:
             here = Update(position=f"{self._epoch}-{self._recent.last_number}", is_reset=True)
             for listener in self._for_all:
                 listener.offer([here])
-        self.is_heard = bool(self._for_one or self._for_all or self._keeps_until)
+        self._tell_digests(Digest(elsewhere=True))
+        self._set_heard()
 
     def close(self) -> None:
         """The host goes: every listener gets what waits for it, and the end."""
@@ -223,18 +273,26 @@ class UpdateFeed:
         if self._resetting is not None:
             self._resetting.cancel()
         everyone = [*self._for_all, *(one for some in self._for_one.values() for one in some)]
+        digests = self._digests
         self._for_all.clear()
         self._for_one.clear()
+        self._digests = []
         self._recent.forget()
         self.is_heard = False
         for listener in everyone:
             listener.end()
+        for digest in digests:
+            digest.end()
 
     # --- telling ---------------------------------------------------------------------------------
 
     def publish(self, batch: Batch, refused: AbstractSet[int]) -> None:
         """A batch is durable; ``refused`` are the instances whose rows were left out of it."""
+        if self._digests:
+            self._tell_digests(digest_of(batch, refused))
         keeps = self._keeps_list()
+        if not keeps and not self._for_one:
+            return
         told: list[Update] = []
         for update in updates_of(batch, refused, None if keeps else self._for_one.keys()):
             for listener in self._for_one.get(update.instance_id, ()):
@@ -245,6 +303,7 @@ class UpdateFeed:
 
     def publish_row(self, record: InstanceRecord) -> None:
         """An instance that another process has inserted was taken in."""
+        self._tell_digests(digest_of_row(record))
         update = new_row(record)
         for listener in self._for_one.get(record.instance_id, ()):
             listener.committed(update)
@@ -263,6 +322,11 @@ class UpdateFeed:
         for listener in self._for_all:
             listener.offer(numbered)
 
+    def _tell_digests(self, digest: Digest) -> None:
+        if digest != NOTHING:
+            for listener in self._digests:
+                listener.add(digest)
+
     def _keeps_list(self) -> bool:
         """Whether the list is listened to, or somebody may come back who did."""
         until = self._keeps_until
@@ -272,7 +336,7 @@ class UpdateFeed:
             return True
         self._keeps_until = None
         self._recent.forget()
-        self.is_heard = bool(self._for_one)
+        self._set_heard()
         return False
 
     async def missed_turns(self, instance_id: InstanceId, after: str) -> list[Update]:

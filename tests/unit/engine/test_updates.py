@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.partition import Partition
@@ -12,9 +13,10 @@ from tenuto.engine.resident import Resident
 from tenuto.engine.state import state_of
 from tenuto.engine.turns.sorting import SortedInbox
 from tenuto.engine.turns.step import Step
-from tenuto.engine.updates import Subscription, Update, UpdateFeed
+from tenuto.engine.updates import Digest, Subscription, Update, UpdateFeed
 from tenuto.model.events import OrchestratorStarted
 from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.storage.sqlite import SqliteStorage
@@ -321,3 +323,51 @@ async def test_what_is_at_hand_is_taken_at_once_and_told_once(feed: UpdateFeed) 
     assert [one.instance_id for one in listening.at_hand()] == ["i4"]
     unread = feed.subscribe(ONE, after="0.0")
     assert unread.at_hand() == [], "what it has missed stands in the store"
+
+
+# --- digests -------------------------------------------------------------------------------------
+
+
+async def test_a_digest_counts_what_was_written_and_sums_it_up_for_who_reads_slowly(
+    feed: UpdateFeed,
+) -> None:
+    listening = feed.subscribe_digests()
+    assert is_heard(feed)
+    assert feed.listeners == 1
+    hold = Hold(HoldReason.DECISIONS, "it differs", 1)
+    rows = {
+        1: record(1),
+        2: structs.replace(record(2), status=RuntimeStatus.FAILED),
+        3: structs.replace(record(3), hold=hold),
+        4: record(4),
+    }
+    replaced = {1: structs.replace(record(1), status=RuntimeStatus.TERMINATED)}
+    feed.publish(Batch(instances=rows, replaced=replaced, purged=[8, 9]), frozenset({4}))
+    assert await anext(listening) == Digest(changed=5, ended=2, failed=1, held=1, purged=2)
+    feed.publish(Batch(), frozenset())
+    publish(feed, 5)
+    publish(feed, 6, 7)
+    assert await anext(listening) == Digest(changed=3)
+    waiting = asyncio.ensure_future(anext(listening, None))
+    await asyncio.sleep(0)
+    assert not waiting.done(), "a batch that changes no instance is no news"
+    listening.close()
+    listening.close()
+    assert await waiting is None
+    assert not is_heard(feed)
+
+
+async def test_nothing_is_kept_or_made_for_who_needs_digests_only(feed: UpdateFeed) -> None:
+    before = feed.subscribe_digests()
+    publish(feed, 1)
+    assert (await anext(feed.subscribe(after="new"))).is_reset
+    feed.close()
+    assert [one async for one in before] == []
+    assert [one async for one in feed.subscribe_digests()] == []
+
+
+async def test_a_change_at_another_host_is_told_as_one(feed: UpdateFeed) -> None:
+    digests, listening = feed.subscribe_digests(), feed.subscribe()
+    feed.let_go(lambda _: True)
+    assert await anext(digests) == Digest(elsewhere=True)
+    assert (await anext(listening)).is_reset

@@ -10,9 +10,9 @@ from tenuto.telemetry.host_log import without_password
 def seconds(text: str) -> float:
     best = 1e9
     for _ in range(3):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         without_password(text)
-        best = min(best, time.perf_counter() - begun)
+        best = min(best, time.thread_time() - begun)
     return best
 
 

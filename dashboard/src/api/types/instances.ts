@@ -124,3 +124,14 @@ export interface Update {
   readonly failure?: FailureDetails | null;
   readonly hold?: Hold | null;
 }
+
+/** How many instances have changed since the digest before; who has changed several times counts several times. */
+export interface Digest {
+  readonly changed: number;
+  readonly ended: number;
+  readonly failed: number;
+  readonly held: number;
+  readonly purged: number;
+  /** Something may have changed at other hosts, too. */
+  readonly elsewhere: boolean;
+}

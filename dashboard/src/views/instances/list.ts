@@ -25,6 +25,8 @@ export class InstanceList {
   readonly isComplete = signal(false);
   /** True when changes were missed below the first page. */
   readonly isStale = signal(false);
+  /** True when there may be more new ones than are counted: so many came that none was told. */
+  readonly isMany = signal(false);
   /** How far it was scrolled when it was left. */
   scrolledTo = 0;
   private keeper = this.newKeeper();
@@ -49,6 +51,11 @@ export class InstanceList {
       onUpdates: (updates) => {
         if (this.pages > 0 && this.rows.update(updates, this.filter, Date.now() * 1000)) this.changed();
       },
+      onDigest: () => {
+        this.isMany.value = true;
+        if (this.pages > 1) this.isStale.value = true;
+        this.keeper.ask();
+      },
     });
     this.keeper.start();
   }
@@ -68,6 +75,7 @@ export class InstanceList {
     this.isLoading.value = false;
     this.isComplete.value = false;
     this.isStale.value = false;
+    this.isMany.value = false;
     return this.readPage();
   }
 

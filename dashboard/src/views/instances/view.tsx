@@ -58,7 +58,12 @@ export function InstancesView(): JSX.Element {
 function NewRows({ list }: { readonly list: InstanceList }): JSX.Element {
   const count = list.newCount.value;
   const isStale = list.isStale.value;
-  const text = count > 0 ? `${countText(count)} new: show` : isStale ? "Changes were missed: read anew" : null;
+  const text =
+    count > 0
+      ? `${countText(count)}${list.isMany.value ? "+" : ""} new: show`
+      : isStale
+        ? "Changes were missed: read anew"
+        : null;
   return (
     <div class="new-rows" role="status">
       {text && (

@@ -19,7 +19,7 @@ export function useLatest(): Resource<readonly InstanceRecord[]> {
       const answer = await listInstances({ limit: SHOWN, payloads: false }, signal);
       return answer.ok ? { ...answer, value: answer.value.records } : answer;
     },
-    { isTouchedBy: () => true },
+    { isChangedBy: () => true },
   );
 }
 

@@ -15,6 +15,6 @@ export function useFailures(): Resource<readonly InstanceRecord[]> {
       const answer = await listInstances(query, signal);
       return answer.ok ? { ...answer, value: answer.value.records } : answer;
     },
-    { isTouchedBy: (updates) => updates.some((one) => one.ended && one.runtimeStatus === "Failed") },
+    { isChangedBy: (digest) => digest.failed > 0 || digest.elsewhere },
   );
 }

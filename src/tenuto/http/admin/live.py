@@ -4,13 +4,15 @@ The form is that of the HTML standard (https://html.spec.whatwg.org/multipage/se
 each event carries an id, and a client that comes back sends the last one it has seen in
 ``Last-Event-ID``. ``event: update`` tells a step, ``event: reset`` that steps are missing and the
 state must be read anew (for one instance it is in the event). One instance tells each step, the
-list of several in a short time the last. Comments keep the connection alive.
+list of several in a short time the last. Who asks for a digest of the list is told once a second
+how many instances have changed (``event: digest``), and so is who wants no more than ``most``
+updates at once, as long as there are more. Comments keep the connection alive.
 """
 
 import asyncio
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -20,13 +22,14 @@ from starlette.types import Receive, Scope, Send
 from tenuto.client.gateway import Gateway
 from tenuto.client.status import HoldStatus, hold_of
 from tenuto.client.wire import ADMIN
-from tenuto.engine.updates import Subscription, Update, UpdateFeed
+from tenuto.engine.digest import digest_of_updates
+from tenuto.engine.updates import Digest, DigestSubscription, Subscription, Update, UpdateFeed
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import TooManyWatchersError
 from tenuto.http.masking import Masking
 from tenuto.http.options import Role
 from tenuto.http.payloads import raw
-from tenuto.http.queries import ON_INSTANCE
+from tenuto.http.queries import BOOLEAN, ON_INSTANCE, whole_number
 from tenuto.http.routing import Call, Endpoint, Route, bound
 from tenuto.model.errors import InstanceNotFoundError, StorageError
 from tenuto.model.failure import FailureDetails
@@ -41,6 +44,16 @@ PAUSE_SECONDS: Final = 0.05
 """What comes of the list within so much time after another update is sent together: one write to
 the socket takes longer than all that is written. Of an instance that is the last step."""
 
+DIGEST_SECONDS: Final = 1.0
+"""The time between two digests, while something changes; the first comes at once."""
+
+_NOWHERE: Final = "new"
+"""A position that no update has: who comes back with it has missed something."""
+
+_MOST_AT_ONCE: Final = 100
+_QUEUED: Final = 2_000
+"""Updates that wait for who wants only so many: enough to count them."""
+
 _LAST_SEEN: Final = (
     Parameter(
         name="Last-Event-ID",
@@ -53,8 +66,20 @@ _LAST_SEEN: Final = (
         text="The same as header Last-Event-ID, for callers that cannot set headers.",
     ),
 )
+_DIGEST: Final = Parameter(
+    name="digest",
+    text="true: instead of each update, at most once a second, how many instances have changed "
+    "(default false). Begins with `reset`, also for who comes back.",
+    schema=BOOLEAN,
+)
+_MOST: Final = Parameter(
+    name="most",
+    text="When more instances than this have changed within 0.05 s: a `digest` once a second in "
+    "place of their updates, until a second brings no more than this; then a `reset`.",
+    schema={"type": "integer", "minimum": 1, "maximum": _MOST_AT_ONCE},
+)
 _STREAM: Final = Answer(
-    text="A stream of events `update` and `reset`, each with an id and data in JSON.",
+    text="A stream of events `update` and `reset`, or `digest`, each with an id and data in JSON.",
     kind=str,
     media_type="text/event-stream",
 )
@@ -83,7 +108,7 @@ class LiveApi:
         self._gateway = gateway
         self._feed = feed
         self._watchers = watchers
-        self._open: set[Subscription] = set()
+        self._open: set[Telling] = set()
 
     def routes(self) -> list[Route]:
         """The routes of the table below."""
@@ -91,14 +116,17 @@ class LiveApi:
 
     def close(self) -> None:
         """End all streams: the server stops."""
-        for subscription in list(self._open):
-            subscription.close()
+        for telling in list(self._open):
+            telling.close()
 
     async def follow_all(self, call: Call) -> Response:
+        most = whole_number(call, "most", 0, least=1, most=_MOST_AT_ONCE)
         self._check_room()
+        if call.flag("digest", default=False):
+            return self._stream(call, _Digests(self._feed.subscribe_digests()))
         # Who is new has read nothing yet, and any position but a known one leads to a reset.
         after = _last_seen(call) or "new"
-        return self._stream(call, self._feed.subscribe(after=after))
+        return self._stream(call, _List(self._feed, after, most))
 
     async def follow_one(self, call: Call) -> Response:
         instance_id = call.instance_id
@@ -113,7 +141,8 @@ class LiveApi:
             and not await self._feed.missed_turns(instance_id, last_seen)
         ):
             return Response(status_code=204)  # tells browsers not to come back
-        return self._stream(call, self._feed.subscribe(instance_id, after=last_seen or "new"))
+        subscription = self._feed.subscribe(instance_id, after=last_seen or "new")
+        return self._stream(call, _One(subscription, self._gateway, instance_id))
 
     def _check_room(self) -> None:
         if len(self._open) >= self._watchers:
@@ -122,28 +151,26 @@ class LiveApi:
                 "try again later"
             )
 
-    def _stream(self, call: Call, subscription: Subscription) -> "EventStream":
+    def _stream(self, call: Call, telling: "Telling") -> "EventStream":
         try:
             self._check_room()  # again: others may have come while the instance was read
         except TooManyWatchersError:
-            subscription.close()
+            telling.close()
             raise
-        self._open.add(subscription)
-        return EventStream(self, subscription, call)
+        self._open.add(telling)
+        return EventStream(self, telling, call)
 
-    async def run(
-        self, subscription: Subscription, receive: Receive, send: Send, call: Call
-    ) -> None:
+    async def run(self, telling: "Telling", receive: Receive, send: Send, call: Call) -> None:
         """Send what comes until the end of the instance, of the caller, of the caller's session or
         of the server.
         """
         is_masked = call.role is Role.READ
         gone = asyncio.ensure_future(_disconnected(receive))
-        following: asyncio.Future[Update | None] | None = None
+        following: asyncio.Future[bytes | None] | None = None
         try:
             while not gone.done() and (call.session is None or call.session.is_open()):
                 if following is None:
-                    following = asyncio.ensure_future(_next(subscription))
+                    following = asyncio.ensure_future(telling.next())
                 watched: list[asyncio.Future[Any]] = [gone, following]
                 await asyncio.wait(
                     watched,
@@ -155,66 +182,167 @@ class LiveApi:
                         {"type": "http.response.body", "body": _HEARTBEAT, "more_body": True}
                     )
                     continue
-                update = await following
+                body = await following
                 following = None
-                if update is None:
+                if body is None:
                     break  # the server stops
-                body, is_last = await self._events(subscription, update)
                 if is_masked:
                     body = await self._masking.masked(body)
                 await send({"type": "http.response.body", "body": body, "more_body": True})
-                if is_last:
+                if telling.is_over:
                     break
-                if subscription.instance_id is None:
-                    await asyncio.wait([gone], timeout=PAUSE_SECONDS)
+                if telling.pause:
+                    await asyncio.wait([gone], timeout=telling.pause)
         except StorageError:
             pass  # it cannot be read now: the caller comes back with its last id
         finally:
             gone.cancel()
             if following is not None:
                 following.cancel()
-            await self.end(subscription, send)
+            await self.end(telling, send)
 
-    async def end(self, subscription: Subscription, send: Send) -> None:
+    async def end(self, telling: "Telling", send: Send) -> None:
         """End a stream: its subscription and its body."""
-        self._open.discard(subscription)
-        subscription.close()
+        self._open.discard(telling)
+        telling.close()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _events(self, subscription: Subscription, first: Update) -> tuple[bytes, bool]:
-        """An update and all that wait behind it; whether one of them is the last."""
-        bodies: list[bytes] = []
-        updates: Iterable[Update] = (first, *subscription.at_hand())
-        if subscription.instance_id is None:
-            updates = _latest(updates)
-        for update in updates:
-            body, is_last = await self._event(subscription, update)
-            bodies.append(body)
-            if is_last:
-                return b"".join(bodies), True
-        return b"".join(bodies), False
 
-    async def _event(self, subscription: Subscription, update: Update) -> tuple[bytes, bool]:
-        is_last = subscription.instance_id is not None and (update.has_ended or update.is_purged)
-        record = update.record
-        name = "update"
-        if update.is_reset:
-            name = "reset"
-            if subscription.instance_id is not None:
-                record = await self._gateway.get(subscription.instance_id)
-                is_last = record is None or record.status.is_finished
-        data = msgspec.json.encode(_step(update, record))
-        return b"id: %s\nevent: %s\ndata: %s\n\n" % (
-            update.position.encode(),
-            name.encode(),
-            data,
-        ), is_last
+class Telling(Protocol):
+    """What a stream tells, in the form in which it is sent.
+
+    Attributes:
+        pause: Seconds from one word to the next at least.
+        is_over: Whether the last word was the last.
+    """
+
+    pause: float
+    is_over: bool
+
+    async def next(self) -> bytes | None:
+        """All that there is to tell, once there is something; None when nothing more comes."""
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+
+
+class _One:
+    """Each step of one instance, to its end."""
+
+    pause = 0.0
+
+    def __init__(
+        self, subscription: Subscription, gateway: Gateway, instance_id: InstanceId
+    ) -> None:
+        self.is_over = False
+        self.close = subscription.close
+        self._subscription = subscription
+        self._gateway = gateway
+        self._instance_id = instance_id
+
+    async def next(self) -> bytes | None:
+        first = await anext(self._subscription, None)
+        if first is None:
+            return None
+        bodies: list[bytes] = []
+        for update in (first, *self._subscription.at_hand()):
+            bodies.append(await self._body(update))
+            if self.is_over:
+                break
+        return b"".join(bodies)
+
+    async def _body(self, update: Update) -> bytes:
+        if not update.is_reset:
+            self.is_over = update.has_ended or update.is_purged
+            return _event("update", update, update.record)
+        record = await self._gateway.get(self._instance_id)
+        self.is_over = record is None or record.status.is_finished
+        return _event("reset", update, record)
+
+
+class _List:
+    """The last steps of all instances, or how many changed while they are more than ``most``.
+
+    Args:
+        feed: Where they come from.
+        after: The position of the last one that was seen.
+        most: So many are told at once; 0 for all.
+    """
+
+    is_over = False
+
+    def __init__(self, feed: UpdateFeed, after: str, most: int) -> None:
+        self.pause = PAUSE_SECONDS
+        self._feed = feed
+        self._most = most
+        self._steps = self._follow(after)
+        self._digests: DigestSubscription | None = None
+
+    def _follow(self, after: str) -> Subscription:
+        return self._feed.subscribe(after=after, queued=_QUEUED if self._most else None)
+
+    def close(self) -> None:
+        self._steps.close()
+        if self._digests is not None:
+            self._digests.close()
+
+    async def next(self) -> bytes | None:
+        if self._digests is None:
+            return await self._each()
+        digest = await anext(self._digests, None)
+        if digest is None:
+            return None
+        if digest.changed > self._most:
+            return _sent("digest", _NOWHERE, digest)
+        self._digests.close()
+        self._digests = None
+        self._steps = self._follow(_NOWHERE)
+        return await self._each()
+
+    async def _each(self) -> bytes | None:
+        first = await anext(self._steps, None)
+        if first is None:
+            return None
+        updates = _latest((first, *self._steps.at_hand()))
+        if self._most and len(updates) > self._most:
+            # Nobody has to make updates any more, not even to keep them.
+            self._digests = self._feed.subscribe_digests()
+            self._steps.close(comes_back=False)
+            self.pause = DIGEST_SECONDS
+            return _sent("digest", _NOWHERE, digest_of_updates(updates))
+        self.pause = PAUSE_SECONDS
+        return b"".join(
+            _event("reset" if update.is_reset else "update", update, update.record)
+            for update in updates
+        )
+
+
+class _Digests:
+    """How many instances have changed; who comes has seen none of it, and reads all anew."""
+
+    pause = DIGEST_SECONDS
+    is_over = False
+
+    def __init__(self, subscription: DigestSubscription) -> None:
+        self.close = subscription.close
+        self._subscription = subscription
+        self._told = 0
+
+    async def next(self) -> bytes | None:
+        if not self._told:
+            self._told = 1
+            return _sent("reset", "0", {})
+        digest = await anext(self._subscription, None)
+        if digest is None:
+            return None
+        self._told += 1
+        return _sent("digest", str(self._told - 1), digest)
 
 
 _ALL: Final = Operation(
     summary="Updates of all instances, as server-sent events",
     tag="live",
-    parameters=_LAST_SEEN,
+    parameters=(*_LAST_SEEN, _DIGEST, _MOST),
     answers={200: _STREAM},
 )
 _ONE: Final = Operation(
@@ -239,11 +367,11 @@ _ENDPOINTS: Final = (
 class EventStream(Response):
     """An answer whose body is what comes of a subscription."""
 
-    def __init__(self, live: LiveApi, subscription: Subscription, call: Call) -> None:
+    def __init__(self, live: LiveApi, telling: Telling, call: Call) -> None:
         super().__init__(headers=_HEADERS, media_type="text/event-stream")
         del self.headers["content-length"]
         self._live = live
-        self._subscription = subscription
+        self._telling = telling
         self._call = call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -256,13 +384,9 @@ class EventStream(Response):
             }
         )
         if scope["method"] == "HEAD":
-            await self._live.end(self._subscription, send)
+            await self._live.end(self._telling, send)
         else:
-            await self._live.run(self._subscription, receive, send, self._call)
-
-
-async def _next(subscription: Subscription) -> Update | None:
-    return await anext(subscription, None)
+            await self._live.run(self._telling, receive, send, self._call)
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -289,6 +413,18 @@ class _Step(Struct, rename="camel", kw_only=True):
     last_updated_time: datetime | UnsetType = UNSET
     failure: FailureDetails | UnsetType = UNSET
     hold: HoldStatus | UnsetType = UNSET
+
+
+def _event(name: str, update: Update, record: InstanceRecord | None) -> bytes:
+    return _sent(name, update.position, _step(update, record))
+
+
+def _sent(name: str, position: str, data: "_Step | Digest | dict[str, Any]") -> bytes:
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (
+        position.encode(),
+        name.encode(),
+        msgspec.json.encode(data),
+    )
 
 
 def _step(update: Update, record: InstanceRecord | None) -> _Step:
