@@ -72,6 +72,34 @@ describe("what is shown", () => {
     expect(keeper.isFresh.value).toBe(true);
   });
 
+  it("is read soon when something has changed, seldom when reading takes long", async () => {
+    let takes = 10;
+    keeper = new Keeper(
+      async (cause) => {
+        read.push(cause);
+        await new Promise((done) => setTimeout(done, takes));
+        return true;
+      },
+      () => ({ every: 1e6 }),
+    );
+    keeper.start();
+    await vi.advanceTimersByTimeAsync(1_500);
+    keeper.stir();
+    keeper.stir();
+    await vi.advanceTimersByTimeAsync(20);
+    expect(read.length).toBe(2);
+    takes = 2_000;
+    keeper.stir();
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(read.length).toBe(3);
+    keeper.stir();
+    await vi.advanceTimersByTimeAsync(7_900);
+    expect(read.length).toBe(3);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(read.length).toBe(4);
+    await vi.advanceTimersByTimeAsync(2_000);
+  });
+
   it("is not fresh when it could not be read", async () => {
     keep({}, () => false);
     await vi.advanceTimersByTimeAsync(0);

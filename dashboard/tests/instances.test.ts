@@ -26,12 +26,16 @@ describe("filters", () => {
     ).toEqual(EVERYTHING);
   });
 
-  it("ask the API for moments in microseconds", () => {
+  it("ask the API for moments as it takes them", () => {
     const filter = filterOf({ status: "failed", created: "1h", createdFrom: "2026-11-01T00:00" });
-    expect(parametersOf(filter, NOW)).toMatchObject({ status: "failed", createdFrom: NOW - 3600e6, createdTo: null });
+    expect(parametersOf(filter, NOW + 7)).toMatchObject({
+      status: "failed",
+      createdFrom: "2026-11-21T23:00:00.000007Z",
+      createdTo: null,
+    });
     expect(parametersOf(filterOf({ createdTo: "2026-11-22T00:00" }), NOW)).toMatchObject({
       createdFrom: null,
-      createdTo: NOW,
+      createdTo: "2026-11-22T00:00:00.000000Z",
     });
   });
 });

@@ -102,6 +102,20 @@ async def test_filters_find_one_of_all(visit: Visit) -> None:
     await expect(grid.get_by_role("link")).to_have_text(["needle"])
     await page.get_by_label("Instance id begins with").fill("nobody")
     await expect(page.get_by_text("No instance fits")).to_be_visible()
+    await page.get_by_label("Instance id begins with").fill("needle")
+    created = page.get_by_label("Created", exact=True)
+    for span in await created.locator("option").all_inner_texts():
+        await created.select_option(label=span)
+        await expect(grid.get_by_role("link")).to_have_text(["needle"])
+    await page.get_by_label("Created until (UTC)").fill("2020-01-31T12:00")
+    await expect(page.get_by_text("No instance fits")).to_be_visible()
+    await page.get_by_label("Created from (UTC)").fill("2020-01-31T12:00")
+    await page.get_by_label("Created until (UTC)").fill("2999-01-31T12:00")
+    await expect(grid.get_by_role("link")).to_have_text(["needle"])
+    for order in await page.get_by_label("Order").locator("option").all_inner_texts():
+        await page.get_by_label("Order").select_option(label=order)
+        ended = "ended" in order
+        await expect(grid.get_by_role("link")).to_have_text([] if ended else ["needle"])
 
 
 async def test_rows_stay_where_they_are_while_others_start_and_change(

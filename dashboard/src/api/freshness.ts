@@ -30,6 +30,8 @@ export type Cause = "gap" | "change";
 
 const REGULARLY = 10_000;
 const LEAST_PAUSE = 1_000;
+/** After something that takes long to read the pause is longer, by so many times that long: the host has other work. */
+const PAUSE_PER_READING = 4;
 /** The first one leaves time to whoever acted to say that there is nothing to be read any more. */
 const AFTER_AN_ACT = [50, 700, 2_000, 5_000, 10_000];
 
@@ -44,6 +46,7 @@ export class Keeper {
   private cause: Cause | null = null;
   private isStopped = false;
   private readAt = Number.NEGATIVE_INFINITY;
+  private took = 0;
   private next: Timer | undefined;
   private soon: Timer | undefined;
   private following: Timer[] = [];
@@ -89,8 +92,10 @@ export class Keeper {
     clearTimeout(this.next);
     while (this.cause !== null && !this.isStopped) {
       const cause = this.cause;
+      const began = performance.now();
       this.cause = null;
       this.isSure.value = (await untracked(() => this.read(cause))) && this.cause !== "gap";
+      this.took = performance.now() - began;
     }
     this.isReading = false;
     this.readAt = performance.now();
@@ -123,15 +128,17 @@ export class Keeper {
   private listening(): HubListener {
     const { isTouchedBy } = this.wanted();
     return {
-      ...(isTouchedBy && { onUpdates: (updates) => this.heard(this.wanted().isTouchedBy?.(updates)) }),
-      onDigest: (digest) => this.heard(this.wanted().isChangedBy?.(digest)),
+      ...(isTouchedBy && { onUpdates: (updates) => this.wanted().isTouchedBy?.(updates) && this.stir() }),
+      onDigest: (digest) => this.wanted().isChangedBy?.(digest) && this.stir(),
       onReset: () => this.doubt(),
     };
   }
 
-  private heard(isReason: boolean | undefined): void {
-    if (this.soon !== undefined || !isReason) return;
-    const pause = Math.max(0, this.readAt + LEAST_PAUSE - performance.now());
+  /** Something has changed: reads anew, but not more often than it should. */
+  stir(): void {
+    if (this.soon !== undefined) return;
+    const rest = Math.max(LEAST_PAUSE, this.took * PAUSE_PER_READING);
+    const pause = Math.max(0, this.readAt + rest - performance.now());
     this.soon = setTimeout(() => {
       this.soon = undefined;
       this.askIfWanted("change");

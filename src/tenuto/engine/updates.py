@@ -114,6 +114,11 @@ class UpdateFeed:
         """How many listen."""
         return len(self._for_all) + len(self._digests) + sum(map(len, self._for_one.values()))
 
+    @property
+    def position(self) -> str:
+        """Where the list stands: who goes on from here has not missed what comes."""
+        return f"{self._epoch}-{self._recent.last_number}"
+
     # --- listening -------------------------------------------------------------------------------
 
     def subscribe(
@@ -184,8 +189,7 @@ class UpdateFeed:
         number = _number_in(position, self._epoch)
         found = None if number is None else self._recent.after(number)
         if found is None:
-            here = f"{self._epoch}-{self._recent.last_number}"
-            return [Update(position=here, is_reset=True)]
+            return [Update(position=self.position, is_reset=True)]
         return found
 
     def forget(self, listener: "Subscription", *, comes_back: bool) -> None:
@@ -258,7 +262,7 @@ class UpdateFeed:
     def _reset_list(self) -> None:
         if self._keeps_list():
             self._recent.forget()
-            here = Update(position=f"{self._epoch}-{self._recent.last_number}", is_reset=True)
+            here = Update(position=self.position, is_reset=True)
             for listener in self._for_all:
                 listener.offer([here])
         self._tell_digests(Digest(elsewhere=True))

@@ -5,6 +5,7 @@
  */
 
 import type { Parameters } from "../../api/client";
+import { isoText } from "../../formatting";
 import type { Query } from "../../router";
 import { isFinished, SHOWN_STATUSES, type Status } from "../../statuses";
 
@@ -94,8 +95,8 @@ export function parametersOf(filter: Filter, now: number): Parameters {
     prefix: filter.prefix,
     held: filter.held,
     order: filter.order === "newest" ? null : filter.order,
-    createdFrom: from,
-    createdTo: to,
+    createdFrom: from === null ? null : isoText(from),
+    createdTo: to === null ? null : isoText(to),
   };
 }
 

@@ -4,7 +4,9 @@ import { signal, type ReadonlySignal } from "@preact/signals";
 import { listInstances } from "../../api/instances";
 import { Keeper, type Cause } from "../../api/freshness";
 import { watchHub } from "../../api/live";
-import type { ApiError } from "../../api/client";
+import { isoText } from "../../formatting";
+import type { ApiError, Parameters } from "../../api/client";
+import type { InstanceRecord } from "../../api/types";
 import { parametersOf, type Filter } from "./filter";
 import { Rows } from "./rows";
 
@@ -23,9 +25,9 @@ export class InstanceList {
   readonly isLoading = signal(false);
   /** True when the last page has been read. */
   readonly isComplete = signal(false);
-  /** True when changes were missed below the first page. */
+  /** True when changes of rows that are here were missed. */
   readonly isStale = signal(false);
-  /** True when there may be more new ones than are counted: so many came that none was told. */
+  /** True when there may be more new ones than are counted: a whole page is new. */
   readonly isMany = signal(false);
   /** How far it was scrolled when it was left. */
   scrolledTo = 0;
@@ -34,6 +36,8 @@ export class InstanceList {
   private pages = 0;
   private stopping = new AbortController();
   private stopListening: () => void = () => undefined;
+  /** So many have changed that it was not told which. */
+  private mayMiss = false;
 
   constructor(private readonly filter: Filter) {}
 
@@ -51,10 +55,10 @@ export class InstanceList {
       onUpdates: (updates) => {
         if (this.pages > 0 && this.rows.update(updates, this.filter, Date.now() * 1000)) this.changed();
       },
-      onDigest: () => {
-        this.isMany.value = true;
-        if (this.pages > 1) this.isStale.value = true;
-        this.keeper.ask();
+      onDigest: (digest) => {
+        this.mayMiss = true;
+        if (digest.purged > 0) this.isStale.value = true;
+        this.keeper.stir();
       },
     });
     this.keeper.start();
@@ -123,6 +127,8 @@ export class InstanceList {
   private async refresh(cause: Cause): Promise<boolean> {
     if (this.pages === 0) return this.readAnew();
     const { signal: stopped } = this.stopping;
+    const { mayMiss } = this;
+    this.mayMiss = false;
     const answer = await this.ask(null, stopped);
     if (stopped.aborted) return false;
     this.error.value = answer.ok ? null : answer.error;
@@ -133,15 +139,33 @@ export class InstanceList {
       this.rows.clear();
       this.rows.add(answer.value.records);
     } else {
-      this.rows.refresh(answer.value.records, this.filter.order);
+      const { records } = answer.value;
+      if (records.length >= PAGE && !records.some((record) => this.rows.get(record.instanceId)))
+        this.isMany.value = true;
+      this.rows.refresh(records, this.filter.order);
       if (cause === "gap") this.isStale.value = true;
+      else if (mayMiss && !(await this.catchUp(records, stopped))) return false;
     }
     this.changed();
     return true;
   }
 
-  private ask(after: string | null, stopped: AbortSignal) {
-    const parameters = parametersOf(this.filter, Date.now() * 1000);
+  /** Reads the rows, too, that newer ones have pushed off the first page; says so when some could not be found. */
+  private async catchUp(read: readonly InstanceRecord[], stopped: AbortSignal): Promise<boolean> {
+    const top = this.rows.all[0];
+    let found = read;
+    if (top && this.filter.order === "newest" && this.rows.isBehind(found)) {
+      const answer = await this.ask(null, stopped, { createdTo: isoText(top.createdAt + 1) });
+      if (stopped.aborted || !answer.ok) return false;
+      this.rows.refresh(answer.value.records, this.filter.order);
+      found = [...found, ...answer.value.records];
+    }
+    if (this.rows.isBehind(found)) this.isStale.value = true;
+    return true;
+  }
+
+  private ask(after: string | null, stopped: AbortSignal, narrowed: Parameters = {}) {
+    const parameters = { ...parametersOf(this.filter, Date.now() * 1000), ...narrowed };
     return listInstances({ ...parameters, after, limit: PAGE, payloads: PAYLOADS }, stopped);
   }
 

@@ -56,6 +56,12 @@ export class Rows {
     }
   }
 
+  /** Whether rows that go on may be other than they stand here, as these that were read are all that is known now. */
+  isBehind(read: readonly InstanceRecord[]): boolean {
+    const known = new Set(read.map((record) => record.instanceId));
+    return this.all.some((row) => !known.has(row.id) && !isFinished(row.status));
+  }
+
   /** Takes live updates. True when a row or the count of new ones has changed. */
   update(updates: readonly Update[], filter: Filter, now: number): boolean {
     let hasChanged = false;

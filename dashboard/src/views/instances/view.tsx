@@ -56,14 +56,11 @@ export function InstancesView(): JSX.Element {
 
 /** Says what would stand above, without moving anything. */
 function NewRows({ list }: { readonly list: InstanceList }): JSX.Element {
-  const count = list.newCount.value;
+  const count = `${countText(list.newCount.value)}${list.isMany.value ? "+" : ""} new`;
   const isStale = list.isStale.value;
-  const text =
-    count > 0
-      ? `${countText(count)}${list.isMany.value ? "+" : ""} new: show`
-      : isStale
-        ? "Changes were missed: read anew"
-        : null;
+  const isMore = list.newCount.value > 0;
+  const stale = "Changes were missed: read anew";
+  const text = isMore ? (isStale ? `${count}. ${stale}` : `${count}: show`) : isStale ? stale : null;
   return (
     <div class="new-rows" role="status">
       {text && (

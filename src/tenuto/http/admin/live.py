@@ -75,7 +75,7 @@ _DIGEST: Final = Parameter(
 _MOST: Final = Parameter(
     name="most",
     text="When more instances than this have changed within 0.05 s: a `digest` once a second in "
-    "place of their updates, until a second brings no more than this; then a `reset`.",
+    "place of their updates, until a second brings no more than this.",
     schema={"type": "integer", "minimum": 1, "maximum": _MOST_AT_ONCE},
 )
 _STREAM: Final = Answer(
@@ -278,7 +278,7 @@ class _List:
         self._steps = self._follow(after)
         self._digests: DigestSubscription | None = None
 
-    def _follow(self, after: str) -> Subscription:
+    def _follow(self, after: str | None) -> Subscription:
         return self._feed.subscribe(after=after, queued=_QUEUED if self._most else None)
 
     def close(self) -> None:
@@ -294,10 +294,12 @@ class _List:
             return None
         if digest.changed > self._most:
             return _sent("digest", _NOWHERE, digest)
+        # From here on each is told again; who reads anew after this digest misses nothing.
+        self._steps = self._follow(None)
         self._digests.close()
         self._digests = None
-        self._steps = self._follow(_NOWHERE)
-        return await self._each()
+        self.pause = PAUSE_SECONDS
+        return _sent("digest", self._feed.position, digest)
 
     async def _each(self) -> bytes | None:
         first = await anext(self._steps, None)
