@@ -19,6 +19,7 @@ export type Place =
   | "hosts"
   | "topics"
   | "queues"
+  | "usage"
   | "settings";
 
 export type Route =
@@ -35,6 +36,7 @@ const PLACES: ReadonlySet<string> = new Set<Place>([
   "hosts",
   "topics",
   "queues",
+  "usage",
   "settings",
 ]);
 

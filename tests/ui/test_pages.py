@@ -25,6 +25,7 @@ PLACES: Final = {
     "dead-letters": ("#/dead-letters", "Dead letters", "accounts-2026"),
     "functions": ("#/functions", "Functions", "tidy_up"),
     "hosts": ("#/hosts", "Hosts", "Partitions"),
+    "usage": ("#/usage", "Usage", "GB-seconds"),
     "settings": ("#/settings", "Settings", "http.dashboard"),
 }
 """By their names in navigation.ts: the address, the heading, something that stands there."""

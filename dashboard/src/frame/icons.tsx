@@ -12,6 +12,7 @@ const PATHS = {
   letters: "M2 4h12v8.5H2zM2 4.5l6 4.6 6-4.6",
   functions: "M6 3H4.5v10H6M10 3h1.5v10H10M7 8h2",
   hosts: "M2.5 3h11v4h-11zm0 6h11v4h-11zM5 5h.1M5 11h.1",
+  usage: "M8 1.8a6.2 6.2 0 1 1 0 12.4A6.2 6.2 0 0 1 8 1.8M8 8V1.8M8 8l5 3.6",
   settings: "M2.5 4.5h7m4 0h-1m-10 7h1m9.5 0h-6.5M11 3v3M5 10v3",
   menu: "M2.5 4.5h11m-11 3.5h11m-11 3.5h11",
   search: "M7 2.5a4.5 4.5 0 1 1 0 9 4.5 4.5 0 0 1 0-9M10.4 10.4 14 14",

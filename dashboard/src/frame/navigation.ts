@@ -1,5 +1,5 @@
 /**
- * Where one can go. Entities, schedules, flow control and usage get a line here once there is something to show.
+ * Where one can go. Entities, schedules and flow control get a line here once there is something to show.
  */
 
 import type { Overview } from "../api/types";
@@ -43,6 +43,7 @@ export const NAVIGATION: readonly Group[] = [
     entries: [
       { place: "functions", label: "Functions", icon: "functions" },
       { place: "hosts", label: "Hosts", icon: "hosts" },
+      { place: "usage", label: "Usage", icon: "usage" },
       { place: "settings", label: "Settings", icon: "settings" },
     ],
   },

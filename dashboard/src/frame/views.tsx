@@ -18,6 +18,7 @@ import { OverviewView } from "../views/overview/view";
 import { QueuesView } from "../views/queues";
 import { SettingsView } from "../views/settings";
 import { TopicsView } from "../views/topics";
+import { UsageView } from "../views/usage";
 
 const VIEWS: Readonly<Record<Exclude<Place, "overview">, ComponentType>> = {
   instances: InstancesView,
@@ -28,6 +29,7 @@ const VIEWS: Readonly<Record<Exclude<Place, "overview">, ComponentType>> = {
   hosts: HostsView,
   topics: TopicsView,
   queues: QueuesView,
+  usage: UsageView,
   settings: SettingsView,
 };
 

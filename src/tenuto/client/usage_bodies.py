@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -115,6 +115,7 @@ class UsageBody(Struct, frozen=True, kw_only=True, rename={"first": "from", "las
         total: All of them together.
         plan: Whose prices stand beside; null without one.
         currency: What they are in.
+        plans: The names of those that the settings have.
     """
 
     first: str
@@ -124,6 +125,7 @@ class UsageBody(Struct, frozen=True, kw_only=True, rename={"first": "from", "las
     total: UsageLineBody
     plan: str | None = None
     currency: str | None = None
+    plans: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -133,6 +135,7 @@ class UsageBody(Struct, frozen=True, kw_only=True, rename={"first": "from", "las
         lines: Sequence[UsageLine],
         plan: PricePlan | None = None,
         name: str | None = None,
+        plans: Iterable[str] = (),
     ) -> "UsageBody":
         """The body for the lines of some days, with what a plan of this name would charge."""
         first, last = days
@@ -144,6 +147,7 @@ class UsageBody(Struct, frozen=True, kw_only=True, rename={"first": "from", "las
             total=UsageLineBody.of(total_of(lines), plan),
             plan=name,
             currency=None if plan is None else plan.currency,
+            plans=tuple(sorted(plans)),
         )
 
 

@@ -11,3 +11,4 @@ export * from "./messages";
 export * from "./run";
 export * from "./schema";
 export * from "./session";
+export * from "./usage";

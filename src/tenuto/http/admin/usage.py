@@ -53,7 +53,8 @@ class UsageApi:
         lines = await self._gateway.usage(first, last, by)
         if form == "csv":
             return Response(usage_csv(lines, by, plan), media_type="text/csv")
-        return json_answer(UsageBody.of((first, last), by, lines, plan, name))
+        plans = self._settings.prices
+        return json_answer(UsageBody.of((first, last), by, lines, plan, name, plans))
 
     def _days(self, call: Call) -> tuple[Day, Day]:
         """From when to when; the last days up to today unless told."""
