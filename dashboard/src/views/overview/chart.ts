@@ -55,7 +55,7 @@ function optionsOf(place: HTMLElement, width: number, zone: Zone, onPoint: (step
   return {
     width,
     height: HEIGHT,
-    padding: [8, 4, 0, 0],
+    padding: [8, 20, 0, 0],
     legend: { show: false },
     hooks: { setCursor: [(plot) => onPoint(plot.cursor.idx ?? null)] },
     cursor: { drag: { x: false, y: false }, points: { size: 6 }, y: false },
