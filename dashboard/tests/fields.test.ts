@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { entered, formOf, formOfChoices, ONLY } from "../src/forms/fields";
+import { entered, filledIn, formOf, formOfChoices, ONLY, sketched } from "../src/forms/fields";
 import type { JsonSchema } from "../src/api/types";
 
 const PAYMENT: JsonSchema = {
@@ -91,4 +91,33 @@ it("an only text that is empty is asked for again; what is meant can be written 
   expect(entered(form, {}).text).toBeNull();
   expect(entered(form, { value: "x" }).text).toBe('"x"');
   expect(entered(formOf({ type: "string", default: "" }), {}).text).toBe('""');
+});
+
+describe("from the form to JSON and back", () => {
+  it("nothing is lost, right or wrong", () => {
+    const form = formOf(PAYMENT);
+    const text = sketched(form, { ...FILLED, count: "many" });
+    expect(JSON.parse(text)).toEqual({
+      amount: 12.5,
+      currency: "EUR",
+      note: null,
+      paid_at: "2026-05-03T14:30:00Z",
+      count: "many",
+      gift: false,
+      lines: [1],
+    });
+    const back = filledIn(form, '{"amount": 21, "currency": "USD", "note": null, "gift": true, "lines": [2]}');
+    expect(back).toEqual({
+      entries: { amount: "21", currency: '"USD"', note: "", gift: "true", lines: "[2]" },
+    });
+    expect(filledIn(formOf({ type: "integer" }), "7")).toEqual({ entries: { [ONLY]: "7" } });
+    expect(sketched(formOf({ type: "integer" }), { [ONLY]: "7" })).toBe("7");
+    expect(filledIn(form, "")).toEqual({ entries: {} });
+  });
+
+  it("JSON stays JSON where the form has no place for it", () => {
+    const form = formOf(PAYMENT);
+    for (const text of ["{", "[1]", '{"colour": 1}', '{"amount": 12345678901234567890}'])
+      expect(filledIn(form, text)).toHaveProperty("error");
+  });
 });

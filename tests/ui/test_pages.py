@@ -111,7 +111,7 @@ async def test_places_are_reached_by_pressing_on_them(visit: Visit) -> None:
         if "?" not in address:
             await expect(page.get_by_role("main").get_by_text(shown).first).to_be_visible()
     await page.go_back()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Hosts")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Usage")
 
 
 async def test_dialogs_suit_everybody(visit: Visit) -> None:

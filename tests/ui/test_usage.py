@@ -32,6 +32,7 @@ async def wall(ctx: Context, colours: list[str]) -> int:
 @pytest_asyncio.fixture(loop_scope="session")
 async def server() -> AsyncIterator[Server]:
     settings = Settings(
+        storage="sqlite://",
         http=HttpSettings(port=0, keys=KEYS),
         usage=UsageSettings(
             tag="customer", prices={"dear": PricePlan(per_million_executions=1e6, currency="EUR")}

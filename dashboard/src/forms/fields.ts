@@ -232,3 +232,39 @@ function withZone(given: string): string {
   const full = /T\d\d:\d\d$/.test(given) ? `${given}:00` : given;
   return /(?:Z|[+-]\d\d:\d\d)$/.test(full) ? full : `${full}Z`;
 }
+
+/** What was filled in as JSON, to be gone on with by hand: what does not fit stays as it was typed, in quotes. */
+export function sketched(form: Form, entries: Entries): string {
+  const members = form.fields.flatMap((field): string[] => {
+    const given = entries[field.name] ?? field.initial;
+    const read = readField(field, given);
+    const text = "error" in read ? JSON.stringify(given) : read.text;
+    if (form.isSingle) return [text ?? "null"];
+    return text === null ? [] : [`${JSON.stringify(field.name)}: ${text}`];
+  });
+  return form.isSingle ? (members[0] ?? "null") : members.length === 0 ? "{}" : `{\n  ${members.join(",\n  ")}\n}`;
+}
+
+/** What JSON means for the fields of a form; or why it has no place in them, and the JSON is to be gone on with. */
+export function filledIn(form: Form, text: string): { readonly entries: Entries } | { readonly error: string } {
+  const only = form.fields[0];
+  if (text.trim() === "") return { entries: {} };
+  if (!isJson(text)) return { error: "This is no JSON." };
+  if (/\d{16}/.test(text)) return { error: "The form cannot hold so long a number." };
+  const value = JSON.parse(text) as unknown;
+  if (form.isSingle && only) return { entries: { [only.name]: entryOf(only, value) } };
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return { error: "The form is for an object." };
+  const fields = new Map(form.fields.map((field) => [field.name, field]));
+  const entries: Record<string, string> = {};
+  for (const [name, one] of Object.entries(value)) {
+    const field = fields.get(name);
+    if (!field) return { error: `The form has no field for ${JSON.stringify(name)}.` };
+    entries[name] = entryOf(field, one);
+  }
+  return { entries };
+}
+
+function entryOf(field: Field, value: unknown): string {
+  return value === null ? "" : shownAs(field.kind, value);
+}

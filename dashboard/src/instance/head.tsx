@@ -56,7 +56,7 @@ export function Head({ row, actions }: { readonly row: Instance; readonly action
           </Fact>
         )}
         {row.version && <Fact name="Version">{row.version}</Fact>}
-        {(row.generation ?? 0) > 0 && <Fact name="Continued as new">{counted(row.generation ?? 0, "time")}</Fact>}
+        {(row.generation ?? 0) > 0 && <Fact name="Begun anew">{counted(row.generation ?? 0, "time")}</Fact>}
         {Object.entries(row.tags ?? {}).map(([name, value]) => (
           <Fact key={name} name={name} isTag>
             {value}

@@ -46,7 +46,7 @@ function factsOf(row: Instance): [string, string][] {
     ["Execution id", row.executionId],
     ...(row.rootId === row.instanceId ? [] : [["Topmost caller", row.rootId] satisfies [string, string]]),
     ["Partition", String(row.partition)],
-    ["Continued as new", counted(row.generation ?? 0, "time")],
+    ["Begun anew (continued as new, restarted)", counted(row.generation ?? 0, "time")],
     ...moments.flatMap(([name, at]): [string, string][] => (at ? [[name, exactText(at, zone.value)]] : [])),
   ];
 }

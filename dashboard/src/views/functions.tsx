@@ -31,7 +31,8 @@ export function FunctionsView(): JSX.Element {
       {counts && (
         <p class="quiet-text">
           Counted on this host since it started at <Time at={counts.since} look="exact" />: what began before and ended
-          since is among those that ended, not among those that started. “Not ended” is of the whole hub, now.
+          since is among those that ended, not among those that started; one that is restarted under its own id starts
+          once and ends again. “Not ended” is of the whole hub, now.
         </p>
       )}
       {known && (

@@ -191,7 +191,8 @@ def _wait(run: Run, step: Step, around: Surroundings) -> Wait:
         case StepKind.EVENT if step.place:
             return TopicWait(topic=step.name, key=step.key, since=since, until=step.due_at)
         case StepKind.EVENT:
-            return EventWait(name=step.name, since=since, until=step.due_at)
+            come = step.name.casefold() in map(str.casefold, run.raised)
+            return EventWait(name=step.name, since=since, until=step.due_at, has_come=come)
         case StepKind.QUESTION:
             return QuestionWait(
                 id=step.number,

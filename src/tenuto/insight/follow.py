@@ -19,7 +19,7 @@ from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.events import HistoryEvent
 from tenuto.model.ids import InstanceId
-from tenuto.model.messages import AnswerQuestion, Start, Steering
+from tenuto.model.messages import AnswerQuestion, RaiseEvent, Start, Steering
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _CHUNK: Final = 50
@@ -127,7 +127,9 @@ class Follower:
         one.turns = len(loaded.turns)
         one.run = run
         one.run.untaken = _untaken(loaded)
-        one.run.answers = [said for said in messages_in(loaded) if isinstance(said, AnswerQuestion)]
+        waiting = messages_in(loaded)
+        one.run.answers = [said for said in waiting if isinstance(said, AnswerQuestion)]
+        one.run.raised = [said.event.name for said in waiting if isinstance(said, RaiseEvent)]
         children = {
             step.instance_id: None for step in one.run.steps if _is_child(step) and step.instance_id
         }

@@ -172,6 +172,8 @@ class Run(Struct, kw_only=True):
         pause_reason: Why it was suspended, where somebody said so.
         untaken: Messages in its inbox that it would take in now, when that was read.
         answers: Those of people in its inbox, which wait until it goes on.
+        raised: The names of events in its inbox, which wait as well; in any case, as waits have
+            them.
         is_telling: Whether its history says all that it waits for, and does not end: that is so
             once it has begun, except for programs that keep to themselves what events they await.
     """
@@ -181,6 +183,7 @@ class Run(Struct, kw_only=True):
     pause_reason: str = ""
     untaken: int = 0
     answers: Sequence[AnswerQuestion] = ()
+    raised: Sequence[str] = ()
     is_telling: bool = False
 
     def open_steps(self) -> list[Step]:

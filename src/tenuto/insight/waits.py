@@ -49,6 +49,8 @@ def _plainly(wait: Wait, around: Surroundings) -> str:
         case TimerWait():
             due = "" if wait.until is None else f" due at {at(wait.until)}"
             return f"a {TIMERS[wait.purpose]}{due}"
+        case EventWait(has_come=True):
+            return f"event {one_line(wait.name)!r}, which has come and counts when it goes on"
         case EventWait():
             until = "" if wait.until is None else f", until {at(wait.until)}"
             return f"event {one_line(wait.name)!r} {since}{until}"

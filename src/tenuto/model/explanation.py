@@ -193,11 +193,13 @@ class EventWait(_Fact, frozen=True, kw_only=True, tag="event"):
         name: Its name.
         since: The time of the turn that came to wait for it.
         until: When the wait is given up; None: never.
+        has_come: Whether one has come, and waits until the instance goes on.
     """
 
     name: str
     since: Microseconds
     until: Microseconds | None = None
+    has_come: bool = False
 
 
 class TopicWait(_Fact, frozen=True, kw_only=True, tag="topic"):

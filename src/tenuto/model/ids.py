@@ -70,7 +70,10 @@ def check_instance_id(text: object) -> InstanceId:
         found = next(character for character in text if character in _FORBIDDEN)
         reason = f"it contains {found!r}; / \\ # ? are not allowed"
         if found == "/" and _LINKED_HUB.fullmatch(text.partition("/")[0]):
-            reason += ". An instance of a linked hub can be started and told events, nothing else"
+            reason += (
+                ". With the name of a linked hub before it, it would be an instance there, which "
+                "can be started and told events, nothing else"
+            )
         raise InvalidInstanceIdError(text, reason)
     if text in {".", ".."}:
         raise InvalidInstanceIdError(text, "in an address it would stand for a folder")

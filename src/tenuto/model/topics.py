@@ -283,7 +283,14 @@ def checked_topic(value: object) -> str:
     if not isinstance(value, str) or not is_of_linked_hub(value):
         return checked_place(value, "a topic")
     hub, _, topic = value.partition("/")
-    return f"{check_hub_name(hub)}/{checked_place(topic, 'a topic of a linked hub')}"
+    try:
+        check_hub_name(hub)
+    except InputError as error:
+        raise InputError(
+            f"{value!r:.200} cannot be the name of a topic: what stands before a slash is the name "
+            f"of a linked hub, and {error}"
+        ) from None
+    return f"{hub}/{checked_place(topic, 'a topic of a linked hub')}"
 
 
 def checked_own_topic(value: object) -> str:

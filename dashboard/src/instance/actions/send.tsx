@@ -15,7 +15,7 @@ import { Dialog } from "../../parts/dialog";
 import { ErrorNote } from "../../parts/error_note";
 import type { Instance, SendForm } from "../shapes";
 import type { ActionDialogProps } from "./dialogs";
-import { entered, formOf, formOfChoices, ONLY, type Entries, type Form } from "../../forms/fields";
+import { entered, filledIn, formOf, formOfChoices, ONLY, sketched, type Entries, type Form } from "../../forms/fields";
 import { FormFields } from "../../forms/form_fields";
 
 export function SendDialog(props: ActionDialogProps & { readonly wanted: SendForm["kind"] }): JSX.Element {
@@ -83,6 +83,15 @@ function Sending({ row, wanted, forms, onDone, onClose }: SendingProps): JSX.Ele
     entries.value = {};
     errors.value = {};
   };
+  /** What was filled in goes along, both ways. */
+  const toggleRaw = (): void => {
+    refused.value = null;
+    const back = isRaw.value ? filledIn(formFor(chosen), entries.value[ONLY] ?? "") : null;
+    errors.value = back && "error" in back ? { [ONLY]: back.error } : {};
+    if (back && "error" in back) return;
+    entries.value = back ? back.entries : { [ONLY]: sketched(form, entries.value) };
+    isRaw.value = !isRaw.value;
+  };
   return (
     <form class="stack" onSubmit={(event) => void submit(event)} noValidate>
       <Which forms={forms} at={at.value} onChoose={choose} wanted={wanted} />
@@ -98,7 +107,7 @@ function Sending({ row, wanted, forms, onDone, onClose }: SendingProps): JSX.Ele
       {refused.value && <ErrorNote error={refused.value} />}
       <div class="dialog-actions">
         {chosen && hasForm(chosen) && (
-          <Button kind="quiet" onClick={() => toggleRaw(isRaw, form, entries)}>
+          <Button kind="quiet" onClick={toggleRaw}>
             {isRaw.value ? "Use the form" : "Write JSON"}
           </Button>
         )}
@@ -123,13 +132,6 @@ function hasForm(chosen: SendForm): boolean {
 function formFor(chosen: SendForm | undefined): Form {
   if (chosen?.choices) return formOfChoices(chosen.choices);
   return formOf(chosen?.schema);
-}
-
-/** What was filled in goes along into the JSON; the way back begins anew. */
-function toggleRaw(isRaw: { value: boolean }, form: Form, entries: { value: Entries }): void {
-  const text = isRaw.value ? null : entered(form, entries.value).text;
-  entries.value = text === null ? {} : { [ONLY]: text };
-  isRaw.value = !isRaw.value;
 }
 
 function sent(

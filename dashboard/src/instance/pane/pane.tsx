@@ -66,7 +66,7 @@ function StepFacts({
 }): JSX.Element {
   const isMoment = step.kind === "message" || step.number < 0;
   const hasEnded = step.endedAt != null;
-  const due = step.kind === "timer" ? "Due" : step.state === "retrying" ? "Next attempt" : "Given up";
+  const due = step.kind === "timer" ? "Due" : step.state === "retrying" ? "Next attempt" : "Gives up";
   return (
     <dl class="facts">
       <Fact name={isMoment ? "At" : "Begun"}>

@@ -199,6 +199,10 @@ export function offsetText(offset: Microseconds): string {
     [60, "min"],
     [1, "s"],
   ];
+  // To the millisecond where that says something: ticks less than a second apart are not all called the same.
+  const rest = offset % SECOND;
+  const isFine = offset < 3_600 * SECOND && rest > 0 && rest % 1e3 === 0;
+  if (isFine) return `${Math.floor(offset / (60 * SECOND))} min ${trimmed((offset % (60 * SECOND)) / SECOND)} s`;
   let left = Math.round(offset / SECOND);
   const words: string[] = [];
   for (const [size, unit] of parts) {

@@ -69,7 +69,8 @@ function TurnView({
   readonly row: Instance;
   readonly at: number;
 }): JSX.Element {
-  const { view, before, error } = useTurn(live.id, row.executionId, at);
+  // Code may fit again, or another one: of a held instance nothing is kept beyond its hold.
+  const { view, before, error } = useTurn(live.id, `${row.executionId} ${row.hold?.since ?? ""}`, at);
   const run = useMemo(() => view && runThen(row, view), [view, row.instanceId]);
   if (error) return <ErrorNote error={error} />;
   if (!view || !run)
@@ -194,9 +195,9 @@ const ASKED_AFTER = 60;
 
 /** Reads a turn, and the one before it to compare with. Who slides past a turn does not ask for it. */
 function useTurn(id: string, execution: string, at: number): TurnRead {
-  const known = useMemo(() => new Map<number, Turn>(), [id, execution]);
-  const error = useSignal<ApiError | null>(null);
   const back = returns.value;
+  const known = useMemo(() => new Map<number, Turn>(), [id, execution, back]);
+  const error = useSignal<ApiError | null>(null);
   const version = useSignal(0);
   version.value;
   useEffect(() => {
@@ -219,7 +220,7 @@ function useTurn(id: string, execution: string, at: number): TurnRead {
       clearTimeout(timer);
       stopping.abort();
     };
-  }, [known, at, back]);
+  }, [known, at]);
   const view = known.get(at) ?? null;
   const last = useMemo<{ view: Turn | null }>(() => ({ view: null }), [known]);
   if (view) last.view = view;

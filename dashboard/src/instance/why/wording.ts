@@ -1,6 +1,7 @@
 /** The facts of an explanation in words, each with the instance that it leads to. Pure. */
 import { countText, momentText, spanText, type Zone } from "../../formatting";
 import { holdText } from "../../holds";
+import { preview } from "../../json_text";
 import type { Fact, Microseconds } from "../shapes";
 
 /** One link of the chain of causes. */
@@ -74,10 +75,13 @@ function textOf(fact: Fact, now: Microseconds, zone: Zone): string | null {
     case "timer":
       return `waits for a timer${until ? `, due at ${until}` : ""}${purposeText(fact["purpose"])}`;
     case "event":
+      if (fact["hasCome"]) return `waits for event ${quoted(fact.name)}, which has come and counts when it goes on`;
       return `waits for event ${quoted(fact.name)}${since}${until ? `, until ${until}` : ""}`;
     case "topic":
       return `waits for an event of topic ${quoted(fact["topic"])} with key ${quoted(fact["key"])}${since}${until ? `, until ${until}` : ""}`;
     case "question":
+      if (typeof fact["answer"] === "string")
+        return `${quoted(fact["title"])} is answered with ${preview(fact["answer"], 80)}, which counts when it goes on`;
       return `waits for a person to answer ${quoted(fact["title"])}${since}${until ? `, until ${until}` : ""}`;
     case "activity":
       return `waits for activity ${fact["call"] ?? fact.name}${activityText(fact, now, until)}`;

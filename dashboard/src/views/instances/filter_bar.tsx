@@ -136,6 +136,11 @@ function NameField({ filter, onChange }: FilterBarProps): JSX.Element {
 
 function RangeField({ filter, onChange }: FilterBarProps): JSX.Element {
   const isOwn = useSignal(filter.createdFrom !== "" || filter.createdTo !== "");
+  const isEmpty = filter.createdFrom === "" && filter.createdTo === "";
+  useEffect(() => {
+    // Cleared, or another address: what one has chosen just now has been empty before.
+    if (isEmpty) isOwn.value = false;
+  }, [isEmpty]);
   const choose = (value: string) => {
     isOwn.value = value === OWN_RANGE;
     onChange({ range: value === OWN_RANGE || value === "" ? null : (value as Range), createdFrom: "", createdTo: "" });

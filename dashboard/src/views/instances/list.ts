@@ -121,11 +121,11 @@ export class InstanceList {
   }
 
   /**
-   * Reads the first page once more. Rows that are known change where they stand; after a gap in the live updates, what
-   * is not there any more goes, and what lies below the first page may be old.
+   * Reads the first page once more. Rows that are known change where they stand; after a gap in the live updates, or
+   * when too many have changed to be told, those too that are not on it any more, as far as they can be found.
    */
   private async refresh(cause: Cause): Promise<boolean> {
-    if (this.pages === 0) return this.readAnew();
+    if (this.pages === 0 || this.rows.all.length === 0) return this.readAnew();
     const { signal: stopped } = this.stopping;
     const { mayMiss } = this;
     this.mayMiss = false;
@@ -133,34 +133,25 @@ export class InstanceList {
     if (stopped.aborted) return false;
     this.error.value = answer.ok ? null : answer.error;
     if (!answer.ok) return false;
-    if (cause === "gap" && this.pages === 1) {
-      this.isComplete.value = answer.value.after === null;
-      this.after = answer.value.after;
-      this.rows.clear();
-      this.rows.add(answer.value.records);
-    } else {
-      const { records } = answer.value;
-      if (records.length >= PAGE && !records.some((record) => this.rows.get(record.instanceId)))
-        this.isMany.value = true;
-      this.rows.refresh(records, this.filter.order);
-      if (cause === "gap") this.isStale.value = true;
-      else if (mayMiss && !(await this.catchUp(records, stopped))) return false;
-    }
+    const { records } = answer.value;
+    if (records.length >= PAGE && !records.some((record) => this.rows.get(record.instanceId))) this.isMany.value = true;
+    this.rows.refresh(records, this.filter.order);
+    if ((mayMiss || cause === "gap") && !(await this.catchUp(records, cause, stopped))) return false;
     this.changed();
     return true;
   }
 
   /** Reads the rows, too, that newer ones have pushed off the first page; says so when some could not be found. */
-  private async catchUp(read: readonly InstanceRecord[], stopped: AbortSignal): Promise<boolean> {
+  private async catchUp(read: readonly InstanceRecord[], cause: Cause, stopped: AbortSignal): Promise<boolean> {
     const top = this.rows.all[0];
     let found = read;
-    if (top && this.filter.order === "newest" && this.rows.isBehind(found)) {
+    if (top && this.filter.order === "newest" && this.rows.isBehind(found, cause === "gap")) {
       const answer = await this.ask(null, stopped, { createdTo: isoText(top.createdAt + 1) });
       if (stopped.aborted || !answer.ok) return false;
       this.rows.refresh(answer.value.records, this.filter.order);
       found = [...found, ...answer.value.records];
     }
-    if (this.rows.isBehind(found)) this.isStale.value = true;
+    if (this.rows.isBehind(found, cause === "gap")) this.isStale.value = true;
     return true;
   }
 

@@ -56,10 +56,14 @@ export class Rows {
     }
   }
 
-  /** Whether rows that go on may be other than they stand here, as these that were read are all that is known now. */
-  isBehind(read: readonly InstanceRecord[]): boolean {
+  /**
+   * Whether rows may be other than they stand here, as these that were read are all that is known now.
+   *
+   * @param isLong Whether much may have happened: then those that had ended may be gone, too.
+   */
+  isBehind(read: readonly InstanceRecord[], isLong: boolean): boolean {
     const known = new Set(read.map((record) => record.instanceId));
-    return this.all.some((row) => !known.has(row.id) && !isFinished(row.status));
+    return this.all.some((row) => !known.has(row.id) && !row.isPurged && (isLong || !isFinished(row.status)));
   }
 
   /** Takes live updates. True when a row or the count of new ones has changed. */
@@ -134,6 +138,7 @@ function rowOf(record: InstanceRecord): Row {
 }
 
 function updated(row: Row, one: Update): Row {
+  if (one.purged) return { ...row, isPurged: true };
   const status = one.runtimeStatus as Status;
   const custom = one.customStatus === null || one.customStatus === undefined ? null : JSON.stringify(one.customStatus);
   return {
@@ -142,7 +147,7 @@ function updated(row: Row, one: Update): Row {
     endedAt: isFinished(status) ? moment(one.lastUpdatedTime) : null,
     holdReason: one.hold?.reason ?? null,
     note: noteOf(one.hold?.message, one.failure?.errorMessage, custom),
-    isPurged: one.purged,
+    isPurged: false,
   };
 }
 

@@ -18,19 +18,19 @@ export function Figures({ overview }: { readonly overview: Overview | null }): J
         label="Running"
         {...countOf(instances?.running)}
         sign="running"
-        address={addressOf("instances", { status: "running" })}
+        address={addressOf("instances", { status: "running", held: "false" })}
       />
       <Figure
         label="Pending"
         {...countOf(instances?.pending)}
         sign="pending"
-        address={addressOf("instances", { status: "pending" })}
+        address={addressOf("instances", { status: "pending", held: "false" })}
       />
       <Figure
         label="Suspended"
         {...countOf(instances?.suspended)}
         sign="suspended"
-        address={addressOf("instances", { status: "suspended" })}
+        address={addressOf("instances", { status: "suspended", held: "false" })}
       />
       <Figure
         label="Held"

@@ -7,7 +7,7 @@ import { get, type ApiError } from "../../api/client";
 import { readInstance, startInstance } from "../../api/instances";
 import { useResource } from "../../api/resource";
 import type { FunctionInfo, Functions, Instance } from "../../api/types";
-import { entered, formOf, type Entries, type Form } from "../../forms/fields";
+import { entered, filledIn, formOf, sketched, type Entries, type Form } from "../../forms/fields";
 import { Button } from "../../parts/button";
 import { Dialog } from "../../parts/dialog";
 import { ErrorNote } from "../../parts/error_note";
@@ -136,6 +136,8 @@ interface Input {
   readonly isRaw: Signal<boolean>;
   readonly raw: Signal<string>;
   readonly entries: Signal<Entries>;
+  /** From the form to JSON or back; what was filled in goes along. */
+  readonly toggle: () => void;
   readonly errors: Signal<Readonly<Record<string, string>>>;
   /** The JSON of it; null when something is wrong, which then stands in `errors`. */
   readonly read: () => { readonly inputText?: string } | null;
@@ -156,7 +158,17 @@ function useInput(info: FunctionInfo): Input {
     errors.value = wrong;
     return text === null ? null : { inputText: text };
   };
-  return { form, isRaw, raw, entries, errors, read };
+  const toggle = () => {
+    if (form === null) return;
+    const back = isRaw.value ? filledIn(form, raw.value) : null;
+    errors.value = back && "error" in back ? { raw: back.error } : {};
+    if (back && "error" in back) return;
+    if (back) entries.value = back.entries;
+    // Where nothing was filled in yet, the names with something of their types are of more use than nothing.
+    else raw.value = Object.keys(entries.value).length > 0 ? sketched(form, entries.value) : inputSketch(info);
+    isRaw.value = !isRaw.value;
+  };
+  return { form, isRaw, raw, entries, errors, read, toggle };
 }
 
 function InputFields({ input }: { readonly input: Input }): JSX.Element {
@@ -166,7 +178,7 @@ function InputFields({ input }: { readonly input: Input }): JSX.Element {
     <fieldset class="stack tight form-input">
       <legend class="row spread">
         <span class="field-label">Input</span>
-        <Button kind="quiet" size="small" pressed={isRaw.value} onClick={() => (isRaw.value = !isRaw.value)}>
+        <Button kind="quiet" size="small" pressed={isRaw.value} onClick={input.toggle}>
           As JSON
         </Button>
       </legend>
