@@ -82,6 +82,12 @@ async def waits(ctx: Context) -> None:
 
 
 @app.orchestrator
+async def waits_twice(ctx: Context) -> None:
+    wanted = ("other", "approved", "approved")
+    await asyncio.gather(*map(ctx.wait_for_external_event, wanted))
+
+
+@app.orchestrator
 async def waits_until(ctx: Context) -> None:
     await ctx.wait_for_external_event("approved", timeout=HOUR)
 
@@ -567,6 +573,25 @@ async def test_code_that_waits_for_itself_is_stuck(way: Way, tmp_path: Path) -> 
             )
 
 
+async def test_an_event_that_has_come_for_one_who_is_suspended_is_said_of_one_wait() -> None:
+    async with TestHost(app) as test:
+        handle = await test.start(waits_twice)
+        await test.idle()
+        await handle.suspend()
+        await handle.raise_event("Approved")
+        await test.idle()
+        found = await test.explain(handle.instance_id)
+        come = [(one.name, one.has_come) for one in found.facts if isinstance(one, EventWait)]
+        assert come == [("other", False), ("approved", True), ("approved", False)]
+        assert "; waits for event 'approved', which has come and counts when it goes on" in (
+            found.sentence
+        )
+        await handle.resume()
+        for name in ("other", "approved"):
+            await handle.raise_event(name)
+        await handle.result()
+
+
 async def test_what_lies_in_the_inbox_while_no_host_runs_is_said(tmp_path: Path) -> None:
     url = settings_of(tmp_path).storage
     async with in_a_test(app, tmp_path) as side:
@@ -585,7 +610,8 @@ async def test_what_lies_in_the_inbox_while_no_host_runs_is_said(tmp_path: Path)
         assert found.advice == f"start a host: tenuto start APP --storage {url}"
         assert found.is_stuck
     kept = await asyncio.to_thread(shown_by_command, tmp_path, url, "kept")
-    assert re.fullmatch(rf"suspended {SINCE}; no host runs", kept.sentence)
+    come = "waits for event 'approved', which has come and counts when it goes on"
+    assert re.fullmatch(rf"suspended {SINCE}; {come}; no host runs", kept.sentence)
     told = await asyncio.to_thread(told_by_the_doctor, tmp_path, url)
     assert told["waits"][0] == "1 message waits to be taken in; no host runs"
 

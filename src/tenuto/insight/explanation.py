@@ -141,8 +141,12 @@ def _suspended(suspended: Suspended, around: Surroundings) -> str:
 
 
 def _asked(facts: Sequence[Fact], around: Surroundings) -> str:
-    """What people are asked meanwhile: they can answer a suspended instance."""
-    asked = [fact for fact in facts if isinstance(fact, QuestionWait)]
+    """What people are asked meanwhile, as they can answer; and the events that have come."""
+    asked = [
+        fact
+        for fact in facts
+        if isinstance(fact, QuestionWait) or (isinstance(fact, EventWait) and fact.has_come)
+    ]
     return f"; {_waiting(asked, around)}" if asked else ""
 
 

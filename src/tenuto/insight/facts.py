@@ -4,7 +4,8 @@ The row knows whether an instance is held, suspended, not begun; the history, wh
 for; the host, of queues, of functions that are not there, of a store that does not answer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from msgspec import structs
@@ -55,7 +56,9 @@ def facts_of(run: Run, around: Surroundings) -> tuple[Fact, ...]:
     """
     if run.record.status.is_finished:
         return (Ended(status=run.record.status.label),)
-    waits = [_wait(run, step, around) for step in run.open_steps()]
+    steps = run.open_steps()
+    come = _come(run, steps)
+    waits = [_wait(run, step, around, come) for step in steps]
     waits.sort(key=lambda wait: _rank(wait, around))
     return (*_obstacles(run, around), *waits, *_beyond(run, waits, around))
 
@@ -183,7 +186,19 @@ def _is_at_rest(run: Run, around: Surroundings) -> bool:
 # --- what its code waits for ----------------------------------------------------------------------
 
 
-def _wait(run: Run, step: Step, around: Surroundings) -> Wait:
+def _come(run: Run, steps: Sequence[Step]) -> Collection[int]:
+    """The waits whose events lie in the inbox, by number: the oldest has the first."""
+    raised = Counter(map(str.casefold, run.raised))
+    found = set[int]()
+    for step in steps if raised else ():
+        name = step.name.casefold()
+        if step.kind is StepKind.EVENT and not step.place and raised[name]:
+            raised[name] -= 1
+            found.add(step.number)
+    return found
+
+
+def _wait(run: Run, step: Step, around: Surroundings, come: Collection[int]) -> Wait:
     since = step.changed_at
     match step.kind:
         case StepKind.TIMER:
@@ -191,8 +206,9 @@ def _wait(run: Run, step: Step, around: Surroundings) -> Wait:
         case StepKind.EVENT if step.place:
             return TopicWait(topic=step.name, key=step.key, since=since, until=step.due_at)
         case StepKind.EVENT:
-            come = step.name.casefold() in map(str.casefold, run.raised)
-            return EventWait(name=step.name, since=since, until=step.due_at, has_come=come)
+            return EventWait(
+                name=step.name, since=since, until=step.due_at, has_come=step.number in come
+            )
         case StepKind.QUESTION:
             return QuestionWait(
                 id=step.number,

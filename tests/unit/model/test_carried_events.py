@@ -50,6 +50,11 @@ def test_other_names_are_refused(name: object) -> None:
         checked_topic(name)
 
 
+def test_a_slash_in_a_name_that_is_no_linked_hubs_is_explained() -> None:
+    with pytest.raises(InputError, match="what stands before a slash is the name of a linked hub"):
+        checked_topic("a hub/b")
+
+
 def test_who_reads_a_topic_reads_one_of_the_own_hub() -> None:
     assert checked_own_topic("orders") == "orders"
     with pytest.raises(InputError, match=r"'hub/orders' .* subscribe on that hub"):
