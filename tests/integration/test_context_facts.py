@@ -302,3 +302,12 @@ async def test_a_context_that_escaped_its_orchestrator_is_refused(
         _ = escaped[0].call_activity(work)
     await handle.raise_event("go")
     await handle.result()
+
+
+async def test_what_it_does_not_have_cannot_be_set(app: App, test: TestHost) -> None:
+    @app.orchestrator
+    async def parent(ctx: Context) -> None:
+        ctx.custom_status = "half"  # type: ignore[attr-defined]
+
+    with pytest.raises(OrchestrationFailedError, match="no attribute 'custom_status'"):
+        await test.run(parent)

@@ -82,6 +82,9 @@ class Context:
                 return True
     """
 
+    # Nothing else can be set: `ctx.custom_status = …` would look as if it worked.
+    __slots__ = ("__weakref__", "_logger", "_random", "_session", "_uuids")
+
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._random: random.Random | None = None
