@@ -197,7 +197,26 @@ async def test_what_comes_too_late_is_told_in_the_dialog(visit: Visit, client: C
     await expect(page.get_by_role("heading", level=1)).to_have_text("wait")
     visit.expected.append("status of 4")
     dialog = await asked(page, "Suspend")
+    await dialog.get_by_label("Reason").fill("for lunch")
     await client.terminate("late")
     await ends(client, "late")
+    # The button has another place now; what somebody writes stays where it is.
+    await expect(page.locator("article").get_by_text("Terminated").first).to_be_visible()
+    await expect(dialog.get_by_label("Reason")).to_have_value("for lunch")
     await dialog.get_by_role("button", name="Suspend", exact=True).click()
     await expect(dialog.get_by_role("alert")).to_be_visible()
+
+
+async def test_a_dialog_outlives_its_instance_and_says_so(visit: Visit, client: Client) -> None:
+    await begun(client, "wait", instance_id="purged-meanwhile")
+    page = await opened(visit, "purged-meanwhile")
+    visit.expected.append("status of 4")
+    dialog = await asked(page, "Terminate")
+    await dialog.get_by_label("Reason").fill("no use")
+    await client.purge("purged-meanwhile", force=True)
+    await expect(page.get_by_text("purged-meanwhile was purged")).to_be_visible()
+    await expect(dialog.get_by_label("Reason")).to_have_value("no use")
+    await dialog.get_by_role("button", name="Terminate", exact=True).click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("purged-meanwhile")
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(dialog).to_have_count(0)

@@ -7,6 +7,7 @@ import { EmptyState } from "../parts/empty_state";
 import { ReadError } from "../parts/read_error";
 import { Tabs, type Tab } from "../parts/tabs";
 import { addressOf, instanceAddress, route, type Query } from "../router";
+import { ActionHost } from "./actions/acting";
 import { ActionBar } from "./actions/bar";
 import { Children } from "./children/view";
 import { GraphTab } from "./graph/view";
@@ -48,20 +49,26 @@ function InstancePage({ id }: { readonly id: string }): JSX.Element {
   useEffect(() => {
     document.title = `${row ? `${row.name} ` : ""}${id} · Tenuto`;
   }, [id, row?.name]);
-  if (live.isPurged.value || error?.status === 404) return <Gone id={id} live={live} />;
+  const isGone = live.isPurged.value || error?.status === 404;
   return (
-    <article class="instance">
-      <ReadError of={live.instance} isEmpty={row === null} />
-      {row ? (
-        <Loaded live={live} row={row} />
+    <ActionHost live={live}>
+      {isGone ? (
+        <Gone id={id} live={live} />
       ) : (
-        !error && (
-          <p class="quiet-text" aria-busy="true">
-            Reading {id} …
-          </p>
-        )
+        <article class="instance">
+          <ReadError of={live.instance} isEmpty={row === null} />
+          {row ? (
+            <Loaded live={live} row={row} />
+          ) : (
+            !error && (
+              <p class="quiet-text" aria-busy="true">
+                Reading {id} …
+              </p>
+            )
+          )}
+        </article>
       )}
-    </article>
+    </ActionHost>
   );
 }
 
@@ -87,9 +94,9 @@ function Loaded({ live, row }: { readonly live: Live; readonly row: Instance }):
   const tab = tabOf(query);
   return (
     <>
-      <Head row={row} actions={<ActionBar live={live} row={row} />} />
+      <Head row={row} actions={<ActionBar row={row} />} />
       <Summary row={row} />
-      <Why live={live} row={row} />
+      <Why row={row} />
       <Tabs label="Views of the instance" tabs={tabsOf(live, row)} chosen={tab} panel={PANEL} />
       <section id={PANEL} role="tabpanel" aria-labelledby={`tab-${tab}`} class="instance-panel">
         <Panel tab={tab} live={live} row={row} query={query} />

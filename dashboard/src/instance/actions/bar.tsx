@@ -4,31 +4,21 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Button } from "../../parts/button";
-import { statusOf } from "../../statuses";
-import type { Live } from "../live";
 import type { Instance } from "../shapes";
+import { standingOf, useActing, type Done } from "./acting";
 import { ActionButton } from "./action_button";
 import { arranged } from "./kinds";
 
-interface Done {
-  readonly text: string;
-  readonly statusBefore: string;
-}
-
-export function ActionBar({ live, row }: { readonly live: Live; readonly row: Instance }): JSX.Element {
-  const done = useSignal<Done | null>(null);
+export function ActionBar({ row }: { readonly row: Instance }): JSX.Element {
+  const { done } = useActing();
   const isMoreShown = useSignal(false);
   const hasQuestion = (row.waitingFor ?? []).some((wait) => wait.kind === "question");
   const { shown, more } = arranged(row, hasQuestion);
-  const status = row.hold ? "held" : statusOf(row);
-  const onDone = (text: string): void => {
-    done.value = { text, statusBefore: status };
-  };
   return (
     <div class="action-bar">
       <div class="row" role="group" aria-label="Actions">
         {shown.map((kind) => (
-          <ActionButton key={kind} kind={kind} live={live} row={row} isPrimary={kind === "answer"} onDone={onDone} />
+          <ActionButton key={kind} kind={kind} row={row} isPrimary={kind === "answer"} />
         ))}
         <Button kind="quiet" expanded={isMoreShown.value} onClick={() => (isMoreShown.value = !isMoreShown.value)}>
           {isMoreShown.value ? "Less" : "More"}
@@ -36,12 +26,12 @@ export function ActionBar({ live, row }: { readonly live: Live; readonly row: In
         {isMoreShown.value && (
           <div class="action-more">
             {more.map((kind) => (
-              <ActionButton key={kind} kind={kind} live={live} row={row} onDone={onDone} />
+              <ActionButton key={kind} kind={kind} row={row} />
             ))}
           </div>
         )}
       </div>
-      <Outcome done={done.value} status={status} onForget={() => (done.value = null)} />
+      <Outcome done={done.value} status={standingOf(row)} onForget={() => (done.value = null)} />
     </div>
   );
 }

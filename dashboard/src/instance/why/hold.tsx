@@ -4,21 +4,12 @@ import type { JSX } from "preact";
 import { HOLD_REASONS, holdText } from "../../holds";
 import { Time } from "../../parts/time";
 import { ActionButton } from "../actions/action_button";
-import type { Live } from "../live";
 import type { Hold, Instance } from "../shapes";
 
 /** These are tried again whenever a host starts; the others only when somebody says so. */
 const MISFITS: ReadonlySet<string> = new Set(["decisions", "not_served", "guard", "payload", "poison"]);
 
-export function HoldView({
-  live,
-  row,
-  hold,
-}: {
-  readonly live: Live;
-  readonly row: Instance;
-  readonly hold: Hold;
-}): JSX.Element {
+export function HoldView({ row, hold }: { readonly row: Instance; readonly hold: Hold }): JSX.Element {
   const hasSides = hold.recorded != null || hold.produced != null;
   return (
     <section class="why held" aria-label="Why it is held">
@@ -50,10 +41,10 @@ export function HoldView({
         </details>
       )}
       <div class="row">
-        <ActionButton kind="resume" live={live} row={row} label="Try again" isPrimary />
-        <ActionButton kind="restart" live={live} row={row} />
-        <ActionButton kind="terminate" live={live} row={row} />
-        <ActionButton kind="fail" live={live} row={row} />
+        <ActionButton kind="resume" row={row} label="Try again" isPrimary />
+        <ActionButton kind="restart" row={row} />
+        <ActionButton kind="terminate" row={row} />
+        <ActionButton kind="fail" row={row} />
       </div>
     </section>
   );

@@ -11,14 +11,13 @@ import { zone } from "../../preferences";
 import { instanceAddress } from "../../router";
 import { statusOf } from "../../statuses";
 import { FailureView } from "../failure_view";
-import type { Live } from "../live";
 import type { Fact, Instance } from "../shapes";
 import { groupedLinks } from "./groups";
 import { HoldView } from "./hold";
 import { chainOf, inZone, type Link } from "./wording";
 
-export function Why({ live, row }: { readonly live: Live; readonly row: Instance }): JSX.Element | null {
-  if (row.hold) return <HoldView live={live} row={row} hold={row.hold} />;
+export function Why({ row }: { readonly row: Instance }): JSX.Element | null {
+  if (row.hold) return <HoldView row={row} hold={row.hold} />;
   if (row.failure) return <Failed row={row} />;
   if (!row.explanation) return null;
   const { sentence, advice, commands = [], isStuck, facts = [] } = row.explanation;
