@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,12 @@ async def collect(ctx: Context, count: int) -> list[int]:
         found.append(await ctx.wait_for_external_event("item", int))
         ctx.set_custom_status(found)
     return found
+
+
+@app.orchestrator
+async def show(ctx: Context, text: str) -> None:
+    ctx.set_custom_status(text)
+    await ctx.wait_for_external_event("over")
 
 
 @pytest.fixture
@@ -264,6 +271,48 @@ async def test_silence_is_broken_by_comments_and_a_stopping_server_ends_streams(
             await server.stop()
             assert await over
             assert asyncio.get_running_loop().time() - began < 4, "it did not wait for the stream"
+
+
+async def test_readers_that_come_back_at_once_do_not_hold_up_a_server_that_stops(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(settings) as (server, http):
+
+        async def again(query: str) -> int:
+            answers = list[int]()
+            with suppress(httpx2.TransportError):
+                while True:
+                    async with http.stream("GET", f"/admin/events{query}") as answer:
+                        answers.append(answer.status_code)
+                        async for _ in answer.aiter_lines():
+                            pass
+            return max(answers)
+
+        readers = [asyncio.ensure_future(again(one)) for one in ("", "?digest=true", "?most=5") * 3]
+        await until(lambda: server.host.engine.updates.listeners == len(readers))
+        began = asyncio.get_running_loop().time()
+        await server.stop()
+        assert asyncio.get_running_loop().time() - began < 4
+        assert 503 in await asyncio.gather(*readers)
+    assert "ASGI" not in caplog.text
+
+
+async def test_a_reader_that_does_not_read_does_not_hold_up_a_server_that_stops(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(settings) as (server, _):
+        connections = server._http._server.server_state.connections  # type: ignore[union-attr]
+        with socket.socket() as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            peer.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
+            peer.sendall(b"GET /admin/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await until(lambda: server.host.engine.updates.listeners == 1)
+            while not any(one.flow.write_paused for one in connections):  # type: ignore[union-attr]
+                await server.host.client.start(show, "x" * 200_000)
+            began = asyncio.get_running_loop().time()
+            await server.stop()
+            assert asyncio.get_running_loop().time() - began < 4
+    assert "ASGI" not in caplog.text
 
 
 async def test_streams_are_limited_and_a_closed_one_makes_room(settings: Settings) -> None:

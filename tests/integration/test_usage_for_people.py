@@ -14,11 +14,12 @@ import pytest
 from tenuto import App, Context
 from tenuto.cli.command import run_command_line
 from tenuto.client.http_gateway import HttpGateway
+from tenuto.client.usage_bodies import usage_csv
 from tenuto.host.server import Server
 from tenuto.host.settings import Settings, load_settings
 from tenuto.http.options import AccessKey, HttpSettings, Role
 from tenuto.model.errors import SettingsError
-from tenuto.model.usage import DIMENSIONS, PricePlan, grouped
+from tenuto.model.usage import DIMENSIONS, Amounts, PricePlan, UsageLine, grouped
 from tenuto.telemetry.usage_settings import UsageSettings
 from tests.support.used import ALWAYS
 
@@ -122,6 +123,26 @@ async def test_csv_is_for_spreadsheets_and_runs_nothing_there(server: Server) ->
         price = float(row["executions"]) + 2 * float(row["operations"])
         assert float(row["price"]) == price
         assert row["currency"] == "EUR"
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("a=1", "a=1"),
+        ("-", "'-"),
+        ("\n=1", "\n'=1"),
+        ("\t+1", "\t'+1"),
+        ("\uff1d1", "'\uff1d1"),  # a wide =
+        (" \u200b\u00a0@x", "' \u200b\u00a0@x"),
+        ("x;=HYPERLINK(1)", "x;'=HYPERLINK(1)"),
+        (";=1;a;-2", ";'=1;a;'-2"),
+        (" \u200b", " \u200b"),
+    ],
+)
+def test_csv_has_no_formula_however_it_is_hidden(given: str, written: str) -> None:
+    line = UsageLine(tag=given, used=Amounts(executions=1))
+    (row,) = csv.DictReader(io.StringIO(usage_csv([line], ["tag"]), newline=""))
+    assert row["tag"] == written
 
 
 @pytest.mark.parametrize(

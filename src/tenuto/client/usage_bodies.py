@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -22,8 +24,14 @@ from tenuto.model.usage import (
 _DIGITS: Final = 9
 """Behind the point of a price: a single execution costs millionths."""
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
+_FORMULA: Final = ("=", "+", "-", "@")
+"""What a spreadsheet takes for the beginning of a formula, be it in the wide forms of these."""
+
+_CELL: Final = re.compile(r"([;\t\r\n])")
+"""After these a spreadsheet may begin another cell: what separates cells depends on the country."""
+
+_UNSEEN: Final = ("C", "Z")
+"""Characters that spreadsheets skip, by general category: blanks, controls, those without width."""
 
 
 class UsageLineBody(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -164,7 +172,8 @@ def usage_csv(
 ) -> str:
     """Lines as comma-separated values, with a head; the price is the last column.
 
-    A text that a spreadsheet would take for a formula has an apostrophe before it.
+    A text that a spreadsheet would take for a formula has an apostrophe before it, also where a
+    semicolon, a tab or a line break would begin another cell.
     """
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\r\n")
@@ -204,11 +213,22 @@ def usage_csv(
                 f"{body.gigabyte_seconds:.9f}",
                 body.operations,
                 body.bytes,
-                *([] if plan is None else [0, f"{plan.cost(line.used):.9f}", plan.currency]),
+                *(
+                    []
+                    if plan is None
+                    else [0, f"{plan.cost(line.used):.9f}", _no_formula(plan.currency)]
+                ),
             ]
         )
     return written.getvalue()
 
 
 def _no_formula(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return "".join(f"'{cell}" if _is_formula(cell) else cell for cell in _CELL.split(text))
+
+
+def _is_formula(cell: str) -> bool:
+    for character in cell:
+        if not unicodedata.category(character).startswith(_UNSEEN):
+            return unicodedata.normalize("NFKC", character).startswith(_FORMULA)
+    return False

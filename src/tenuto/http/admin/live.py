@@ -31,7 +31,11 @@ from tenuto.http.options import Role
 from tenuto.http.payloads import raw
 from tenuto.http.queries import BOOLEAN, ON_INSTANCE, whole_number
 from tenuto.http.routing import Call, Endpoint, Route, bound
-from tenuto.model.errors import InstanceNotFoundError, StorageError
+from tenuto.model.errors import (
+    InstanceNotFoundError,
+    StorageError,
+    StorageUnavailableError,
+)
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
@@ -109,13 +113,15 @@ class LiveApi:
         self._feed = feed
         self._watchers = watchers
         self._open: set[Telling] = set()
+        self._is_closed = False
 
     def routes(self) -> list[Route]:
         """The routes of the table below."""
         return bound(_ENDPOINTS, self)
 
     def close(self) -> None:
-        """End all streams: the server stops."""
+        """End all streams, and open no more: the server stops."""
+        self._is_closed = True
         for telling in list(self._open):
             telling.close()
 
@@ -145,6 +151,8 @@ class LiveApi:
         return self._stream(call, _One(subscription, self._gateway, instance_id))
 
     def _check_room(self) -> None:
+        if self._is_closed:  # its reader would wait for something that never comes
+            raise StorageUnavailableError("the host is stopping: it opens no more live streams")
         if len(self._open) >= self._watchers:
             raise TooManyWatchersError(
                 f"there are {self._watchers:,} live streams already (setting http.watchers); "
@@ -174,7 +182,7 @@ class LiveApi:
                 watched: list[asyncio.Future[Any]] = [gone, following]
                 await asyncio.wait(
                     watched,
-                    timeout=HEARTBEAT_SECONDS,
+                    timeout=max(0.0, HEARTBEAT_SECONDS - telling.pause),  # that was one, too
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if not following.done():

@@ -37,6 +37,9 @@ _REST_SECONDS = 0.02
 it, as the peer may not have read it yet.
 """
 
+_LAST_WORDS_SECONDS = 1.0
+"""So long a peer may leave an answer unread when the server stops, which nobody waits for."""
+
 
 def bounded_protocol(settings: HttpSettings, traffic: Traffic, peers: Peers) -> Any:  # noqa: ANN401 - what uvicorn calls a protocol
     """What serves one connection, within the limits of the settings."""
@@ -71,7 +74,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._traffic = traffic
         self._peers = peers
         self._peer: str | None = None
-        self._is_refused = self._has_come = False
+        self._is_refused = self._has_come = self._is_last = False
         self._in_head = False
         self._in_message = False
         self._head_bytes = 0  # of the parsed head
@@ -258,9 +261,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The peer does not read as fast as it is written to."""
         super().pause_writing()
-        self._write_deadline = self.loop.call_later(
-            self._settings.request_seconds, self.transport.abort
-        )
+        self._wait_for_reader()
+
+    def _wait_for_reader(self) -> None:
+        seconds = self._settings.request_seconds
+        if self._is_last:
+            seconds = min(seconds, _LAST_WORDS_SECONDS)
+        self._write_deadline = self.loop.call_later(seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         """The peer has caught up."""
@@ -271,6 +278,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._write_deadline is not None:
             self._write_deadline.cancel()
             self._write_deadline = None
+
+    def shutdown(self) -> None:
+        """The server stops: what is under way is the last, and a peer must read it now."""
+        super().shutdown()
+        self._is_last = True
+        if self._write_deadline is not None:
+            self._may_write()
+            self._wait_for_reader()
 
     # --- refusing ----------------------------------------------------------------------------
 
