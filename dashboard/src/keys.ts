@@ -5,7 +5,7 @@
  */
 
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { kept } from "./preferences";
 
 export interface Key {
@@ -24,7 +24,8 @@ export const keys = signal<readonly Key[]>([]);
 export function useKey(key: string, does: string, action: () => void): void {
   const latest = useRef(action);
   latest.current = action;
-  useEffect(() => {
+  // With the picture: what is seen can be used.
+  useLayoutEffect(() => {
     const entry: Key = { key, does, action: () => latest.current() };
     keys.value = [...keys.peek(), entry];
     return () => {

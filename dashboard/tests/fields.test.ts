@@ -121,3 +121,15 @@ describe("from the form to JSON and back", () => {
       expect(filledIn(form, text)).toHaveProperty("error");
   });
 });
+
+it("a field may be called as what every object has", () => {
+  const form = formOf({
+    type: "object",
+    properties: { constructor: { type: "string" }, toString: { type: "integer" } },
+  });
+  expect(entered(form, {}).text).toBe("{}");
+  expect(JSON.parse(entered(form, { constructor: "x", toString: "7" }).text ?? "")).toEqual({
+    constructor: "x",
+    toString: 7,
+  });
+});

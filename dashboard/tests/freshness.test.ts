@@ -106,6 +106,16 @@ describe("what is shown", () => {
     expect(keeper.isFresh.value).toBe(false);
   });
 
+  it("is behind a gap until a reading succeeds", async () => {
+    let works = false;
+    keep({ every: 1_000 }, () => works);
+    await vi.advanceTimersByTimeAsync(2_500);
+    works = true;
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(read).toEqual(["gap", "gap", "gap", "gap", "change"]);
+    expect(keeper.isFresh.value).toBe(true);
+  });
+
   it("is not read any more when it is gone, or nobody is signed in", async () => {
     keep({ every: 1_000, isOff: true });
     acts.value += 1;

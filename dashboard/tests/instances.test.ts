@@ -24,6 +24,7 @@ describe("filters", () => {
     expect(
       filterOf({ status: "flying", held: "perhaps", order: "random", created: "1y", createdFrom: "soon" }),
     ).toEqual(EVERYTHING);
+    expect(filterOf({ order: "toString", created: "constructor" })).toEqual(EVERYTHING);
   });
 
   it("ask the API for moments as it takes them", () => {
@@ -76,6 +77,44 @@ describe("rows under load", () => {
     const rows = withThree();
     rows.update([update("a", { purged: true })], EVERYTHING, NOW);
     expect(rows.all[2]).toMatchObject({ id: "a", isPurged: true });
+  });
+
+  it("are those of another instance when their id was handed on", () => {
+    const rows = withThree();
+    const at = new Date(NOW / 1000).toISOString();
+    rows.update([update("b", { name: "other", createdTime: at })], EVERYTHING, NOW);
+    expect(rows.all[1]).toMatchObject({ id: "b", name: "other", createdAt: NOW });
+    rows.update(
+      [update("c", { name: "tour", createdTime: new Date((NOW - 10e6) / 1000).toISOString() })],
+      EVERYTHING,
+      NOW,
+    );
+    expect(rows.all[0]).toMatchObject({ id: "c", createdAt: NOW - 10e6 + 3 });
+  });
+
+  it("are not announced any more when they have left", () => {
+    const rows = withThree();
+    const at = new Date(NOW / 1000).toISOString();
+    rows.update([update("d", { createdTime: at }), update("e", { createdTime: at })], EVERYTHING, NOW);
+    const before = rows.newIds();
+    rows.update([update("f", { createdTime: at })], EVERYTHING, NOW);
+    // Of "f" nobody knew yet when it was asked.
+    rows.leave(before, [{ ...record("e", 0), createdAt: NOW }], { order: "newest", isWhole: true });
+    expect([...rows.newIds()]).toEqual(["e", "f"]);
+    // What is further down than a page goes may be there yet.
+    rows.leave(rows.newIds(), [{ ...record("g", 0), createdAt: NOW + 1e6 }], { order: "newest", isWhole: false });
+    expect(rows.newCount).toBe(2);
+    rows.leave(rows.newIds(), [{ ...record("g", 0), createdAt: NOW - 1e6 }], { order: "newest", isWhole: false });
+    expect(rows.newCount).toBe(0);
+  });
+
+  it("are counted to some thousands", () => {
+    const rows = withThree();
+    const createdTime = new Date(NOW / 1000).toISOString();
+    const many = Array.from({ length: 6_000 }, (_, number) => update(`n-${number}`, { createdTime }));
+    rows.update(many, EVERYTHING, NOW);
+    expect(rows.newCount).toBe(5_000);
+    expect(rows.hasManyNew).toBe(true);
   });
 
   it("are compared after a gap in the updates", () => {

@@ -207,6 +207,42 @@ async def test_what_comes_too_late_is_told_in_the_dialog(visit: Visit, client: C
     await expect(dialog.get_by_role("alert")).to_be_visible()
 
 
+@pytest.mark.parametrize("action", ["Terminate", "Purge", "Raise event"])
+async def test_what_was_meant_for_one_is_not_done_to_the_next_under_its_id(
+    visit: Visit, client: Client, action: str
+) -> None:
+    instance_id = f"handed-on-{action.replace(' ', '-')}"
+    await begun(client, "wait", instance_id=instance_id)
+    if action == "Purge":
+        await client.terminate(instance_id)
+        await ends(client, instance_id)
+    page = await opened(visit, instance_id)
+    dialog = await asked(page, action)
+    title = await dialog.get_by_role("heading").first.inner_text()
+    if action == "Raise event":
+        await dialog.get_by_role("textbox").last.fill("1")
+    if action != "Purge":
+        await client.terminate(instance_id)
+        await ends(client, instance_id)
+    await begun(client, "number", 7, instance_id=instance_id)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("number")
+    await expect(dialog.get_by_role("heading").first).to_have_text(title)
+    await dialog.locator("button[type=submit]").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("was started anew in the meantime")
+    assert (await standing(client, instance_id, lambda one: one)).name == "number"
+
+
+async def test_the_page_of_a_purged_instance_shows_the_next_one(
+    visit: Visit, client: Client
+) -> None:
+    await begun(client, "wait", instance_id="again")
+    page = await opened(visit, "again")
+    await client.purge("again", force=True)
+    await expect(page.get_by_text("again was purged")).to_be_visible()
+    await client.start("wait", instance_id="again")
+    await expect(actions(page)).to_be_visible()
+
+
 async def test_a_dialog_outlives_its_instance_and_says_so(visit: Visit, client: Client) -> None:
     await begun(client, "wait", instance_id="purged-meanwhile")
     page = await opened(visit, "purged-meanwhile")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.support.dashboard import Visit
 from tests.support.http_server import Serving, serving
@@ -52,6 +52,31 @@ async def test_a_list_keeps_its_rows_and_says_that_there_are_more(
     await expect(first).to_contain_text("after")
     await client.terminate("after")
     await expect(first).to_contain_text("Terminated")
+
+
+async def test_what_could_not_be_read_is_read_later(hub: Serving, visit: Visit) -> None:
+    page = visit.page
+    visit.expected.append("status of 503")
+    readings = re.compile(r"/admin/instances\?")
+
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=503, json={"code": "TN-1401", "message": "not now"})
+
+    client = hub.server.host.client
+    await begun(client, "wait", instance_id="calm")
+    await visit.go("#/instances")
+    calm = page.get_by_role("row").filter(has_text="calm")
+    await expect(calm).to_contain_text("Running")
+    await page.route(readings, refuse)
+    starts = [client.start("number", one, instance_id=f"burst-{one}") for one in range(_MANY)]
+    await asyncio.gather(*starts[: _MANY // 2])
+    await until(lambda: hub.server.host.engine.updates._digests)
+    await asyncio.gather(client.terminate("calm"), *starts[_MANY // 2 :])
+    await asyncio.sleep(2)  # the last digest has come, and its reading was refused
+    await page.wait_for_event("response", lambda answer: answer.status == 503)
+    await expect(calm).to_contain_text("Running")
+    await page.unroute(readings)
+    await expect(calm).to_contain_text("Terminated")
 
 
 async def test_rows_that_may_be_old_are_said_to_be(hub: Serving, visit: Visit) -> None:

@@ -65,6 +65,32 @@ async def test_chosen_instances_are_suspended_resumed_terminated_and_purged(
     await becomes(client, "delivery-1", RuntimeStatus.SUSPENDED)
 
 
+async def test_who_has_the_id_now_of_one_that_was_chosen_is_left_alone(
+    visit: Visit, client: Client
+) -> None:
+    page = visit.page
+    await visit.go("#/instances")
+    await choose(page, "refund-7", "order-1042")
+    await client.purge("refund-7", force=True)
+    other = await client.get_status("delivery-1")
+    assert other is not None
+    await client.start(other.name, "shelf 7", instance_id="refund-7")
+    row = page.get_by_role("row").filter(has_text="refund-7")
+    await expect(row).to_contain_text(other.name)
+    await (
+        page.get_by_role("region", name="Actions on the chosen")
+        .get_by_role("button", name="Terminate")
+        .click()
+    )
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Terminate", exact=True).click()
+    await expect(dialog.get_by_text('"refund-7" was started anew in the meantime')).to_be_visible()
+    await becomes(client, "order-1042", RuntimeStatus.TERMINATED)
+    again = await client.get_status("refund-7")
+    assert again is not None
+    assert not again.runtime_status.is_finished
+
+
 async def test_a_held_instance_shows_both_sides_and_is_tried_again_failed_or_restarted(
     visit: Visit, client: Client
 ) -> None:

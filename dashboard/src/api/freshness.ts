@@ -44,6 +44,8 @@ export class Keeper {
   private readonly isSure = signal(false);
   private isReading = false;
   private cause: Cause | null = null;
+  /** A gap is closed by a reading that succeeds; until then each is one after a gap. */
+  private hasGap = false;
   private isStopped = false;
   private readAt = Number.NEGATIVE_INFINITY;
   private took = 0;
@@ -91,10 +93,14 @@ export class Keeper {
     this.isReading = true;
     clearTimeout(this.next);
     while (this.cause !== null && !this.isStopped) {
-      const cause = this.cause;
+      this.hasGap ||= this.cause === "gap";
+      const cause = this.hasGap ? "gap" : "change";
       const began = performance.now();
       this.cause = null;
-      this.isSure.value = (await untracked(() => this.read(cause))) && this.cause !== "gap";
+      const isRead = await untracked(() => this.read(cause));
+      if (isRead) this.hasGap = false;
+      // Typescript does not see that somebody may have asked meanwhile.
+      this.isSure.value = isRead && (this.cause as Cause | null) !== "gap";
       this.took = performance.now() - began;
     }
     this.isReading = false;

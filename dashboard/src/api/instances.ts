@@ -45,23 +45,30 @@ export function controlInstance(
   return post(`${pathOfInstance(id)}/${control}`, options);
 }
 
+/** What tells an instance from the next under its id, as somebody saw it; with its hold where it was held. */
+export type Seen = Pick<InstanceRecord, "instanceId" | "createdAt"> &
+  Partial<Pick<InstanceRecord, "executionId" | "hold">>;
+
 /**
- * Acts on a held instance, if it still is: what stood on the page may be old, and to end a healthy one cannot be undone.
- *
- * @param seen The instance as it was shown.
+ * Acts on an instance if it is still the one that was seen, and held if that was: what stood on the page may be old, and
+ * to end or delete another one, or a healthy one, cannot be undone.
  */
-export async function ifStillHeld<T>(seen: InstanceRecord, act: () => Promise<Result<T>>): Promise<Result<T>> {
+export async function ifAsSeen<T>(seen: Seen, act: () => Promise<Result<T>>): Promise<Result<T>> {
   const answer = await readInstance(seen.instanceId);
   if (!answer.ok) return answer;
   const message = changedSince(seen, answer.value);
   return message === null ? act() : { ok: false, error: { code: "page", message, status: 409 } };
 }
 
-function changedSince(seen: InstanceRecord, now: InstanceRecord): string | null {
+function changedSince(seen: Seen, now: InstanceRecord): string | null {
   const id = JSON.stringify(seen.instanceId);
-  if (seen.executionId !== now.executionId) return `nothing was done: ${id} was started anew in the meantime`;
+  // One that continues as new keeps its beginning; a live update tells that to the millisecond.
+  const isOther =
+    Math.abs(seen.createdAt - now.createdAt) >= 1_000 || (seen.hold && seen.executionId !== now.executionId);
+  if (isOther) return `nothing was done: ${id} was started anew in the meantime`;
+  if (!seen.hold) return null;
   if (!now.hold) return `nothing was done: ${id} is not held any more, it is ${statusOf(now)} now`;
-  if (now.hold.reason !== seen.hold?.reason || now.hold.message !== seen.hold.message)
+  if (now.hold.reason !== seen.hold.reason || now.hold.message !== seen.hold.message)
     return `nothing was done: ${id} went on in the meantime, and is held for another reason now: ${now.hold.message}`;
   return null;
 }

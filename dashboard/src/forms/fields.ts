@@ -157,7 +157,7 @@ export function entered(form: Form, entries: Entries): Entered {
   const errors: Record<string, string> = {};
   const members: string[] = [];
   for (const field of form.fields) {
-    const given = entries[field.name] ?? field.initial;
+    const given = givenOf(field, entries);
     const read = form.isSingle && isBlankText(field, given) ? { error: BLANK } : readField(field, given);
     if ("error" in read) errors[field.name] = read.error;
     else if (form.isSingle) members.push(read.text ?? "null");
@@ -236,7 +236,7 @@ function withZone(given: string): string {
 /** What was filled in as JSON, to be gone on with by hand: what does not fit stays as it was typed, in quotes. */
 export function sketched(form: Form, entries: Entries): string {
   const members = form.fields.flatMap((field): string[] => {
-    const given = entries[field.name] ?? field.initial;
+    const given = givenOf(field, entries);
     const read = readField(field, given);
     const text = "error" in read ? JSON.stringify(given) : read.text;
     if (form.isSingle) return [text ?? "null"];
@@ -263,6 +263,11 @@ export function filledIn(form: Form, text: string): { readonly entries: Entries 
     entries[name] = entryOf(field, one);
   }
   return { entries };
+}
+
+/** What was filled in, or what stood there: a field may be called as what every object has. */
+export function givenOf(field: Field, entries: Entries): string {
+  return Object.hasOwn(entries, field.name) ? (entries[field.name] as string) : field.initial;
 }
 
 function entryOf(field: Field, value: unknown): string {

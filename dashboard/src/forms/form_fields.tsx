@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { useId } from "preact/hooks";
-import type { Entries, Field, Form } from "./fields";
+import { givenOf, type Entries, type Field, type Form } from "./fields";
 
 export interface FormFieldsProps {
   readonly form: Form;
@@ -18,8 +18,8 @@ export function FormFields({ form, entries, errors, onEntry }: FormFieldsProps):
         <FormField
           key={field.name}
           field={field}
-          value={entries[field.name] ?? field.initial}
-          error={errors[field.name]}
+          value={givenOf(field, entries)}
+          error={Object.hasOwn(errors, field.name) ? errors[field.name] : undefined}
           onEntry={(value) => onEntry(field.name, value)}
         />
       ))}

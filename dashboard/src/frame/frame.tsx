@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { get } from "../api/client";
 import { watchHub } from "../api/live";
 import { useResource } from "../api/resource";
@@ -29,7 +29,7 @@ export function Frame(): JSX.Element {
     if (view === "overview" && overview.value.peek() !== null) overview.reload();
   }, [view]);
   useEffect(() => watchHub({}), []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.addEventListener("keydown", press);
     return () => document.removeEventListener("keydown", press);
   }, []);

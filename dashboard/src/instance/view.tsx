@@ -2,6 +2,8 @@
 
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
+import { readInstance } from "../api/instances";
+import { watchHub } from "../api/live";
 import { Button } from "../parts/button";
 import { EmptyState } from "../parts/empty_state";
 import { ReadError } from "../parts/read_error";
@@ -74,17 +76,31 @@ function InstancePage({ id }: { readonly id: string }): JSX.Element {
 
 function Gone({ id, live }: { readonly id: string; readonly live: Live }): JSX.Element {
   const isPurged = live.isPurged.value;
+  const look = async (): Promise<void> => {
+    // Not before it is known: what stands of the purged one must not be shown as if it were there.
+    if (live.isPurged.value && !(await readInstance(id)).ok) return;
+    live.isPurged.value = false;
+    live.refresh();
+  };
+  // Somebody may start it anew, from here or elsewhere.
+  useEffect(
+    () =>
+      watchHub({
+        onUpdates: (updates) => {
+          if (updates.some((update) => update.instanceId === id && !update.purged)) void look();
+        },
+      }),
+    [id],
+  );
   return (
     <EmptyState title={isPurged ? `${id} was purged` : `There is no instance ${id}`}>
       <p>
         {isPurged ? "It was deleted with its history." : "Perhaps it was purged, or its id is written otherwise."}{" "}
         <a href={addressOf("instances")}>All instances</a>
       </p>
-      {!isPurged && (
-        <Button size="small" onClick={live.instance.reload}>
-          Look again
-        </Button>
-      )}
+      <Button size="small" onClick={() => void look()}>
+        Look again
+      </Button>
     </EmptyState>
   );
 }

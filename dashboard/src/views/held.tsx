@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
-import { controlInstance, ifStillHeld, listInstances } from "../api/instances";
+import { controlInstance, ifAsSeen, listInstances } from "../api/instances";
 import { refusal } from "../api/session";
 import type { Hold, InstanceRecord } from "../api/types";
 import { counted, countText, sentence } from "../formatting";
@@ -201,7 +201,7 @@ function TryAll({
     const byId = new Map(harmless.map((record) => [record.instanceId, record]));
     await toAll(
       [...byId.keys()],
-      (id) => ifStillHeld(byId.get(id) as InstanceRecord, () => controlInstance(id, "resume")),
+      (id) => ifAsSeen(byId.get(id) as InstanceRecord, () => controlInstance(id, "resume")),
       (progress) => (done.value = progress.done),
     );
     done.value = null;

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import type { Result } from "../api/client";
-import { controlInstance, ifStillHeld, restartInstance } from "../api/instances";
+import { controlInstance, ifAsSeen, restartInstance } from "../api/instances";
 import type { InstanceRecord } from "../api/types";
 import { Confirmation } from "../parts/dialog";
 
@@ -26,7 +26,7 @@ export function HeldDialog({ way, record, onDone, onClose }: HeldDialogProps): J
         {...common}
         title="Try it again?"
         verb="Try again"
-        act={(reason) => ifStillHeld(record, () => controlInstance(id, "resume", { reason }))}
+        act={(reason) => ifAsSeen(record, () => controlInstance(id, "resume", { reason }))}
       >
         <p>
           <code>{id}</code> is tried with the code that is loaded now. If it still does not fit, it is held again, and
@@ -43,7 +43,7 @@ export function HeldDialog({ way, record, onDone, onClose }: HeldDialogProps): J
         verb="Fail"
         isDangerous
         asksReason
-        act={(reason) => ifStillHeld(record, () => controlInstance(id, "fail", { reason }))}
+        act={(reason) => ifAsSeen(record, () => controlInstance(id, "fail", { reason }))}
       >
         <p>
           <code>{id}</code> ends as Failed, as if its own code had raised; whoever called it gets the error.
@@ -51,7 +51,7 @@ export function HeldDialog({ way, record, onDone, onClose }: HeldDialogProps): J
       </Confirmation>
     );
   }
-  const act = (): Promise<Result<unknown>> => ifStillHeld(record, () => restartInstance(id, !isSameId.value));
+  const act = (): Promise<Result<unknown>> => ifAsSeen(record, () => restartInstance(id, !isSameId.value));
   return (
     <Confirmation {...common} title="Restart it?" verb="Restart" isDangerous act={act}>
       <p>

@@ -64,7 +64,7 @@ interface Asked extends Parameters {
 
 /** Of the address; what is none there is as always. */
 function askedOf({ from, to, by, price }: Query): Asked {
-  return { from, to, by: by !== undefined && by in GROUPINGS ? by : "function", price };
+  return { from, to, by: by !== undefined && Object.hasOwn(GROUPINGS, by) ? by : "function", price };
 }
 
 function Choices({ asked, known }: { readonly asked: Asked; readonly known: Usage | null }): JSX.Element {

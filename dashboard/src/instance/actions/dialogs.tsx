@@ -3,8 +3,7 @@
 import { useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useId } from "preact/hooks";
-import type { Result } from "../../api/client";
-import { controlInstance, ifStillHeld, purgeInstance, restartInstance, type Control } from "../../api/instances";
+import { controlInstance, ifAsSeen, purgeInstance, restartInstance, type Control } from "../../api/instances";
 import { Confirmation } from "../../parts/dialog";
 import { go, instanceAddress } from "../../router";
 import { isFinished, statusOf } from "../../statuses";
@@ -64,7 +63,7 @@ function ControlDialog({
       isDangerous={control === "terminate" || control === "fail"}
       asksReason
       act={(reason) =>
-        asSeen(row, () =>
+        ifAsSeen(row, () =>
           controlInstance(row.instanceId, control, {
             ...(reason && { reason }),
             ...(isRecursive.value && { recurse: true }),
@@ -83,11 +82,6 @@ function ControlDialog({
   );
 }
 
-/** A held one is repaired only as long as it is held: what was asked for a held one would hurt a healthy one. */
-function asSeen<T>(row: Instance, act: () => Promise<Result<T>>): Promise<Result<T>> {
-  return row.hold ? ifStillHeld(row, act) : act();
-}
-
 function RestartDialog({ row, onDone, onClose }: ActionDialogProps): JSX.Element {
   const canKeepId = isFinished(statusOf(row)) || row.hold != null;
   const way = useSignal<"new" | "same">(row.hold ? "same" : "new");
@@ -98,7 +92,7 @@ function RestartDialog({ row, onDone, onClose }: ActionDialogProps): JSX.Element
       verb="Restart"
       isDangerous={way.value === "same"}
       act={async () => {
-        const answer = await asSeen(row, () => restartInstance(row.instanceId, way.value === "new"));
+        const answer = await ifAsSeen(row, () => restartInstance(row.instanceId, way.value === "new"));
         if (answer.ok && answer.value.id !== row.instanceId) go(instanceAddress(answer.value.id));
         return answer;
       }}
@@ -132,7 +126,7 @@ function PurgeDialog({ row, onDone, onClose }: ActionDialogProps): JSX.Element {
       title={`Purge ${row.name}?`}
       verb={mustForce ? "Terminate and purge" : "Purge"}
       isDangerous
-      act={() => purgeInstance(row.instanceId, mustForce)}
+      act={() => ifAsSeen(row, () => purgeInstance(row.instanceId, mustForce))}
       onDone={() => onDone("Purged.")}
       onClose={onClose}
     >

@@ -8,7 +8,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useId } from "preact/hooks";
 import { get, type ApiError, type Result } from "../../api/client";
-import { answerQuestion, raiseEvent } from "../../api/instances";
+import { answerQuestion, ifAsSeen, raiseEvent } from "../../api/instances";
 import { useResource } from "../../api/resource";
 import { Button } from "../../parts/button";
 import { Dialog } from "../../parts/dialog";
@@ -71,7 +71,8 @@ function Sending({ row, wanted, forms, onDone, onClose }: SendingProps): JSX.Ele
     errors.value = read.errors;
     if (read.text === null) return;
     isBusy.value = true;
-    const answer = await sent(row, wanted, chosen, name.value, read.text);
+    const { text } = read;
+    const answer = await ifAsSeen(row, () => sent(row, wanted, chosen, name.value, text));
     isBusy.value = false;
     refused.value = answer.ok ? null : answer.error;
     if (!answer.ok) return;

@@ -4,7 +4,7 @@ import { useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
 import type { Result } from "../../api/client";
-import { controlInstance, purgeInstance, restartInstance } from "../../api/instances";
+import { controlInstance, ifAsSeen, purgeInstance, restartInstance } from "../../api/instances";
 import { refusal } from "../../api/session";
 import { isFinished } from "../../statuses";
 import type { Role } from "../../api/types";
@@ -78,6 +78,8 @@ const ACTIONS: readonly Action[] = [
 interface Asked {
   readonly action: Action;
   readonly ids: readonly string[];
+  /** When they were created, as they stood when they were chosen: the next one under an id is another. */
+  readonly createdAt: ReadonlyMap<string, number>;
   readonly others: readonly string[];
 }
 
@@ -88,9 +90,15 @@ export interface BulkBarProps {
 
 export function BulkBar({ list, chosen }: BulkBarProps): JSX.Element | null {
   const asked = useSignal<Asked | null>(null);
+  const createdAt = useRef(new Map<string, number>()).current;
   const ids = [...chosen.value];
   const count = ids.length;
   list.version.value;
+  for (const id of createdAt.keys()) if (!chosen.value.has(id)) createdAt.delete(id);
+  for (const id of ids) {
+    const row = list.rows.get(id);
+    if (row !== undefined && !createdAt.has(id)) createdAt.set(id, row.createdAt);
+  }
   if (count === 0 && asked.value === null) return null;
   // What is not listed any more is left to the host to judge.
   const fits = (one: Action, id: string) => {
@@ -99,7 +107,8 @@ export function BulkBar({ list, chosen }: BulkBarProps): JSX.Element | null {
   };
   const ask = (action: Action) => {
     const fitting = ids.filter((id) => fits(action, id));
-    asked.value = { action, ids: fitting, others: ids.filter((id) => !fitting.includes(id)) };
+    const others = ids.filter((id) => !fitting.includes(id));
+    asked.value = { action, ids: fitting, createdAt: new Map(createdAt), others };
   };
   const isAllLoaded = count > 1 && count >= list.rows.all.length && !list.isComplete.value;
   return (
@@ -144,7 +153,7 @@ interface BulkDialogProps {
 }
 
 function BulkDialog({ asked, onClose }: BulkDialogProps): JSX.Element {
-  const { action, ids, others } = asked;
+  const { action, ids, createdAt, others } = asked;
   const progress = useSignal<Progress | null>(null);
   const isOver = useSignal(false);
   const isStopped = useRef(false);
@@ -153,7 +162,7 @@ function BulkDialog({ asked, onClose }: BulkDialogProps): JSX.Element {
     progress.value = { done: 0, total: ids.length, failures: [] };
     const end = await toAll(
       ids,
-      action.act,
+      (id) => ifAsSeen({ instanceId: id, createdAt: createdAt.get(id) ?? 0 }, () => action.act(id)),
       (now) => (progress.value = now),
       () => isStopped.current,
     );

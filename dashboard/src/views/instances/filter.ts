@@ -61,8 +61,8 @@ export function filterOf(query: Query): Filter {
     name: query["name"] ?? "",
     prefix: query["prefix"] ?? "",
     held: query["held"] === "true" ? true : query["held"] === "false" ? false : null,
-    order: order !== undefined && order in ORDERS ? (order as Order) : "newest",
-    range: created !== undefined && created in RANGES ? (created as Range) : null,
+    order: order !== undefined && Object.hasOwn(ORDERS, order) ? (order as Order) : "newest",
+    range: created !== undefined && Object.hasOwn(RANGES, created) ? (created as Range) : null,
     createdFrom: momentOf(query["createdFrom"]),
     createdTo: momentOf(query["createdTo"]),
   };

@@ -129,13 +129,22 @@ export class InstanceList {
     const { signal: stopped } = this.stopping;
     const { mayMiss } = this;
     this.mayMiss = false;
+    const isDone = await this.readFirst(mayMiss, cause, stopped);
+    // What could not be read is owed, until it was.
+    if (!isDone) this.mayMiss ||= mayMiss;
+    return isDone;
+  }
+
+  private async readFirst(mayMiss: boolean, cause: Cause, stopped: AbortSignal): Promise<boolean> {
+    const before = this.rows.newIds();
     const answer = await this.ask(null, stopped);
     if (stopped.aborted) return false;
     this.error.value = answer.ok ? null : answer.error;
     if (!answer.ok) return false;
-    const { records } = answer.value;
-    if (records.length >= PAGE && !records.some((record) => this.rows.get(record.instanceId))) this.isMany.value = true;
+    const { records, after } = answer.value;
+    if (after !== null && !records.some((record) => this.rows.get(record.instanceId))) this.isMany.value = true;
     this.rows.refresh(records, this.filter.order);
+    this.rows.leave(before, records, { order: this.filter.order, isWhole: after === null });
     if ((mayMiss || cause === "gap") && !(await this.catchUp(records, cause, stopped))) return false;
     this.changed();
     return true;
@@ -162,6 +171,7 @@ export class InstanceList {
 
   private changed(): void {
     this.newCount.value = this.rows.newCount;
+    if (this.rows.hasManyNew) this.isMany.value = true;
     this.version.value += 1;
   }
 }

@@ -21,14 +21,27 @@ export interface Row {
   readonly isPurged: boolean;
 }
 
+const MOST_NEW = 5_000;
+
 export class Rows {
   readonly all: Row[] = [];
   private readonly places = new Map<string, number>();
-  private readonly unseen = new Set<string>();
+  /** With when each was created. */
+  private readonly unseen = new Map<string, number>();
 
   /** How many instances would stand here if the list were read anew. */
   get newCount(): number {
     return this.unseen.size;
+  }
+
+  /** Whether there may be more: so many are not kept for a number that nobody reads to the last digit. */
+  get hasManyNew(): boolean {
+    return this.unseen.size >= MOST_NEW;
+  }
+
+  /** Those that are counted now. */
+  newIds(): ReadonlySet<string> {
+    return new Set(this.unseen.keys());
   }
 
   /** A row by its id, if it was read. */
@@ -52,8 +65,31 @@ export class Rows {
   refresh(records: readonly InstanceRecord[], order: Order): void {
     for (const record of records) {
       if (this.places.has(record.instanceId)) this.put(rowOf(record));
-      else if (this.isAbove(order, record.createdAt, record.completedAt ?? null)) this.unseen.add(record.instanceId);
+      else if (this.isAbove(order, record.createdAt, record.completedAt ?? null))
+        this.note(record.instanceId, record.createdAt);
     }
+  }
+
+  /**
+   * Counts those no longer that do not stand here any more, as far as a first page tells.
+   *
+   * @param before Those that were counted before it was asked for: of later ones it knows nothing.
+   */
+  leave(
+    before: ReadonlySet<string>,
+    records: readonly InstanceRecord[],
+    page: { readonly order: Order; readonly isWhole: boolean },
+  ): void {
+    const last = records.at(-1);
+    const isTold = (createdAt: number): boolean =>
+      page.isWhole || (page.order === "newest" && last !== undefined && createdAt > last.createdAt + 1_000);
+    const here = new Set(records.map((record) => record.instanceId));
+    for (const [id, createdAt] of this.unseen)
+      if (before.has(id) && !here.has(id) && isTold(createdAt)) this.unseen.delete(id);
+  }
+
+  private note(id: string, createdAt: number): void {
+    if (this.unseen.size < MOST_NEW) this.unseen.set(id, createdAt);
   }
 
   /**
@@ -76,7 +112,7 @@ export class Rows {
         hasChanged = true;
       } else if (!one.purged && this.isNew(one, filter, now)) {
         hasChanged = hasChanged || !this.unseen.has(one.instanceId);
-        this.unseen.add(one.instanceId);
+        this.note(one.instanceId, moment(one.createdTime));
       } else if (this.unseen.delete(one.instanceId)) {
         hasChanged = true;
       }
@@ -140,9 +176,13 @@ function rowOf(record: InstanceRecord): Row {
 function updated(row: Row, one: Update): Row {
   if (one.purged) return { ...row, isPurged: true };
   const status = one.runtimeStatus as Status;
+  const createdAt = moment(one.createdTime);
+  // An update tells it to the millisecond. Another beginning is another instance that has the id now.
+  const isOther = Math.abs(createdAt - row.createdAt) >= 1_000;
   const custom = one.customStatus === null || one.customStatus === undefined ? null : JSON.stringify(one.customStatus);
   return {
     ...row,
+    ...(isOther && { name: one.name, createdAt, version: null }),
     status,
     endedAt: isFinished(status) ? moment(one.lastUpdatedTime) : null,
     holdReason: one.hold?.reason ?? null,
