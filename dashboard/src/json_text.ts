@@ -37,7 +37,7 @@ export function piecesOf(text: string): Piece | null {
 /** The text with line breaks; text that is no JSON comes back as it is. */
 export function pretty(text: string): string {
   const piece = piecesOf(text);
-  return piece === null ? text : written(piece, "");
+  return inOrder(piece === null ? text : written(piece, ""));
 }
 
 function written(piece: Piece, indent: string): string {
@@ -59,7 +59,15 @@ export function signsOf(branch: Branch): readonly [string, string] {
 /** A text in one line, for tables: what is longer ends with an ellipsis. */
 export function preview(text: string, most = 120): string {
   const line = text.slice(0, most * 2).replace(/\s+/g, " ");
-  return line.length > most || text.length > most * 2 ? `${line.slice(0, most)}…` : line;
+  return inOrder(line.length > most || text.length > most * 2 ? `${line.slice(0, most)}…` : line);
+}
+
+/** Marks that turn the direction of what follows: they can make a text read as another. */
+const TURNS = /[\u202a-\u202e\u2066-\u2069]/g;
+
+/** A text as it is stored, from left to right: such marks are shown as JSON writes them. */
+export function inOrder(text: string): string {
+  return text.replace(TURNS, (mark) => `\\u${mark.charCodeAt(0).toString(16)}`);
 }
 
 /** Whether a text is JSON. */

@@ -107,3 +107,9 @@ describe("the pieces of a payload", () => {
     expect(performance.now() - began).toBeLessThan(2_000);
   });
 });
+
+it("marks that turn the direction of a text are shown, not obeyed", () => {
+  expect(pretty('{"file": "abc\u202egpj.exe"}')).toBe('{ "file": "abc\\u202egpj.exe" }');
+  expect(preview("a\u2067b")).toBe("a\\u2067b");
+  expect(pretty('"שלום"')).toBe('"שלום"');
+});

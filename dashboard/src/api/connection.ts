@@ -10,11 +10,12 @@ import { prefix } from "./prefix";
 export type Connection =
   | { readonly state: "connecting" }
   | { readonly state: "live" }
+  | { readonly state: "asking" }
   | { readonly state: "reconnecting" }
   | { readonly state: "away"; readonly since: number };
 
 const awaySince = signal<number | null>(null);
-const stream = signal<"none" | "open" | "broken">("none");
+const stream = signal<"none" | "open" | "broken" | "shared">("none");
 const hasAnswered = signal(false);
 
 /** Grows each time the host has come back: what shows its data reads it anew. */
@@ -23,6 +24,7 @@ export const returns = signal(0);
 export const connection = computed<Connection>(() => {
   if (awaySince.value !== null) return { state: "away", since: awaySince.value };
   if (stream.value === "broken") return { state: "reconnecting" };
+  if (stream.value === "shared" && hasAnswered.value) return { state: "asking" };
   if (stream.value === "open" || hasAnswered.value) return { state: "live" };
   return { state: "connecting" };
 });
@@ -43,7 +45,7 @@ export function unheard(): void {
 }
 
 /** How the stream of live updates of the hub stands. */
-export function streamIs(state: "none" | "open" | "broken"): void {
+export function streamIs(state: "none" | "open" | "broken" | "shared"): void {
   stream.value = state;
   if (state === "broken") void lookAgain();
 }

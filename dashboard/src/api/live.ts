@@ -2,7 +2,8 @@
  * Live updates: server-sent events of one instance or of the whole hub.
  *
  * A stream is closed while the page is hidden and goes on where it was when it is seen again. What a stream missed for
- * good it says with a reset: whoever shows its data reads it anew.
+ * good it says with a reset: whoever shows its data reads it anew. While other windows hold all the streams that a
+ * browser can, there is a reset every few seconds instead.
  */
 
 import { effect, untracked } from "@preact/signals";
@@ -12,6 +13,7 @@ import { returns, streamIs } from "./connection";
 import { digestOf } from "./digest";
 import { isSignedIn } from "./session";
 import type { Digest, Update } from "./types";
+import { wishFor, type Kind, type Wish } from "./windows";
 
 export interface Listener {
   /** Updates in their order, at most four times a second. */
@@ -38,11 +40,18 @@ type Message =
   | { readonly kind: "reset"; readonly state: Update | null };
 
 const LONGEST_RETRY = 10_000;
+/** So often a window asks that may hold no stream. */
+const ASKED_EVERY = 3_000;
 /** Of more instances that change at once a page cannot show each: it is told how many. */
 const MOST = 50;
 
+/** How it stands with a stream; `shared` when other windows hold all that there can be. */
+type State = "open" | "broken" | "shared";
+
 /** A stream that opens itself again until it is closed. */
 class Stream {
+  private readonly wish: Wish;
+  private asking: ReturnType<typeof setInterval> | undefined;
   private source: EventSource | null = null;
   private lastId = "";
   private tries = 0;
@@ -51,28 +60,43 @@ class Stream {
   private readonly unsubscribe: () => void;
 
   constructor(
+    kind: Kind,
     private readonly path: string,
     private readonly onMessage: (message: Message) => void,
-    private readonly onState: (state: "open" | "broken") => void = () => undefined,
+    private readonly onState: (state: State) => void = () => undefined,
     private readonly query: Parameters = {},
   ) {
+    this.wish = wishFor(kind);
     document.addEventListener("visibilitychange", this.seenOrHidden);
     // The host is back, or somebody has signed in again: no need to wait for the next try.
     this.unsubscribe = effect(() => {
       returns.value;
-      if (isSignedIn.value) untracked(this.seenOrHidden);
+      const may = this.wish.may.value;
+      if (isSignedIn.value) untracked(() => this.shareOut(may));
     });
   }
 
   close(): void {
     this.isDone = true;
     this.shut();
+    clearInterval(this.asking);
     this.unsubscribe();
+    this.wish.drop();
     document.removeEventListener("visibilitychange", this.seenOrHidden);
   }
 
+  private shareOut(may: boolean): void {
+    clearInterval(this.asking);
+    this.seenOrHidden();
+    if (may || this.isDone) return;
+    this.onState("shared");
+    this.asking = setInterval(() => {
+      if (!document.hidden && isSignedIn.peek()) this.onMessage({ kind: "reset", state: null });
+    }, ASKED_EVERY);
+  }
+
   private readonly seenOrHidden = (): void => {
-    if (document.hidden) this.shut();
+    if (document.hidden || !this.wish.may.peek()) this.shut();
     else if (!this.isDone && this.source === null) this.open();
   };
 
@@ -125,7 +149,7 @@ class Stream {
  */
 export function watchInstance(id: string, listener: Listener): () => void {
   const updates = new Coalescer<Update>(listener.onUpdates);
-  const stream = new Stream(`/admin/instances/${encodeURIComponent(id)}/events`, (message) => {
+  const stream = new Stream("instance", `/admin/instances/${encodeURIComponent(id)}/events`, (message) => {
     if (message.kind === "digest") return;
     if (message.kind === "update") updates.add(message.update);
     else {
@@ -198,7 +222,7 @@ function tune(): void {
     if (ears.size === 0) streamIs("none");
     else {
       const query = tellsUpdates ? { most: MOST } : { digest: true };
-      hub = { stream: new Stream("/admin/events", toAll, streamIs, query), tellsUpdates };
+      hub = { stream: new Stream("hub", "/admin/events", toAll, streamIs, query), tellsUpdates };
     }
   });
 }

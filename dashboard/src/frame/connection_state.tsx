@@ -4,12 +4,21 @@ import type { JSX } from "preact";
 import { connection } from "../api/connection";
 import { Time } from "../parts/time";
 
-const WORDS = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting", away: "Host away" } as const;
+const WORDS = {
+  connecting: "Connecting",
+  live: "Live",
+  asking: "Every 3 s",
+  reconnecting: "Reconnecting",
+  away: "Host away",
+} as const;
+
+/** A browser has six connections to a host. */
+const SHARED = "Other windows hold the live updates that this browser can have; this one asks every 3 seconds";
 
 export function ConnectionState(): JSX.Element {
   const { state } = connection.value;
   return (
-    <span class={`connection ${state}`} role="status" title={WORDS[state]}>
+    <span class={`connection ${state}`} role="status" title={state === "asking" ? SHARED : WORDS[state]}>
       <svg viewBox="0 0 10 10" aria-hidden="true">
         {state === "live" ? (
           <circle cx="5" cy="5" r="4" fill="currentColor" />

@@ -1,4 +1,5 @@
 /** Failures as people read them: the chain of causes, the first one last. */
+import { inOrder } from "../json_text";
 import type { FailureDetails } from "./shapes";
 
 export interface Cause {
@@ -16,8 +17,8 @@ export function causesOf(failure: FailureDetails): Cause[] {
   let joint = "";
   for (let link: FailureDetails | null | undefined = failure; link; link = link.innerFailure) {
     causes.push({
-      title: link.errorType,
-      message: link.errorMessage,
+      title: inOrder(link.errorType),
+      message: inOrder(link.errorMessage),
       trace: link.stackTrace ?? null,
       joint,
       notes: link.notes ?? [],
@@ -30,5 +31,5 @@ export function causesOf(failure: FailureDetails): Cause[] {
 
 /** A failure in one line: what went wrong in the first place. */
 export function headline(failure: FailureDetails): string {
-  return `${failure.errorType}: ${failure.errorMessage}`;
+  return inOrder(`${failure.errorType}: ${failure.errorMessage}`);
 }

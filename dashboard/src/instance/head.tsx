@@ -7,7 +7,7 @@ import { StatusBadge } from "../parts/status_badge";
 import { Duration, Time } from "../parts/time";
 import { addressOf, instanceAddress } from "../router";
 import { statusOf } from "../statuses";
-import { pretty } from "../json_text";
+import { inOrder, pretty } from "../json_text";
 import type { Instance } from "./shapes";
 
 const SHORT_STATUS = 140;
@@ -90,7 +90,11 @@ function CustomStatus({ text }: { readonly text: string }): JSX.Element {
   return (
     <div class="custom-status">
       <span class="field-label">Custom status</span>
-      {isShort ? <code class="broken-anywhere">{text}</code> : <pre class="broken-anywhere">{pretty(text)}</pre>}
+      {isShort ? (
+        <code class="broken-anywhere">{inOrder(text)}</code>
+      ) : (
+        <pre class="broken-anywhere">{pretty(text)}</pre>
+      )}
     </div>
   );
 }

@@ -8,7 +8,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { bytesText, countText } from "../formatting";
-import { isJson, piecesOf, signsOf, type Branch, type Item, type Piece } from "../json_text";
+import { inOrder, isJson, piecesOf, signsOf, type Branch, type Item, type Piece } from "../json_text";
 import { Button } from "./button";
 import { CopyButton } from "./copy_button";
 
@@ -31,6 +31,7 @@ export interface PayloadProps {
 }
 
 export function Payload({ text, value, label }: PayloadProps): JSX.Element {
+  // What is copied is what is stored; what is shown cannot pose as another text.
   const source = useMemo(() => text ?? JSON.stringify(value) ?? "null", [text, value]);
   const piece = useMemo(() => (source.length > MOST_PRETTY ? null : piecesOf(source)), [source]);
   return (
@@ -48,10 +49,10 @@ export function Payload({ text, value, label }: PayloadProps): JSX.Element {
 /** A text that may be too long to be shown at once. */
 function Plain({ text, most }: { readonly text: string; readonly most: number }): JSX.Element {
   const isWhole = useSignal(text.length <= most);
-  if (isWhole.value) return <>{text}</>;
+  if (isWhole.value) return <>{inOrder(text)}</>;
   return (
     <>
-      {text.slice(0, most)}…{" "}
+      {inOrder(text.slice(0, most))}…{" "}
       <Button size="small" onClick={() => (isWhole.value = true)}>
         Show all ({bytesText(text.length)})
       </Button>

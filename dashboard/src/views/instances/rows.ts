@@ -5,6 +5,7 @@
  */
 
 import type { InstanceRecord, Update } from "../../api/types";
+import { inOrder } from "../../json_text";
 import { isFinished, statusOf, type Status } from "../../statuses";
 import { fits, type Filter, type Order } from "./filter";
 
@@ -197,7 +198,7 @@ function noteOf(
   customStatus: string | null | undefined,
 ): string {
   const text = hold ?? failure ?? withoutQuotes(customStatus ?? "");
-  return text.slice(0, 300);
+  return inOrder(text.slice(0, 300));
 }
 
 function withoutQuotes(json: string): string {
