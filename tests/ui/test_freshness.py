@@ -15,8 +15,8 @@ from tests.support.shop import is_held, shop
 from tests.support.steered_app import begun, ends, steered_app
 from tests.support.waiting import until_given
 
-AWAY = "ERR_|status of 4"
-"""What the console says while nobody answers."""
+AWAY = "ERR_|status of 4|status of 503"
+"""What the console says while nobody answers, or who answers is stopping."""
 
 
 @asynccontextmanager

@@ -97,8 +97,9 @@ async def test_an_instance_that_is_not_there_is_not_asked_for_again_and_again(
     before = len(asked)
     await page.wait_for_timeout(3_000)
     assert len(asked) == before
-    await client.start("number", 1, instance_id="nobody")
-    await page.get_by_role("button", name="Look again").click()
+    async with page.expect_response(lambda answer: answer.status == 404):
+        await page.get_by_role("button", name="Look again").click()
+    await client.start("number", 1, instance_id="nobody")  # of that it is told
     await expect(page.get_by_role("heading", level=1)).to_have_text("number")
 
 
