@@ -235,11 +235,11 @@ async def test_what_was_meant_for_one_is_not_done_to_the_next_under_its_id(
 async def test_the_page_of_a_purged_instance_shows_the_next_one(
     visit: Visit, client: Client
 ) -> None:
-    await begun(client, "wait", instance_id="again")
-    page = await opened(visit, "again")
-    await client.purge("again", force=True)
-    await expect(page.get_by_text("again was purged")).to_be_visible()
-    await client.start("wait", instance_id="again")
+    await begun(client, "wait", instance_id="purged-then-begun")
+    page = await opened(visit, "purged-then-begun")
+    await client.purge("purged-then-begun", force=True)
+    await expect(page.get_by_text("purged-then-begun was purged")).to_be_visible()
+    await client.start("wait", instance_id="purged-then-begun")
     await expect(actions(page)).to_be_visible()
 
 
