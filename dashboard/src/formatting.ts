@@ -49,13 +49,13 @@ export function exactText(at: number, zone: Zone): string {
   return `${dayText(date)} ${clockText(date, true)} ${offsetText(date)}`;
 }
 
-/** The moment to the second, for sentences: `2026-11-22 00:54:49 UTC`. */
 /** As the API takes a moment: ISO 8601 in UTC, to the microsecond. */
 export function isoText(at: number): string {
   const rest = String(((at % 1000) + 1000) % 1000).padStart(3, "0");
   return new Date(Math.floor(at / 1000)).toISOString().replace("Z", `${rest}Z`);
 }
 
+/** The moment to the second, for sentences: `2026-11-22 00:54:49 UTC`. */
 export function momentText(at: number, zone: Zone): string {
   return exactText(at, zone).replace(/\.\d{3}/, "");
 }

@@ -25,6 +25,11 @@ export function statusOf(record: { readonly status?: number }): Status {
   return BY_NUMBER[record.status ?? PENDING] ?? "Pending";
 }
 
+/** What a person sees an instance to be: whatever its status, a held one is held. */
+export function standingOf(record: { readonly status?: number; readonly hold?: object | null }): Status | "held" {
+  return record.hold ? "held" : statusOf(record);
+}
+
 /** True when nothing will happen any more. */
 export function isFinished(status: Status): boolean {
   return FINISHED.has(status);

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from tenuto import App, Context
 from tenuto.http.payloads import MOUNT
-from tests.support.http_server import KEYS, Serving, serving
+from tests.support.http_server import KEYS, Serving, serving, unread
 from tests.support.waiting import until
 
 INSTANCES = f"{MOUNT}/instances"
@@ -131,16 +131,11 @@ async def test_who_does_not_read_is_dropped(app: App) -> None:
         for number in range(4):
             await serve.start("echo", "x" * 4_000_000, instance_id=f"big-{number}")
             await serve.ended(f"big-{number}")
-        connections = serve.server._http._server.server_state.connections  # type: ignore[union-attr]
-
-        def are_stuck() -> list[Any]:
-            return [one for one in connections if one.flow.write_paused]  # type: ignore[union-attr]
-
         with socket.create_connection(("127.0.0.1", serve.port)) as peer:
             peer.sendall(GET * 8)  # more than the system keeps for who does not read
             async with asyncio.timeout(30):
-                await until(are_stuck)
-                await until(lambda: not are_stuck())
+                await until(lambda: unread(serve.server))
+                await until(lambda: not unread(serve.server))
             peer.settimeout(30)
             received = 0
             with suppress(ConnectionResetError):

@@ -16,6 +16,7 @@ from tenuto import App, Context, Settings
 from tenuto.host.server import Server
 from tenuto.http.options import HttpSettings
 from tenuto.model.ids import InstanceId
+from tests.support.http_server import unread
 from tests.support.waiting import until
 
 app = App()
@@ -301,13 +302,12 @@ async def test_a_reader_that_does_not_read_does_not_hold_up_a_server_that_stops(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(settings) as (server, _):
-        connections = server._http._server.server_state.connections  # type: ignore[union-attr]
         with socket.socket() as peer:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             peer.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
             peer.sendall(b"GET /admin/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await until(lambda: server.host.engine.updates.listeners == 1)
-            while not any(one.flow.write_paused for one in connections):  # type: ignore[union-attr]
+            while not unread(server):
                 await server.host.client.start(show, "x" * 200_000)
             began = asyncio.get_running_loop().time()
             await server.stop()

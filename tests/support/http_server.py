@@ -26,6 +26,12 @@ KEYS = {
 }
 
 
+def unread(server: Server) -> list[Any]:
+    """The connections of a server whose peers do not read what is written to them."""
+    connections = server._http._server.server_state.connections  # type: ignore[union-attr]
+    return [one for one in connections if one.flow.write_paused]  # type: ignore[union-attr]
+
+
 @dataclass
 class Serving:
     """A server that runs, and a client with its address."""

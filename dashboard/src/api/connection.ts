@@ -15,7 +15,10 @@ export type Connection =
   | { readonly state: "away"; readonly since: number };
 
 const awaySince = signal<number | null>(null);
-const stream = signal<"none" | "open" | "broken" | "shared">("none");
+/** How it stands with a stream of live updates; `shared` when other windows hold all that there can be. */
+export type StreamState = "open" | "broken" | "shared";
+
+const stream = signal<StreamState | "none">("none");
 const hasAnswered = signal(false);
 
 /** Grows each time the host has come back: what shows its data reads it anew. */
@@ -45,7 +48,7 @@ export function unheard(): void {
 }
 
 /** How the stream of live updates of the hub stands. */
-export function streamIs(state: "none" | "open" | "broken" | "shared"): void {
+export function streamIs(state: StreamState | "none"): void {
   stream.value = state;
   if (state === "broken") void lookAgain();
 }

@@ -43,7 +43,7 @@ export class Keeper {
   readonly isFresh: ReadonlySignal<boolean> = computed(() => this.isSure.value && connection.value.state !== "away");
   private readonly isSure = signal(false);
   private isReading = false;
-  private cause: Cause | null = null;
+  private isAsked = false;
   /** A gap is closed by a reading that succeeds; until then each is one after a gap. */
   private hasGap = false;
   private isStopped = false;
@@ -81,7 +81,8 @@ export class Keeper {
   /** Reads anew; while it is being read already, once more after that, however often this is called. */
   ask(cause: Cause = "change"): void {
     if (this.isStopped) return;
-    if (this.cause !== "gap") this.cause = cause;
+    this.isAsked = true;
+    this.hasGap ||= cause === "gap";
     if (!this.isReading) void this.readAll();
   }
 
@@ -92,15 +93,13 @@ export class Keeper {
   private async readAll(): Promise<void> {
     this.isReading = true;
     clearTimeout(this.next);
-    while (this.cause !== null && !this.isStopped) {
-      this.hasGap ||= this.cause === "gap";
+    while (this.isAsked && !this.isStopped) {
       const cause = this.hasGap ? "gap" : "change";
       const began = performance.now();
-      this.cause = null;
+      this.isAsked = this.hasGap = false;
       const isRead = await untracked(() => this.read(cause));
-      if (isRead) this.hasGap = false;
-      // Typescript does not see that somebody may have asked meanwhile.
-      this.isSure.value = isRead && (this.cause as Cause | null) !== "gap";
+      if (!isRead && cause === "gap") this.hasGap = true;
+      this.isSure.value = isRead && !this.hasGap;
       this.took = performance.now() - began;
     }
     this.isReading = false;

@@ -1,5 +1,6 @@
 /** What can be asked of instances and done to them. */
 
+import { areApart } from "../beginnings";
 import { get, post, remove, request, type Parameters, type Result } from "./client";
 import { statusOf } from "../statuses";
 import { withJson } from "./json_body";
@@ -62,9 +63,7 @@ export async function ifAsSeen<T>(seen: Seen, act: () => Promise<Result<T>>): Pr
 
 function changedSince(seen: Seen, now: InstanceRecord): string | null {
   const id = JSON.stringify(seen.instanceId);
-  // One that continues as new keeps its beginning; a live update tells that to the millisecond.
-  const isOther =
-    Math.abs(seen.createdAt - now.createdAt) >= 1_000 || (seen.hold && seen.executionId !== now.executionId);
+  const isOther = areApart(seen.createdAt, now.createdAt) || (seen.hold && seen.executionId !== now.executionId);
   if (isOther) return `nothing was done: ${id} was started anew in the meantime`;
   if (!seen.hold) return null;
   if (!now.hold) return `nothing was done: ${id} is not held any more, it is ${statusOf(now)} now`;

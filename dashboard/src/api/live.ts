@@ -9,7 +9,7 @@
 import { effect, untracked } from "@preact/signals";
 import { pathOf, type Parameters } from "./client";
 import { Coalescer } from "./coalescing";
-import { returns, streamIs } from "./connection";
+import { returns, streamIs, type StreamState } from "./connection";
 import { digestOf } from "./digest";
 import { isSignedIn } from "./session";
 import type { Digest, Update } from "./types";
@@ -45,9 +45,6 @@ const ASKED_EVERY = 3_000;
 /** Of more instances that change at once a page cannot show each: it is told how many. */
 const MOST = 50;
 
-/** How it stands with a stream; `shared` when other windows hold all that there can be. */
-type State = "open" | "broken" | "shared";
-
 /** A stream that opens itself again until it is closed. */
 class Stream {
   private readonly wish: Wish;
@@ -63,7 +60,7 @@ class Stream {
     kind: Kind,
     private readonly path: string,
     private readonly onMessage: (message: Message) => void,
-    private readonly onState: (state: State) => void = () => undefined,
+    private readonly onState: (state: StreamState) => void = () => undefined,
     private readonly query: Parameters = {},
   ) {
     this.wish = wishFor(kind);

@@ -9,7 +9,7 @@ import { useKey } from "../keys";
 import { KeyHint } from "../parts/key_hint";
 import { StatusSign } from "../parts/status_badge";
 import { go, instanceAddress } from "../router";
-import { statusOf } from "../statuses";
+import { standingOf } from "../statuses";
 import { Icon } from "./icons";
 
 const SHOWN = 8;
@@ -97,7 +97,7 @@ function Suggestions({ records, at, onChoose }: SuggestionsProps): JSX.Element {
           aria-selected={index === at}
           onPointerDown={(event) => choose(event, record.instanceId)}
         >
-          <StatusSign status={record.hold ? "held" : statusOf(record)} />
+          <StatusSign status={standingOf(record)} />
           <span class="mono cut">{record.instanceId}</span>
           <span class="quiet-text cut">{record.name}</span>
         </li>

@@ -47,30 +47,25 @@ export default function InstanceView({ id }: { readonly id: string }): JSX.Eleme
 function InstancePage({ id }: { readonly id: string }): JSX.Element {
   const live = useLive(id);
   const row = live.instance.value.value;
-  const error = live.instance.error.value;
   useEffect(() => {
     document.title = `${row ? `${row.name} ` : ""}${id} · Tenuto`;
   }, [id, row?.name]);
-  const isGone = live.isPurged.value || error?.status === 404;
+  const isGone = live.isPurged.value || live.instance.error.value?.status === 404;
+  return <ActionHost live={live}>{isGone ? <Gone id={id} live={live} /> : <Present id={id} live={live} />}</ActionHost>;
+}
+
+function Present({ id, live }: { readonly id: string; readonly live: Live }): JSX.Element {
+  const row = live.instance.value.value;
   return (
-    <ActionHost live={live}>
-      {isGone ? (
-        <Gone id={id} live={live} />
-      ) : (
-        <article class="instance">
-          <ReadError of={live.instance} isEmpty={row === null} />
-          {row ? (
-            <Loaded live={live} row={row} />
-          ) : (
-            !error && (
-              <p class="quiet-text" aria-busy="true">
-                Reading {id} …
-              </p>
-            )
-          )}
-        </article>
+    <article class="instance">
+      <ReadError of={live.instance} isEmpty={row === null} />
+      {row && <Loaded live={live} row={row} />}
+      {row === null && live.instance.error.value === null && (
+        <p class="quiet-text" aria-busy="true">
+          Reading {id} …
+        </p>
       )}
-    </ActionHost>
+    </article>
   );
 }
 

@@ -8,7 +8,7 @@
 import { useSignal, type Signal } from "@preact/signals";
 import { createContext, type ComponentChildren, type JSX } from "preact";
 import { useContext, useMemo } from "preact/hooks";
-import { statusOf } from "../../statuses";
+import { standingOf } from "../../statuses";
 import type { Live } from "../live";
 import type { Instance } from "../shapes";
 import { ActionDialog } from "./dialogs";
@@ -36,11 +36,6 @@ export function useActing(): Acting {
   const acting = useContext(Context);
   if (!acting) throw new Error("An action stands outside of the page of an instance.");
   return acting;
-}
-
-/** What a person sees an instance to be. */
-export function standingOf(row: Instance): string {
-  return row.hold ? "held" : statusOf(row);
 }
 
 /** Around a page: has its dialog, whatever becomes of the button that opened it. */

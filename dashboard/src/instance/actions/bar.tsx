@@ -4,8 +4,9 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Button } from "../../parts/button";
+import { standingOf } from "../../statuses";
 import type { Instance } from "../shapes";
-import { standingOf, useActing, type Done } from "./acting";
+import { useActing, type Done } from "./acting";
 import { ActionButton } from "./action_button";
 import { arranged } from "./kinds";
 

@@ -5,6 +5,7 @@
  */
 
 import type { InstanceRecord, Update } from "../../api/types";
+import { areApart } from "../../beginnings";
 import { inOrder } from "../../json_text";
 import { isFinished, statusOf, type Status } from "../../statuses";
 import { fits, type Filter, type Order } from "./filter";
@@ -178,8 +179,7 @@ function updated(row: Row, one: Update): Row {
   if (one.purged) return { ...row, isPurged: true };
   const status = one.runtimeStatus as Status;
   const createdAt = moment(one.createdTime);
-  // An update tells it to the millisecond. Another beginning is another instance that has the id now.
-  const isOther = Math.abs(createdAt - row.createdAt) >= 1_000;
+  const isOther = areApart(createdAt, row.createdAt);
   const custom = one.customStatus === null || one.customStatus === undefined ? null : JSON.stringify(one.customStatus);
   return {
     ...row,

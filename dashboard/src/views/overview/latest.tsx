@@ -7,7 +7,7 @@ import type { InstanceRecord } from "../../api/types";
 import { StatusBadge } from "../../parts/status_badge";
 import { Time } from "../../parts/time";
 import { addressOf, instanceAddress } from "../../router";
-import { statusOf } from "../../statuses";
+import { standingOf } from "../../statuses";
 
 const SHOWN = 8;
 
@@ -34,7 +34,7 @@ export function Latest({ records }: { readonly records: readonly InstanceRecord[
         {(records ?? []).map((record) => (
           <li key={record.instanceId}>
             <a class="line" href={instanceAddress(record.instanceId)}>
-              <StatusBadge status={record.hold ? "held" : statusOf(record)} />
+              <StatusBadge status={standingOf(record)} />
               <span class="line-text">
                 <span class="cut">{record.name}</span>
                 <span class="mono quiet-text cut">{record.instanceId}</span>

@@ -6,7 +6,7 @@ import { Button } from "../../parts/button";
 import { StatusBadge } from "../../parts/status_badge";
 import { Time } from "../../parts/time";
 import { instanceAddress } from "../../router";
-import { isFinished, statusOf } from "../../statuses";
+import { isFinished, standingOf, statusOf } from "../../statuses";
 
 export interface ConflictProps {
   /** The one that has the id. */
@@ -24,7 +24,7 @@ export function Conflict({ other, isBusy, onReplace }: ConflictProps): JSX.Eleme
         <a class="mono broken-anywhere" href={instanceAddress(other.instanceId)}>
           {other.instanceId}
         </a>{" "}
-        ({other.name}) <StatusBadge status={other.hold ? "held" : statusOf(other)} />{" "}
+        ({other.name}) <StatusBadge status={standingOf(other)} />{" "}
         {isOver && other.completedAt ? <Time at={other.completedAt} /> : null}
       </p>
       {isOver ? (

@@ -224,8 +224,10 @@ class Telling(Protocol):
         is_over: Whether the last word was the last.
     """
 
-    pause: float
     is_over: bool
+
+    @property
+    def pause(self) -> float: ...
 
     async def next(self) -> bytes | None:
         """All that there is to tell, once there is something; None when nothing more comes."""
@@ -280,11 +282,14 @@ class _List:
     is_over = False
 
     def __init__(self, feed: UpdateFeed, after: str, most: int) -> None:
-        self.pause = PAUSE_SECONDS
         self._feed = feed
         self._most = most
         self._steps = self._follow(after)
         self._digests: DigestSubscription | None = None
+
+    @property
+    def pause(self) -> float:
+        return PAUSE_SECONDS if self._digests is None else DIGEST_SECONDS
 
     def _follow(self, after: str | None) -> Subscription:
         return self._feed.subscribe(after=after, queued=_QUEUED if self._most else None)
@@ -306,7 +311,6 @@ class _List:
         self._steps = self._follow(None)
         self._digests.close()
         self._digests = None
-        self.pause = PAUSE_SECONDS
         return _sent("digest", self._feed.position, digest)
 
     async def _each(self) -> bytes | None:
@@ -318,9 +322,7 @@ class _List:
             # Nobody has to make updates any more, not even to keep them.
             self._digests = self._feed.subscribe_digests()
             self._steps.close(comes_back=False)
-            self.pause = DIGEST_SECONDS
             return _sent("digest", _NOWHERE, digest_of_updates(updates))
-        self.pause = PAUSE_SECONDS
         return b"".join(
             _event("reset" if update.is_reset else "update", update, update.record)
             for update in updates
