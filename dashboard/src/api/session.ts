@@ -39,8 +39,9 @@ export async function signIn(key: string): Promise<Result<void>> {
 
 export async function signOut(): Promise<void> {
   await request<void>("DELETE", "/session");
-  hasExpired.value = false;
   await loadSession();
+  // Last: whoever asked for something meanwhile was told that there is no session.
+  hasExpired.value = false;
 }
 
 /** Why an action that needs a role cannot be taken now; null when it can. For `disabled` and its reason. */
