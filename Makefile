@@ -205,7 +205,7 @@ postgres: $(DEV) ## all tests that can run on PostgreSQL, on the two server vers
 	done
 
 .PHONY: quick
-quick: $(DEV) ## unit and conformance tests, in under 90 seconds
+quick: $(DEV) azurite ## unit and conformance tests, in under 90 seconds
 	$(BIN)/pytest -n 2 tests/unit tests/conformance --ignore tests/conformance/test_postgres.py
 
 # The lower bounds that pyproject.toml declares, as exact versions.
