@@ -41,6 +41,10 @@ export const HOLD_REASONS: Readonly<Record<HoldReason, Words>> = {
     short: "the store cannot hold what it decided",
     advice: "Only you can have it tried again: look at its payloads and at the store first.",
   },
+  budget: {
+    short: "it has used what it may",
+    advice: "Start a host with a larger budget, then it goes on. One for the day begins again at midnight, UTC.",
+  },
 };
 
 /** Why an instance is held, in words. */

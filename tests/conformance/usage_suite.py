@@ -7,6 +7,7 @@ import pytest
 from tenuto.engine.ports import HostIdentity, Storage
 from tenuto.engine.rows import CommitResult
 from tenuto.model.errors import FencedError
+from tenuto.model.ids import InstanceId
 from tenuto.model.usage import FunctionKind, UsageRow, total
 from tests.conformance.storage_suite import Backend, Owner, StorageFixtures, record, turn
 
@@ -146,6 +147,40 @@ class UsageSuite(StorageFixtures):
         await storage.trim_usage(0, "owner-2")
         await storage.trim_usage(0, "owner-2")
         assert await rows(storage) == [used(7), used(3, "ship")]
+
+    async def test_root_instances_are_added_up_apart(self, owner: Owner) -> None:
+        """Over days and owners, until they end; nobody else's usage has anything of it."""
+        root = FunctionKind.ROOT
+        storage = owner.storage
+        await owner.commit(
+            instances=[record(1), record(2)], usage=[used(1), used(2, "instance-1", kind=root)]
+        )
+        await owner.commit(usage=[used(3, "instance-1", kind=root, day=20_001)])
+        await owner.commit(
+            usage=[used(5, "instance-2", kind=root), used(7, "it's gone", kind=root)]
+        )
+        await storage.release(owner.leases)
+        leases = await storage.acquire(HostIdentity(owner="next", description="next"))
+        owner = Owner(storage, leases)
+        await owner.commit(usage=[used(11, "instance-1", kind=root)])
+        assert await rows(storage) == [used(1)]
+
+        async def sums(*roots: str) -> dict[str, tuple[int, int]]:
+            found = await storage.root_usage([InstanceId(one) for one in roots])
+            assert {row.kind for row in found} <= {root}
+            return {row.function: (row.executions, row.bytes) for row in found}
+
+        every = ("instance-1", "instance-2", "it's gone", "pay")
+        expected = {name: (n, 13 * n) for name, n in zip(every, (16, 5, 7), strict=False)}
+        assert await sums(*every) == expected
+        assert await sums("instance-2") == {"instance-2": (5, 65)}
+        assert await sums() == {}
+        await storage.trim_usage(0, "next")  # no instance of that name is there
+        del expected["it's gone"]
+        assert await sums(*every) == expected
+        await storage.forget_root_usage([InstanceId("instance-1")])
+        assert await sums(*every) == {"instance-2": (5, 65)}
+        assert await rows(storage) == [used(1)]
 
     async def test_texts_that_people_choose_are_kept(self, owner: Owner) -> None:
         names = ["it's", '"', "a\nb", "\U0001f3b5" * 200, "%", "'; DROP TABLE usage; --"]

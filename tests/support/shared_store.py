@@ -637,7 +637,7 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
         hub = await self._turn()
         sums: dict[tuple[int, str, FunctionKind, str, str], Amounts] = {}
         for (day, app, kind, function, tag), amounts in hub.usage.items():
-            if first <= day <= last:
+            if first <= day <= last and kind is not FunctionKind.ROOT:
                 key = (
                     day if "day" in by else 0,
                     app if "app" in by else "",
@@ -648,10 +648,34 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
                 sums[key] = sums.get(key, Amounts()) + amounts
         return bounded([UsageRow(*key, *structs.astuple(amounts)) for key, amounts in sums.items()])
 
+    async def root_usage(self, root_ids: Sequence[InstanceId]) -> list[UsageRow]:
+        hub = await self._turn()
+        sums: dict[str, Amounts] = {}
+        for (_, _, kind, function, _), amounts in hub.usage.items():
+            if kind is FunctionKind.ROOT and function in root_ids:
+                sums[function] = sums.get(function, Amounts()) + amounts
+        return [
+            UsageRow(0, "", FunctionKind.ROOT, root_id, "", *structs.astuple(amounts))
+            for root_id, amounts in sums.items()
+        ]
+
+    async def forget_root_usage(self, root_ids: Sequence[InstanceId]) -> None:
+        hub = await self._turn()
+        hub.usage = {
+            key: amounts
+            for key, amounts in hub.usage.items()
+            if key[2] is not FunctionKind.ROOT or key[3] not in root_ids
+        }
+
     async def trim_usage(self, before: Day, owner: str) -> None:
         del owner
         hub = await self._turn()
-        hub.usage = {key: amounts for key, amounts in hub.usage.items() if key[0] >= before}
+        open_ids = {one.instance_id for one in hub.instances.values() if one.status in OPEN}
+        hub.usage = {
+            key: amounts
+            for key, amounts in hub.usage.items()
+            if key[0] >= before and (key[2] is not FunctionKind.ROOT or key[3] in open_ids)
+        }
 
     async def held_counts(self) -> dict[str, int]:
         hub = await self._turn()

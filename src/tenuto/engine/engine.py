@@ -15,6 +15,7 @@ from functools import cached_property
 from tenuto.engine.arrivals import Arrivals
 from tenuto.engine.batch import Batch
 from tenuto.engine.booking import Booking
+from tenuto.engine.budgets import Budgets, budgets_of
 from tenuto.engine.callers import Callers
 from tenuto.engine.careful import Careful
 from tenuto.engine.cascade import Cascade
@@ -150,6 +151,7 @@ class Engine:
 
     def _bind_pipeline(self) -> None:
         self.pipeline.meter = self.meter
+        self.budgets: Budgets | None = budgets_of(self, self.options.usage)
         self.pipeline.on_no_memory = self.shortage.note
         self.pipeline.on_starving = self.holding.charge_heaviest
         self.pipeline.heaviest_held = self.holding.heaviest_held

@@ -102,6 +102,18 @@ class Holding:
             engine.observer.instance_held(state.instance_id, hold)
         return take_turn(state, inbox, _no_session, now, engine.rules, hold)
 
+    def without_budget(
+        self, resident: Resident, inbox: list[Message], hold: Hold, now: Microseconds
+    ) -> Step:
+        """The turn of an instance that may use nothing more: it keeps what it was sent."""
+        engine = self._engine
+        state = resident.state
+        engine.retention.close(resident)
+        hold = hold.after(state.hold)
+        if state.hold is None or state.hold.reason is not hold.reason:
+            engine.observer.instance_held(state.instance_id, hold)
+        return take_turn(state, inbox, _no_session, now, engine.rules, hold)
+
     def _is_for_another_app(self, state: InstanceState, error: Exception) -> bool:
         """Whether nobody here has called it: then it waits for another program on the store."""
         serves = self._engine.runner.serves
@@ -140,14 +152,17 @@ class Holding:
         self.hold(resident, hold_of(error, engine.clock.now(), has_peers=has_peers))
         return True
 
-    def check_served(self, state: InstanceState) -> None:
-        """See that what held an instance is there before it goes on: it is held on otherwise, not
-        anew.
+    def check_may_run(self, state: InstanceState, now: Microseconds) -> None:
+        """See that an instance has something left of its budget, and that what held it is there
+        before it goes on: it is held on otherwise, not anew.
 
         Raises:
+            OverBudgetError: nothing is left.
             UnknownFunctionError: an activity is not here.
         """
         engine = self._engine
+        if engine.budgets is not None:
+            engine.budgets.check(state, now)
         runner, hold = engine.runner, state.hold
         if hold is None or hold.reason is not HoldReason.NOT_SERVED:
             return

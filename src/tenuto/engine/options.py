@@ -4,21 +4,26 @@ from typing import Literal
 
 from msgspec import Struct
 
+from tenuto.model.budgets import BudgetBound
 from tenuto.model.limits import Limits
 
 
 class UsageOptions(Struct, frozen=True, kw_only=True):
-    """What usage is told apart by.
+    """What usage is told apart by, and bounded with.
 
     Attributes:
         app: How the app is called.
         tag: The key of the instances' tag whose values are told apart; empty for none.
         most_tags: How many values are told apart in a day; the others count together.
+        instance_budget: What a root instance may use with all that it calls.
+        day_budget: What the app may use in a day.
     """
 
     app: str = ""
     tag: str = ""
     most_tags: int = 1_000
+    instance_budget: BudgetBound | None = None
+    day_budget: BudgetBound | None = None
 
 
 class EngineOptions(Struct, frozen=True, kw_only=True):

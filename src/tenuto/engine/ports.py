@@ -383,8 +383,19 @@ class Storage(StorageClient, TopicStorage, QueueStorage, Protocol):
             InputError: that would be more than ``MOST_ROWS`` rows.
         """
 
+    async def root_usage(self, root_ids: Sequence[InstanceId]) -> list[UsageRow]:
+        """What root instances have used with all that they call, by commits that say so.
+
+        Returns:
+            A row for each that has used something, in any order; its function is the id.
+        """
+
+    async def forget_root_usage(self, root_ids: Sequence[InstanceId]) -> None:
+        """Forget what these root instances have used: they have ended."""
+
     async def trim_usage(self, before: Day, owner: str) -> None:
-        """Forget what was used before a day, and tidy up the rows of the others.
+        """Forget what was used before a day, and by root instances that have ended, and tidy up the
+        rows of the others.
 
         Sums of later days stay as they are, whatever happens meanwhile.
 

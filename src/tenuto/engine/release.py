@@ -101,6 +101,8 @@ class Release:
             if home is None or not home.delivery.is_known(row.message_id):
                 engine.arrivals.route(row)
         self._release_topics(batch, result.refused)
+        if engine.budgets is not None:
+            engine.budgets.committed(batch)
         if engine.updates.is_heard:
             engine.updates.publish(batch, result.refused)
 

@@ -21,6 +21,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
+from tenuto.engine.budgets import OverBudgetError
 from tenuto.engine.holding import MISFITS
 from tenuto.engine.parts import Parts
 from tenuto.engine.ports import GivenBack, LateAnswer, LateTurn
@@ -86,8 +87,8 @@ class Turning:
             prepared = prepare(state, inbox, now)
             answer = prepared.answer
             if prepared.wants_session:
-                if state.hold is not None:
-                    engine.holding.check_served(state)
+                if state.hold is not None or engine.budgets is not None:
+                    engine.holding.check_may_run(state, now)
                 session = resident.session or engine.retention.session(resident)
                 if prepared.asks:
                     late = ask(session, prepared)
@@ -112,6 +113,8 @@ class Turning:
     ) -> Step | None:
         """The turn that holds the instance instead; None when it is tried again."""
         engine = self._engine
+        if isinstance(error, OverBudgetError):
+            return engine.holding.without_budget(resident, inbox, error.hold, now)
         if isinstance(error, MemoryError):
             return self._without_memory(resident, inbox, error, now)
         if not isinstance(error, MISFITS):

@@ -8,11 +8,22 @@ Attributes of a turn are kept cheap: one look at a clock for each, everything el
 for all turns of a batch.
 """
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from time import perf_counter_ns, thread_time_ns
 from typing import Final, TypeAlias
+
+from msgspec.structs import astuple
 
 from tenuto.engine.batch import Batch, Further
 from tenuto.engine.options import UsageOptions
@@ -22,6 +33,7 @@ from tenuto.engine.resident import Resident
 from tenuto.engine.turns.sorting import SortedInbox
 from tenuto.engine.turns.step import Step
 from tenuto.model.events import TaskCompleted, TaskFailed
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import TaskResult
 from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.model.usage import (
@@ -33,6 +45,7 @@ from tenuto.model.usage import (
     UsageRow,
     day_of,
     storable_name,
+    total,
 )
 
 _ManyTurns: TypeAlias = Sequence[tuple[Resident, Step]]
@@ -178,7 +191,29 @@ class UsageMeter:
                 found.append(self._orchestrator(day, name, tag, sums, share))
             for name, attempts in activities.items():
                 found.append(self._activity(day, name, tag, attempts))
+        if self.options.instance_budget is not None:
+            found += self._roots(by_tag.values(), further, day, share)
         return found
+
+    def _roots(
+        self, turns: Iterable[_ManyTurns], further: Mapping[int, Further], day: Day, share: float
+    ) -> Iterator[UsageRow]:
+        """The same once more by root instances, which have a budget each."""
+        by_root: dict[InstanceId, list[tuple[Resident, Step]]] = {}
+        for one in chain.from_iterable(turns):
+            by_root.setdefault(one[0].state.facts.root_id, []).append(one)
+        for root_id, some in by_root.items():
+            orchestrators, activities = _added_up(some)
+            if further:
+                _add_further(some, further, orchestrators)
+            used = total(
+                chain(
+                    (self._orchestrator(day, "", "", one, share) for one in orchestrators.values()),
+                    (self._activity(day, "", "", one) for one in activities.values()),
+                )
+            )
+            if used.executions:
+                yield UsageRow(day, "", FunctionKind.ROOT, root_id, "", *astuple(used))
 
     def _by_tag(self, turns: _ManyTurns) -> dict[str, _ManyTurns]:
         key, kept = self.options.tag, self._tags.kept

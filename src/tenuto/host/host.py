@@ -359,6 +359,8 @@ class Host:
                     app=settings.usage.app or self.program.kind,
                     tag=settings.usage.tag,
                     most_tags=settings.usage.most_tags,
+                    instance_budget=settings.usage.bound_of(settings.usage.instance_budget),
+                    day_budget=settings.usage.bound_of(settings.usage.day_budget),
                 ),
             ),
             self._on_lost,

@@ -45,6 +45,7 @@ _WHY: dict[HoldReason, tuple[str, str]] = {
         "the store cannot hold what it decided",
         "the store cannot hold what they decided",
     ),
+    HoldReason.BUDGET: ("its budget is used up", "their budget is used up"),
 }
 """What is said of one that is held for a reason, and of several; reasons with the same words are
 counted together."""

@@ -16,7 +16,8 @@ class HoldReason(StrEnum):
     """Why an instance is held.
 
     The first five are *misfits*: the code does not fit the instance. They are tried again whenever
-    a host starts. The others are *harmful*: only ``resume`` tries them again.
+    a host starts, and so is one without budget. The others are *harmful*: only ``resume`` tries
+    them again.
     """
 
     DECISIONS = "decisions"
@@ -42,6 +43,9 @@ class HoldReason(StrEnum):
 
     STORAGE = "storage"
     """The store cannot hold what it decided."""
+
+    BUDGET = "budget"
+    """It has used what it may, or its app has today."""
 
     @property
     def is_harmful(self) -> bool:

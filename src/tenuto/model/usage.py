@@ -49,6 +49,9 @@ class FunctionKind(StrEnum):
 
     ORCHESTRATOR = "orchestrator"
     ACTIVITY = "activity"
+    ROOT = "root"
+    """No function: a root instance with all that it calls, which are counted once more under its id
+    while there is a budget for each (``usage.instance_budget``)."""
 
 
 class AttemptUsage(Struct, frozen=True, array_like=True, gc=False):

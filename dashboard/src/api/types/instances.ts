@@ -2,7 +2,8 @@
 
 import type { Microseconds } from "./session";
 
-export type HoldReason = "crashed" | "decisions" | "guard" | "memory" | "not_served" | "payload" | "poison" | "storage";
+export type HoldReason =
+  "budget" | "crashed" | "decisions" | "guard" | "memory" | "not_served" | "payload" | "poison" | "storage";
 
 export interface Hold {
   readonly reason: HoldReason;

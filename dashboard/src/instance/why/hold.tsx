@@ -9,6 +9,12 @@ import type { Hold, Instance } from "../shapes";
 /** These are tried again whenever a host starts; the others only when somebody says so. */
 const MISFITS: ReadonlySet<string> = new Set(["decisions", "not_served", "guard", "payload", "poison"]);
 
+function whenTriedAgain(reason: string): string {
+  if (MISFITS.has(reason)) return "It goes on by itself when a host starts whose code fits.";
+  if (reason === "budget") return "It goes on by itself when its budget has something left.";
+  return "It is tried again only when somebody resumes it.";
+}
+
 export function HoldView({ row, hold }: { readonly row: Instance; readonly hold: Hold }): JSX.Element {
   const hasSides = hold.recorded != null || hold.produced != null;
   return (
@@ -28,10 +34,7 @@ export function HoldView({ row, hold }: { readonly row: Instance; readonly hold:
             , last tried again <Time at={hold.tried} />
           </>
         )}
-        . Nothing that was sent to it is lost.{" "}
-        {MISFITS.has(hold.reason)
-          ? "It goes on by itself when a host starts whose code fits."
-          : "It is tried again only when somebody resumes it."}
+        . Nothing that was sent to it is lost. {whenTriedAgain(hold.reason)}
       </p>
       {HOLD_REASONS[hold.reason] && <p class="small-text">{HOLD_REASONS[hold.reason].advice}</p>}
       {hasSides && (

@@ -140,7 +140,23 @@ SELECT CASE WHEN :by_day THEN day ELSE 0 END AS day, CASE WHEN :by_app THEN app 
     sum(running)::bigint AS running, sum(processor)::bigint AS processor,
     sum(waiting)::bigint AS waiting, sum(memory)::bigint AS memory,
     sum(operations)::bigint AS operations, sum(bytes)::bigint AS bytes
-FROM hub.usage WHERE day BETWEEN :first AND :last GROUP BY 1, 2, 3, 4, 5 LIMIT :most;
+FROM hub.usage WHERE day BETWEEN :first AND :last AND kind <> 'root'
+GROUP BY 1, 2, 3, 4, 5 LIMIT :most;
+
+-- root_usage: what these root instances have used with all that they call
+SELECT 0 AS day, '' AS app, kind, function, '' AS tag, sum(executions)::bigint AS executions,
+    sum(running)::bigint AS running, sum(processor)::bigint AS processor,
+    sum(waiting)::bigint AS waiting, sum(memory)::bigint AS memory,
+    sum(operations)::bigint AS operations, sum(bytes)::bigint AS bytes
+FROM hub.usage WHERE kind = 'root' AND function = ANY (:roots::text[]) GROUP BY kind, function;
+
+-- forget_root_usage: these root instances have ended
+DELETE FROM hub.usage WHERE kind = 'root' AND function = ANY (:roots::text[]);
+
+-- trim_root_usage: of root instances that have ended, or are gone
+DELETE FROM hub.usage WHERE kind = 'root' AND NOT EXISTS (
+    SELECT 1 FROM hub.instance
+    WHERE instance_id = usage.function AND status NOT IN (1, 3, 4, 5));
 
 -- trim_usage: forget what was used before a day
 DELETE FROM hub.usage WHERE day < :before;

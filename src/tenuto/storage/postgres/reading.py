@@ -359,12 +359,18 @@ async def usage(session: Session, first: Day, last: Day, by: Sequence[Dimension]
     """What was used between two days, both included."""
     told = {f"by_{name}": name in by for name in DIMENSIONS}
     found = await session.rows("usage", first=first, last=last, most=MOST_ROWS + 1, **told)
-    return bounded(
-        [
-            UsageRow(row["day"], row["app"], FunctionKind(row["kind"]), *tuple(row)[3:])
-            for row in found
-        ]
-    )
+    return bounded([_usage_row(row) for row in found])
+
+
+async def root_usage(session: Session, root_ids: Sequence[InstanceId]) -> list[UsageRow]:
+    """What root instances have used with all that they call; those that have used nothing are left
+    out.
+    """
+    return [_usage_row(row) for row in await session.rows("root_usage", roots=list(root_ids))]
+
+
+def _usage_row(row: asyncpg.Record) -> UsageRow:
+    return UsageRow(row["day"], row["app"], FunctionKind(row["kind"]), *tuple(row)[3:])
 
 
 async def held_counts(session: Session) -> dict[str, int]:

@@ -392,10 +392,22 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         return await self.read(lambda session: reading.usage(session, first, last, by))
 
     async def trim_usage(self, before: Day, owner: str) -> None:
-        """Forget what was used before a day, and add up the rows of owners that are gone."""
-        # Crash points: two statements, each a transaction of its own; sums stay as they are.
+        """Forget what was used before a day and by root instances that have ended, and add up the
+        rows of owners that are gone.
+        """
+        # Crash points: three statements, each a transaction of its own; sums stay as they are.
         await self.written(lambda session: session.run("trim_usage", before=before))
+        await self.written(lambda session: session.run("trim_root_usage"))
         await self.written(lambda session: session.run("add_up_the_gone", owner=owner))
+
+    async def root_usage(self, root_ids: Sequence[InstanceId]) -> list[UsageRow]:
+        """What root instances have used with all that they call."""
+        return await self.read(lambda session: reading.root_usage(session, root_ids))
+
+    async def forget_root_usage(self, root_ids: Sequence[InstanceId]) -> None:
+        """These root instances have ended: their budget is not asked for again."""
+        roots = list(root_ids)
+        await self.written(lambda session: session.run("forget_root_usage", roots=roots))
 
     async def misfits(
         self, partitions: Collection[int], reason: HoldReason | None = None

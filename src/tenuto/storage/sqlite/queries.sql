@@ -755,7 +755,27 @@ FROM (
         sum(executions) AS executions, sum(running) AS running, sum(processor) AS processor,
         sum(waiting) AS waiting, sum(memory) AS memory, sum(operations) AS operations,
         sum(bytes) AS bytes
-    FROM usage WHERE day BETWEEN :first AND :last GROUP BY 1, 2, 3, 4, 5 LIMIT :most);
+    FROM usage WHERE day BETWEEN :first AND :last AND kind <> 'root'
+    GROUP BY 1, 2, 3, 4, 5 LIMIT :most);
+
+-- root_usage: what these root instances have used with all that they call
+SELECT json_group_array(json_array(
+    0, '', 'root', function, '', executions, running, processor, waiting, memory, operations,
+    bytes))
+FROM (
+    SELECT function, sum(executions) AS executions, sum(running) AS running,
+        sum(processor) AS processor, sum(waiting) AS waiting, sum(memory) AS memory,
+        sum(operations) AS operations, sum(bytes) AS bytes
+    FROM json_each(:roots) AS wanted CROSS JOIN usage
+        ON kind = 'root' AND function = wanted.value
+    GROUP BY function);
+
+-- forget_root_usage: these root instances have ended
+DELETE FROM usage WHERE kind = 'root' AND function IN (SELECT value FROM json_each(:roots));
 
 -- trim_usage: forget what was used before a day
 DELETE FROM usage WHERE day < :before;
+
+-- trim_root_usage: of root instances that have ended, or are gone
+DELETE FROM usage WHERE kind = 'root' AND NOT EXISTS (
+    SELECT 1 FROM instance WHERE instance_id = function AND status NOT IN (1, 3, 4, 5));

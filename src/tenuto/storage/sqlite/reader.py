@@ -355,6 +355,13 @@ def usage(
     return bounded(_decode_usage(value(connection, "usage", wanted | told)))
 
 
+def root_usage(connection: apsw.Connection, root_ids: Sequence[InstanceId]) -> list[UsageRow]:
+    """What root instances have used with all that they call; those that have used nothing are left
+    out.
+    """
+    return _decode_usage(value(connection, "root_usage", {"roots": _text([*root_ids])}))
+
+
 def held_counts(connection: apsw.Connection) -> dict[str, int]:
     """How many instances are held, by reason."""
     return _decode_counts(value(connection, "held_counts"))

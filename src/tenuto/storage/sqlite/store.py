@@ -41,6 +41,7 @@ from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.usage import DIMENSIONS, Day, Dimension, UsageRow
 from tenuto.storage.sqlite import listing, reader
+from tenuto.storage.sqlite.batch import text as packed_text
 from tenuto.storage.sqlite.changes import ChangeWatcher
 from tenuto.storage.sqlite.database import MEMORY, HubFacts, open_reader, open_writer
 from tenuto.storage.sqlite.errors import translated
@@ -331,8 +332,18 @@ class SqliteStorage(SqliteTopics, SqliteQueues, SqliteFlow):
         return await self._read(lambda reading: reader.usage(reading, first, last, by))
 
     async def trim_usage(self, before: Day, owner: str) -> None:  # noqa: ARG002 - it has one host
-        """Forget what was used before a day."""
+        """Forget what was used before a day, and by root instances that have ended."""
         await self._write(lambda writer: writer.change_messages("trim_usage", before=before))
+        await self._write(lambda writer: writer.change_messages("trim_root_usage"))
+
+    async def root_usage(self, root_ids: Sequence[InstanceId]) -> list[UsageRow]:
+        """What root instances have used with all that they call."""
+        return await self._read(lambda reading: reader.root_usage(reading, root_ids))
+
+    async def forget_root_usage(self, root_ids: Sequence[InstanceId]) -> None:
+        """These root instances have ended: their budget is not asked for again."""
+        roots = packed_text(root_ids)
+        await self._write(lambda writer: writer.change_messages("forget_root_usage", roots=roots))
 
     async def misfits(
         self, partitions: Collection[int], reason: HoldReason | None = None
