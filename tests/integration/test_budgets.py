@@ -112,7 +112,9 @@ async def test_a_root_over_its_budget_is_held_and_others_go_on() -> None:
         await host.advance(timedelta(days=2))
         assert await executions(host, "big") == used
         explained = await host.explain("big")
-        assert "budget" in explained.sentence
+        assert "of 20 executions" in explained.sentence
+        assert explained.advice is not None
+        assert "larger budget" in explained.advice
         # Nothing is said twice.
         warned, is_held = [text for name, text in host.problems if name == "big"]
         assert "% of its budget" in warned

@@ -75,6 +75,7 @@ class Budgets:
         self._ended: set[InstanceId] = set()
         self._asking: dict[int, _Held] = {}
         self._is_new_day = False
+        self._is_day_used = False
         self._task: asyncio.Task[None] | None = None
 
     def check(self, state: InstanceState, now: Microseconds) -> None:
@@ -107,6 +108,7 @@ class Budgets:
         """These turns are durable, and with them what they have used."""
         if not batch.turns:
             return
+        self._is_day_used = self._day is not None
         if self._instance is not None:
             for resident, turn in batch.turns:
                 state = resident.state
@@ -131,23 +133,31 @@ class Budgets:
         error = None if task.cancelled() else task.exception()
         if error is None:
             engine.outage.works(_UNREAD)
+            if self._is_asked:  # since it looked last
+                self._begin()
         elif not isinstance(error, StorageError):
             engine.observer.problem(None, f"{_UNREAD}: {error!r}; please report it")
         elif engine.partitions:
             engine.outage.failed(_UNREAD, error)
             engine.clock.call_later(_AGAIN, self._begin)
 
+    @property
+    def _is_asked(self) -> bool:
+        return (
+            self._is_day_used or bool(self._used or self._ended or self._asking) or self._is_new_day
+        )
+
     async def _read_all(self) -> None:
         """Until nothing has been used since."""
-        is_first = True
-        while is_first or self._used or self._ended or self._asking or self._is_new_day:
-            is_first = False
+        while self._is_asked:
+            self._is_day_used = False
             used, self._used = self._used, set()
             ended, self._ended = self._ended, set()
             asking, self._asking = self._asking, {}
             try:
                 await self._read(used, ended, asking)
             except StorageError:
+                self._is_day_used = self._day is not None
                 self._used |= used
                 self._ended |= ended
                 self._asking = asking | self._asking
@@ -200,8 +210,7 @@ class Budgets:
             if spent.share >= 1:
                 self._roots[root] = (
                     f"instance {root!r} has used, with all that it calls, {spent.words} (setting "
-                    "usage.instance_budget); start a host with a larger budget, then it goes on, "
-                    "or end it"
+                    "usage.instance_budget); it goes on when a host starts with a larger budget"
                 )
             elif spent.share >= HALF and root not in self._warned:
                 self._warned.add(root)

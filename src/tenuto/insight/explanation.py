@@ -200,6 +200,10 @@ def _held(
     if missing is not None and missing.known_to and held.reason is HoldReason.NOT_SERVED:
         return _unserved(missing, f"held since {around.at(held.since)}")
     resume = _command("resume", record, around)
+    if held.reason is HoldReason.BUDGET:
+        text = "start a host with a larger budget (one for the day begins again at midnight, UTC); "
+        advice = Advice(f"{text}or terminate it, or fail it")
+        return _said(f"held {held_since(held, around.at)}", advice, is_stuck=True)
     if held.reason.is_harmful:
         text = "mend what it does, then {}; or terminate it, or fail it"
     else:
