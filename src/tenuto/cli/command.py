@@ -178,6 +178,11 @@ tenuto: GuessingGroup = GuessingGroup(
         LazyCommand(
             "config", "config:config", "Show the settings and their sources.", takes_paths=True
         ),
+        LazyCommand(
+            "deploy", "deploy:deploy", "Let a new version run on a server.", takes_paths=True
+        ),
+        LazyCommand("deployments", "deploy:deployments", "List versions on a server."),
+        LazyCommand("rollback", "deploy:rollback", "Let an earlier version run again."),
         LazyCommand("new", "new:new", "Make a project that runs and has a test.", takes_paths=True),
         azure,
         LazyCommand("key", "key:key", "Make a key for callers of a server."),

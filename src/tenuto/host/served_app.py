@@ -15,6 +15,7 @@ from tenuto.host.app import App
 from tenuto.host.host import Host
 from tenuto.host.programs import Hosted
 from tenuto.host.settings import Settings
+from tenuto.http.admin.deployments import Deployments
 from tenuto.http.admin.observation import Metrics
 from tenuto.http.durable_functions.client_binding import TASK_HUB, client_binding
 from tenuto.http.durable_functions.worker_calls import rpc_base_url
@@ -39,6 +40,7 @@ class ServedApp:
         observer: Who is told what happens; by default Python's logging.
         sources: Where each setting came from, for people who ask.
         prefix: The path under which another app serves it.
+        deployments: Takes new versions of the app; None where none are taken.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class ServedApp:
         observer: Observer | None,
         sources: Mapping[str, str],
         prefix: str = "",
+        deployments: Deployments | None = None,
     ) -> None:
         self.front: App = _front_of(app)
         """Whose functions answer HTTP, and which other apps are mounted."""
         self._settings = settings
         self._sources = sources
         self._prefix = prefix
+        self._deployments = deployments
         self._metrics = MetricsObserver(observer or LogObserver(), version=_VERSION)
         self.traffic: Traffic = self._metrics.traffic
         self.host: Host = Host(app, settings=settings, clock=clock, observer=self._metrics)
@@ -119,6 +123,7 @@ class ServedApp:
                     counts=self._metrics.counts,
                     instance_log=self._instance_log,
                     usage=self._settings.usage,
+                    deployments=self._deployments,
                 )
             )
             await application.start()

@@ -1,6 +1,7 @@
 """A host that also answers HTTP: what ``tenuto start`` runs."""
 
 import platform
+import socket
 from collections.abc import Mapping
 from typing import Self
 
@@ -11,6 +12,7 @@ from tenuto.host.host import Host
 from tenuto.host.programs import Hosted
 from tenuto.host.served_app import ServedApp
 from tenuto.host.settings import Settings
+from tenuto.http.admin.deployments import Deployments
 from tenuto.http.functions.triggers import HttpTriggers
 from tenuto.http.routing import Route
 from tenuto.http.server.socket import HttpServer, listen
@@ -29,6 +31,8 @@ class Server:
         clock: Where time comes from; tests give a virtual one.
         observer: Who is told what happens; by default Python's logging.
         sources: Where each setting came from, for people who ask the server.
+        listening: A socket that listens already; by default one is made.
+        deployments: Takes new versions of the app; None where none are taken.
 
     Example:
         ::
@@ -45,13 +49,21 @@ class Server:
         clock: Clock | None = None,
         observer: Observer | None = None,
         sources: Mapping[str, str] | None = None,
+        listening: socket.socket | None = None,
+        deployments: Deployments | None = None,
     ) -> None:
         self.app = app
         self.settings: Settings = settings or Settings()
         self._served = ServedApp(
-            app, self.settings, clock=clock, observer=observer, sources=sources or {}
+            app,
+            self.settings,
+            clock=clock,
+            observer=observer,
+            sources=sources or {},
+            deployments=deployments,
         )
         self.host: Host = self._served.host
+        self._listening = listening
         self._http: HttpServer | None = None
         self._port: int | None = None
 
@@ -99,7 +111,7 @@ class Server:
                 f"http.host {http.host} can be reached from other machines, so the server needs "
                 "keys: set http.keys, or listen on 127.0.0.1"
             )
-        listening = listen(http)  # before anything is made
+        listening = self._listening or listen(http)  # before anything is made
         self._port = listening.getsockname()[1]
         self.host.webhook_base = http.base_url or self.url
         self.host.address = _reachable(self.url, http.host)

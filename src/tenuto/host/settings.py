@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tenuto.functions.outbound import OutboundSettings
+from tenuto.host.deploying.options import DeploySettings
 from tenuto.http.options import HttpSettings
 from tenuto.interop.workers.options import WorkerSettings
 from tenuto.link.options import LinkSettings
@@ -93,6 +94,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         workers: What the processes of an Azure Functions app may use.
         instance_log: How much of what instances log is kept in memory, to be looked at.
         usage: How what functions use is told apart, kept and priced.
+        deploy: What deployments may use, on a server that takes some.
         log_format: ``text`` for people or ``json`` for machines.
         log_level: The least important lines that are shown.
 
@@ -126,6 +128,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     workers: WorkerSettings = WorkerSettings()
     instance_log: InstanceLogSettings = InstanceLogSettings()
     usage: UsageSettings = UsageSettings()
+    deploy: DeploySettings = DeploySettings()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -160,6 +163,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "workers": WorkerSettings,
     "instance_log": InstanceLogSettings,
     "usage": UsageSettings,
+    "deploy": DeploySettings,
 }
 
 

@@ -11,6 +11,7 @@
     │   ├── AppLoadError                   TN-1105
     │   ├── RegistrationError              TN-1106
     │   │   └── SignatureError (TypeError) TN-1107  no stored input can fill its parameters
+    │   ├── DeploymentError                TN-1111  a version of an app cannot be taken in
     │   ├── EventNotFoundError             TN-1110  no topic or queue has it
     │   ├── AzurePackagesError             TN-1810  the extra `azure` is not installed
     │   ├── TaskHubError                   TN-1813  no task hub in Azure that can be used for this
@@ -233,6 +234,12 @@ class EventNotFoundError(InputError):
     """No topic has this event, and no queue this message."""
 
     code = "TN-1110"
+
+
+class DeploymentError(InputError):
+    """A version of an app cannot be taken in, or cannot run."""
+
+    code = "TN-1111"
 
 
 class HttpCallError(InputError):

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
 from msgspec import Struct
 
 from tenuto.cli import terminal
@@ -29,12 +31,14 @@ from tenuto.host.azure import (
     load_azure_app,
     read_azure_app,
 )
+from tenuto.host.deploying.channel import CHILD, ChildFacts, ChildLine
 from tenuto.host.host import Host
 from tenuto.host.loading import load_app
 from tenuto.host.own_loop import run_on_fast_loop
 from tenuto.host.programs import Hosted
 from tenuto.host.server import Server
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
+from tenuto.http.server.socket import adopted
 from tenuto.insight.going_on import sentence
 from tenuto.interop.azure_app.program import AzureProgram
 from tenuto.model.errors import TenutoError
@@ -83,6 +87,11 @@ _LOGGER: Final = logging.getLogger("tenuto.host")
     is_flag=True,
     help="Go on with a copy although its original's host had not stopped.",
 )
+@click.option(
+    "--allow-deploy",
+    is_flag=True,
+    help="Take new versions of the app from whoever has an admin key.",
+)
 @click.option("--open", "is_shown", is_flag=True, help="Open the dashboard in a browser.")
 @click.option("--reload", is_flag=True, help="Start anew when a file of the app changes.")
 @click.option("--verbose", is_flag=True, help="Show everything: the same as --log-level debug.")
@@ -118,8 +127,20 @@ def start(
     """
     if given.pop("verbose"):
         given["log_level"] = "debug"
+    takes_versions = given.pop("allow_deploy")
     settings = load_settings(**given, given_as="option --{option}")
     target = _target(target)
+    child = _child_facts()
+    if takes_versions and child is None:
+        if reload or functions or debug_port is not None:
+            raise click.UsageError(
+                "--allow-deploy goes with none of --reload, --functions, --inspect"
+            )
+        from tenuto.cli.running.replacing import replaceable
+
+        return replaceable(target, settings.values)
+    if child is not None:
+        target = child.target
     if reload:
         is_app_folder = is_azure_app(target)
         return serve_and_reload(
@@ -129,6 +150,11 @@ def start(
     is_again = is_reloaded()
     choices = AzureChoices(functions=_chosen(functions, names), debug_port=debug_port)
     hosted, settings = _load(target, settings, choices)
+    line = None if child is None else ChildLine(child, settings.values.deploy)
+    if child is not None and line is not None:
+        is_again, is_shown = child.is_again, is_shown and not child.is_again
+        if not line.wait_to_go():
+            return 0
     if accept_loss:
         upkeep_of(settings.values.storage, settings.values.storage_direct).accept_loss()
     # Commands are given in the folder of the app that they mean.
@@ -136,12 +162,24 @@ def start(
     drop_old_notes(home)
     try:
         began_as = _Beginning(
-            target=target, home=home, began=began, is_again=is_again, is_shown=is_shown
+            target=target,
+            home=home,
+            began=began,
+            is_again=is_again,
+            is_shown=is_shown,
+            child=child,
+            line=line,
         )
         return run_on_fast_loop(_serve(hosted, settings, began_as))
     finally:
         if isinstance(hosted, AzureProgram):
             hosted.close()
+
+
+def _child_facts() -> ChildFacts | None:
+    """What the parent of this process tells it; None without one that takes new versions."""
+    told = os.environ.pop(CHILD, None)
+    return None if told is None else msgspec.json.decode(told, type=ChildFacts)
 
 
 def _load(
@@ -190,8 +228,8 @@ def _chosen(functions: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class _Beginning(Struct, frozen=True, kw_only=True):
-    """What is served, from which folder, since when, whether it was there a moment ago, and whether
-    a browser is to show it.
+    """What is served, from which folder, since when, whether it was there a moment ago, whether a
+    browser is to show it, and the parent where versions may take its place.
     """
 
     target: str
@@ -199,10 +237,18 @@ class _Beginning(Struct, frozen=True, kw_only=True):
     began: float
     is_again: bool
     is_shown: bool
+    child: ChildFacts | None
+    line: ChildLine | None
 
 
 async def _serve(hosted: Hosted, settings: LoadedSettings, start: _Beginning) -> int:
-    server = Server(hosted, settings=settings.values, sources=settings.sources)
+    server = Server(
+        hosted,
+        settings=settings.values,
+        sources=settings.sources,
+        listening=None if start.child is None else adopted(start.child.listening),
+        deployments=start.line,
+    )
     with stop_requests(lambda: None, settings.values.drain_seconds) as stop:
         await server.start()
         try:
@@ -211,8 +257,12 @@ async def _serve(hosted: Hosted, settings: LoadedSettings, start: _Beginning) ->
                 introduce(server, start.target, settings, seconds, is_again=start.is_again)
                 if start.is_shown:
                     open_dashboard(server.dashboard_url)
+                if start.line is not None:
+                    await start.line.serving(stop)
                 await _until_over(server.host, settings, stop)
         finally:
+            if start.line is not None:
+                start.line.close()
             await server.stop()
     return 0
 

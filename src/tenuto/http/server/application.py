@@ -13,6 +13,7 @@ from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
 from tenuto.engine.program import Program
 from tenuto.http.access import Access
+from tenuto.http.admin.deployments import Deployments, DeploymentsApi
 from tenuto.http.admin.facts import FactsApi, HostFacts
 from tenuto.http.admin.figures import FiguresApi
 from tenuto.http.admin.hosts import HostsApi, HostsReader
@@ -118,6 +119,7 @@ class Served(Struct, frozen=True, kw_only=True):
         counts: What was counted on it.
         instance_log: What its instances have logged; None where nobody keeps that.
         usage: What plans would charge.
+        deployments: Takes new versions of the app; None where none are taken.
     """
 
     client: Client
@@ -144,6 +146,7 @@ class Served(Struct, frozen=True, kw_only=True):
     counts: HostCounts = field(default_factory=HostCounts)
     usage: UsageSettings = UsageSettings()
     instance_log: InstanceLog | None = None
+    deployments: Deployments | None = None
 
 
 def checked_functions(
@@ -268,6 +271,7 @@ class Application:
                 *EventGridApi(gateway, limits, served.program, self._access).routes(),
                 *_facts(served, foreign).routes(),
                 *running.routes(),
+                *DeploymentsApi(served.deployments).routes(),
                 *([] if pages is None else [*session.routes(), *pages.routes()]),
                 *([] if self._linked is None else self._linked.routes()),
                 *_watched(served),

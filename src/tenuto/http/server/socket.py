@@ -111,6 +111,14 @@ def listen(settings: HttpSettings) -> socket.socket:
     return listening
 
 
+def adopted(descriptor: int) -> socket.socket:
+    """The socket that another process listens with, to be served on here."""
+    listening = socket.socket(fileno=descriptor)
+    listening.set_inheritable(False)
+    _listening.add(listening)
+    return listening
+
+
 def _leave_to_parent() -> None:  # pragma: no cover - runs where nothing is measured
     # A forked child that lived on would keep the port after our death, and answer nobody.
     for one in list(_listening):

@@ -1,0 +1,155 @@
+"""A server in real processes that takes new versions of its app, and refuses some."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.deploying import (
+    ADMIN_KEY,
+    OPERATE_KEY,
+    PATH,
+    ROOT,
+    DeployServer,
+    version,
+)
+from tests.support.ports import held_port
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[DeployServer]:
+    with held_port() as port:
+        one = DeployServer(tmp_path, port)
+        await one.start()
+        try:
+            yield one
+        finally:
+            await one.stop()
+
+
+async def test_versions_change_and_what_does_not_fit_is_refused_whole(
+    server: DeployServer,
+) -> None:
+    await server.run("held", "waits")
+    done = await server.deploy(version("two"), "?label=second")
+    assert done["state"] == "done", done
+    assert done["goesOn"] == 1
+    assert done["label"] == "second"
+    await server.run("a")
+    assert (await server.result("a"))["output"] == '["two","two"]'
+
+    broken = await server.deploy(version("three", "\nimport not_there\n"))
+    assert broken["state"] == "refused"
+    assert "No module named 'not_there'" in broken["message"]
+    other = version("four").replace(b"/1", b"/X")  # stored: another input for the same activity
+    renamed = await server.deploy(other)
+    assert renamed["state"] == "refused", renamed
+    assert "is no sound zip" in renamed["message"]
+
+    changed = version("five", "\n\ndel app\nfrom tenuto import App\napp = App()\n")
+    held = await server.deploy(changed)
+    assert held["state"] == "refused"
+    assert "would hold 1 of 1 unfinished" in held["message"]
+    assert "held: " in held["message"]
+
+    # Loads, passes the check, and does not come to serve: the version before runs again.
+    late = "\nimport os\nif '_TENUTO_GO' in os.environ: pass\n"
+    dies = "\nimport sys, threading\nif 'start' in sys.argv: threading.Timer(1.5, os._exit, [3]).start()\n"
+    await server.deploy(version("six", late + dies))
+    async with asyncio.timeout(30):
+        while not await server.answers():
+            await asyncio.sleep(0.05)
+    back = (await server.client.post(f"{PATH}/rollback?version=original")).json()
+    assert (await server.followed(back["number"]))["state"] == "done"
+    await server.run("b")
+    assert (await server.result("b"))["output"] == '["original","original"]'
+
+
+async def test_who_may_deploy_and_one_at_a_time(server: DeployServer) -> None:
+    async with server.client_with(OPERATE_KEY) as operator:
+        for told in (
+            await operator.post(PATH, content=version("x")),
+            await operator.post(f"{PATH}/rollback"),
+            await operator.get(PATH),
+        ):
+            assert told.status_code == 403
+    nothing = (await server.client.post(f"{PATH}/rollback")).json()
+    assert "no version ran before" in (await server.followed(nothing["number"]))["message"]
+    one, other = await asyncio.gather(
+        server.client.post(PATH, content=version("one")),
+        server.client.post(PATH, content=version("other")),
+    )
+    assert {one.status_code, other.status_code} == {202, 409}
+    refused = one if one.status_code == 409 else other
+    assert "goes on" in refused.json()["message"]
+    begun = other if refused is one else one
+    assert (await server.followed(begun.json()["number"]))["state"] == "done"
+
+
+async def test_after_the_death_of_a_process_the_right_version_runs(server: DeployServer) -> None:
+    assert (await server.deploy(version("two")))["state"] == "done"
+    os.kill(server.child(), signal.SIGKILL)
+    await server.run("a")
+    assert (await server.result("a"))["output"] == '["two","two"]'
+    begun = (await server.client.post(PATH, content=version("three"))).json()
+    child = server.child()
+    await server.kill()
+    async with asyncio.timeout(30):
+        while Path(f"/proc/{child}").exists():
+            await asyncio.sleep(0.05)
+    await server.start()
+    assert (await server.followed(begun["number"]))["state"] == "interrupted"
+    await server.run("b")
+    assert (await server.result("b"))["output"] == '["two","two"]'
+
+
+async def test_the_commands(server: DeployServer, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "app.py").write_text((tmp_path / "app.py").read_text().replace("original", "two"))
+
+    async def tenuto(*words: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tenuto", *words, "--to", server.url),
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "TENUTO_HTTP_KEY": ADMIN_KEY},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        return process.returncode or 0, output.decode()
+
+    code, output = await tenuto("deploy", str(source), "--label", "second")
+    assert code == 0, output
+    assert "done (callers waited" in output
+    (source / "app.py").write_text("import not_there")
+    code, output = await tenuto("deploy", str(source))
+    assert code == 1
+    assert "not_there" in output
+    code, output = await tenuto("deployments")
+    assert code == 0
+    assert "second" in output
+    assert "refused" in output
+    code, output = await tenuto("rollback")
+    assert code == 0, output
+    code, output = await tenuto("rollback", "nothing")
+    assert code == 1
+    assert "there is no version" in output
+
+
+@pytest.mark.parametrize("keys", [{}, {"o": {"key": OPERATE_KEY, "role": "operate"}}])
+async def test_without_an_admin_key_it_does_not_start(
+    tmp_path: Path, keys: dict[str, dict[str, str]]
+) -> None:
+    with held_port() as port:
+        server = DeployServer(tmp_path, port)
+        await server.begin(keys=keys)
+        assert await server.ended() == 2
+        assert "has an admin key run code here" in server.log
+        await server.client.aclose()
