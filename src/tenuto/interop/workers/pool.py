@@ -34,7 +34,7 @@ from typing import Any, Final, Literal
 
 from msgspec import structs
 
-from tenuto.engine.runner_figures import WorkerFacts
+from tenuto.engine.runner_figures import PoolFacts, WorkerFacts
 from tenuto.interop.workers.errands import (
     AnyErrand,
     CallErrand,
@@ -125,6 +125,18 @@ class WorkerPool:
             )
             for link in self.links
         ]
+
+    def facts(self) -> PoolFacts:
+        """How many there are, and may be; those apart for suspects are not counted."""
+        bounds = self._options.bounds
+        return PoolFacts(
+            program=self._launch.root,
+            name=self._launch.what,
+            workers=len(self._links),
+            starting=self._starting,
+            least=bounds.least,
+            most=bounds.most,
+        )
 
     def _state_of(self, link: WorkerLink) -> Literal["ready", "alone", "leaving", "silent"]:
         if link.is_retiring:
