@@ -11,9 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from tenuto import Settings
+from tenuto import App, Settings
+from tenuto.host.server import Server
 from tenuto.host.settings import load_settings
 from tests.support.terminal import TENUTO, Program, environment, tenuto
 
@@ -155,3 +157,21 @@ def test_the_page_shows_the_unit_as_it_is() -> None:
     assert shown == (DEPLOY / "tenuto.service").read_text(encoding="utf-8")
     for name in ("Dockerfile", *UNITS):
         assert f"deploy/{name}" in page
+
+
+async def test_the_advice_that_keda_reads_is_given() -> None:
+    text = (DEPLOY / "keda.yaml").read_text(encoding="utf-8")
+    (path,) = re.findall(r'url: "http://[^/"]+(/[^"]+)"', text)
+    (place,) = re.findall(r"valueLocation: (\w+)", text)
+    (most,) = re.findall(r"maxReplicaCount: (\d+)", text)
+    assert f"most={most}" in path
+    settings = load_settings(environment={}, folder=DEPLOY, storage="sqlite://", http_port=0).values
+    async with (
+        Server(App(), settings=settings) as server,
+        httpx2.AsyncClient(base_url=server.url) as client,
+    ):
+        told = (await client.get(path)).json()
+        assert (told[place], told["hosts"]) == (1, 1)
+        wrong = await client.get("/admin/scale?least=3&most=2")
+        assert wrong.status_code == 400
+        assert "most (2) must not be below least (3)" in wrong.text

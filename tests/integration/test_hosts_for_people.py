@@ -170,9 +170,16 @@ async def test_the_load_of_each_host_is_told(hub: Hub) -> None:
 
     async def is_told() -> bool:
         (one,) = (await hub.hosts())["hosts"]
-        return bool(one["load"] == {"instances": 5, "activities": 0, "ready": 0, "waited": 0.0})
+        load = {"instances": 5, "activities": 0, "ready": 0, "waited": 0.0, "busy": 0}
+        return bool(one["load"] == load)
 
     await until_given(is_told)
+    advised = await hub.read("hosts", "--advice", "--storage", hub.url)
+    assert (advised["hosts"], advised["wanted"], advised["partitions"]) == (1, 1, PARTITIONS)
+    told = await answer(server, "/admin/scale?least=3")
+    assert (told["wanted"], told["target"]) == (3, 0)
+    text, _ = await hub.run("hosts", "--advice", "--storage", hub.url)
+    assert text == "1 host now, 1 wanted: there is nothing to do; at least 1 as asked\n"
 
 
 async def test_what_a_dead_host_had_is_told_with_its_name_until_others_take_it(hub: Hub) -> None:

@@ -133,6 +133,9 @@ async def test_the_overview_counts_who_has_not_ended_and_says_who_tells_it() -> 
         assert told["since"] <= told["at"]
         assert told["version"]
         assert told["workers"] == []
+        (threads,) = told["pools"]
+        assert (threads["name"], threads["program"], threads["least"]) == ("threads", "", 0)
+        assert 0 <= threads["workers"] <= threads["most"]
         assert told["health"] == {"ready": True, "reasons": [], "notes": []}
 
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from tenuto.engine.ports import ActivityWork, WorkStage
-from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts
+from tenuto.engine.runner_figures import ActivityLoad, PoolFacts, WorkerFacts
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import (
@@ -111,6 +111,9 @@ class ForeignRunner:
         return {}
 
     def workers(self) -> Sequence[WorkerFacts]:
+        return ()
+
+    def pools(self) -> Sequence[PoolFacts]:
         return ()
 
     def shortages(self) -> Sequence[str]:

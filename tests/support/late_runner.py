@@ -21,7 +21,7 @@ from tenuto.engine.ports import (
     Session,
     WorkStage,
 )
-from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts
+from tenuto.engine.runner_figures import ActivityLoad, PoolFacts, WorkerFacts
 from tenuto.engine.runners import RunnerSet
 from tenuto.functions.runner import NativeRunner
 from tenuto.model.actions import Action, TurnActions
@@ -93,6 +93,9 @@ class LateRunner:
         return {}
 
     def workers(self) -> Sequence[WorkerFacts]:
+        return ()
+
+    def pools(self) -> Sequence[PoolFacts]:
         return ()
 
     def shortages(self) -> Sequence[str]:

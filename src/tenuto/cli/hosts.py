@@ -18,6 +18,7 @@ from tenuto.cli.instances.looking import json_option
 from tenuto.engine.member_ports import HasMembers
 from tenuto.http.admin.hosts import PATH
 from tenuto.insight.hosts import HubHost, HubHosts, UnservedPartitions, hub_hosts, owned_by
+from tenuto.insight.scaling import ScaleAdvice, ScaleAsked, advice
 from tenuto.insight.wording import duration, iso, one_line
 from tenuto.model.lines import listed_numbers
 from tenuto.model.timing import MICROSECONDS, Microseconds
@@ -29,12 +30,17 @@ _TIMES: Final = {"at": "time", "since": "sinceTime", "until": "untilTime"}
 @click.command()
 @place_options
 @json_option
-def hosts(*, place: Place, as_json: bool) -> None:
+@click.option("--advice", "is_advised", is_flag=True, help="Tell how many hosts there should be.")
+def hosts(*, place: Place, as_json: bool, is_advised: bool) -> None:
     """List the hosts that run on a store: version, partitions, load, and what nobody serves.
 
     OLDEST is for how long the instance has waited that waits longest for its turn on that host.
     """
     found = within(place, read_hosts)
+    if is_advised:
+        told = advice(found, ScaleAsked())
+        terminal.say(encoded(_timed(msgspec.to_builtins(told))) if as_json else _advice_text(told))
+        return
     if as_json:
         terminal.say(encoded(_document(found)))
         return
@@ -68,6 +74,11 @@ def unserved_text(one: UnservedPartitions, now: Microseconds) -> str:
     if one.since is not None:
         text += f" for {duration(max(0, now - one.since), least_unit='s')} now"
     return f"{text}{one.had}"
+
+
+def _advice_text(told: ScaleAdvice) -> str:
+    now = "1 host now" if told.hosts == 1 else f"{told.hosts} hosts now"
+    return f"{now}, {told.wanted} wanted: {told.reason}"
 
 
 def _show(found: HubHosts) -> None:
@@ -136,9 +147,15 @@ def _oldest(one: HubHost) -> str:
 
 def _document(found: HubHosts) -> Document:
     document: dict[str, Any] = msgspec.to_builtins(found)
-    for one in (document, *document["hosts"], *document["unserved"]):
-        for name, called in _TIMES.items():
-            if name in one:
-                moment = one.pop(name)
-                one[called] = None if moment is None else iso(moment)
+    for one in (*document["hosts"], *document["unserved"]):
+        _timed(one)
+    return _timed(document)
+
+
+def _timed(document: Document) -> Document:
+    """With the times as texts."""
+    for name, called in _TIMES.items():
+        if name in document:
+            moment = document.pop(name)
+            document[called] = None if moment is None else iso(moment)
     return document

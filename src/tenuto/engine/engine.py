@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
+from itertools import islice
 
 from tenuto.engine.arrivals import Arrivals
 from tenuto.engine.batch import Batch
@@ -62,6 +63,7 @@ from tenuto.model.timing import Microseconds
 
 _TURNS_PER_PUMP = 256
 _CONGESTED = 1_000
+_MOST_LOOKED_AT = 10_000
 _BATCH_BYTES = 8 * 1024 * 1024
 """A batch with more history than this takes no further turn: the next one does."""
 _FULL_SECONDS = 0.001
@@ -251,6 +253,12 @@ class Engine:
     def ready(self) -> int:
         """How many instances are queued for a turn."""
         return len(self._ready)
+
+    @property
+    def busy_partitions(self) -> int:
+        """How many partitions have instances that are queued for a turn."""
+        # Of many the first say enough: they are looked at for figures alone.
+        return len({id(one.home) for one in islice(self._ready, _MOST_LOOKED_AT)})
 
     def place_of(self, resident: Resident | None) -> int | None:
         """The place of an instance in the queue for turns, from 1; None when it is not queued."""

@@ -37,15 +37,18 @@ class HostLoad(Struct, frozen=True, kw_only=True):
 
     Attributes:
         instances: In memory.
-        activities: That run.
+        activities: That run or wait for room.
         ready: Instances that wait for a turn.
         waited: Since so many seconds the oldest of them.
+        busy: Partitions whose instances these are; null where a host of an older version does not
+            tell.
     """
 
     instances: int = 0
     activities: int = 0
     ready: int = 0
     waited: float = 0.0
+    busy: int | None = None
 
 
 class Member(Struct, frozen=True, kw_only=True):

@@ -305,6 +305,7 @@ def load_of(engine: Engine) -> HostLoad:
         activities=engine.running,
         ready=engine.ready,
         waited=round(waited, 3),
+        busy=engine.busy_partitions,
     )
 
 

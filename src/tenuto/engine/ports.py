@@ -12,7 +12,7 @@ from msgspec import Struct
 from tenuto.engine.news import Written, whatever
 from tenuto.engine.queue_ports import QueueReader, QueueStorage
 from tenuto.engine.rows import Answer, CommitBatch, CommitResult, InboxRow, Lease
-from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts
+from tenuto.engine.runner_figures import ActivityLoad, PoolFacts, WorkerFacts
 from tenuto.engine.topic_ports import TopicReader, TopicStorage
 from tenuto.model.actions import TurnActions
 from tenuto.model.errors import StorageError
@@ -669,6 +669,9 @@ class Runner(Protocol):
 
     def workers(self) -> Sequence[WorkerFacts]:
         """The processes of programs that are not of this process; none where there are none."""
+
+    def pools(self) -> Sequence[PoolFacts]:
+        """How many workers of each kind there are, and may be."""
 
     def shortages(self) -> Sequence[str]:
         """What it has too little of to run attempts, in sentences; none when all is well."""

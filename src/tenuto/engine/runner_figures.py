@@ -40,6 +40,26 @@ class WorkerFacts(Struct, frozen=True, kw_only=True, rename="camel"):
     pid: int
 
 
+class PoolFacts(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Workers of one kind on this host, which come and go with the work.
+
+    Attributes:
+        program: The folder of the app whose they are; empty for this process's own program.
+        name: What they are: ``threads``, ``cpu_bound``, or such as ``Python worker``.
+        workers: That are there now.
+        starting: That will be there soon.
+        least: That are always there.
+        most: That may be there.
+    """
+
+    program: str = ""
+    name: str
+    workers: int
+    starting: int = 0
+    least: int = 0
+    most: int
+
+
 def load_by_activity(attempts: Iterable[tuple[str, bool]]) -> dict[str, ActivityLoad]:
     """Count attempts: the activity of each, and whether it runs."""
     counts: dict[str, list[int]] = {}

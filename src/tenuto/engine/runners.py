@@ -20,7 +20,7 @@ from tenuto.engine.ports import (
     Session,
     WorkStage,
 )
-from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts, together
+from tenuto.engine.runner_figures import ActivityLoad, PoolFacts, WorkerFacts, together
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import HistoryEvent, TaskFailed
 from tenuto.model.execution import ExecutionInfo
@@ -146,6 +146,10 @@ class RunnerSet:
     def workers(self) -> Sequence[WorkerFacts]:
         """The worker processes of all."""
         return [one for runner in self._runners for one in runner.workers()]
+
+    def pools(self) -> Sequence[PoolFacts]:
+        """How many workers of each kind all have."""
+        return [one for runner in self._runners for one in runner.pools()]
 
     def shortages(self) -> Sequence[str]:
         """What any of them has too little of."""

@@ -16,13 +16,14 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from tenuto.engine.ports import ActivityWork, BegunWork, Clock, QueuedWork, WorkStage
-from tenuto.engine.runner_figures import ActivityLoad, load_by_activity
+from tenuto.engine.runner_figures import ActivityLoad, PoolFacts, load_by_activity
 from tenuto.functions.attempt import Attempt, Lane
 from tenuto.functions.locating import place_of
-from tenuto.functions.threads import WorkerThreads
+from tenuto.functions.threads import WorkerThreads, most_threads, processors
 from tenuto.functions.whereabouts import task_place, thread_of, thread_place
 from tenuto.model.built_in import activity_words
 from tenuto.model.errors import ScheduleToStartTimeoutError, UnknownFunctionError
@@ -60,6 +61,20 @@ class ActivityDirectory(Protocol):
         """
 
 
+class CpuWorkers(Struct, frozen=True, kw_only=True):
+    """Between what the number of processes for activities that compute grows and shrinks.
+
+    Attributes:
+        most: Processes at most; None for one per processor.
+        least: As many stay once they were needed.
+        idle_seconds: How long one without work stays otherwise.
+    """
+
+    most: int | None = None
+    least: int = 0
+    idle_seconds: float = 60.0
+
+
 class ActivityExecutor:
     """Runs the activities of one app.
 
@@ -69,7 +84,7 @@ class ActivityExecutor:
         payload_bytes: Longest result, in bytes of JSON (the limit of that name).
         max_threads: Most threads for sync activities; None for four per processor (8 to 32).
         max_async: Most async activities in flight.
-        cpu_workers: Most worker processes; None for one per processor.
+        cpu_workers: How many worker processes there may be.
     """
 
     def __init__(
@@ -80,14 +95,14 @@ class ActivityExecutor:
         payload_bytes: int,
         max_threads: int | None = None,
         max_async: int = MAX_ASYNC,
-        cpu_workers: int | None = None,
+        cpu_workers: CpuWorkers | None = None,
     ) -> None:
         self._directory = directory
         self._clock = clock
         self._payload_bytes = payload_bytes
         self._max_threads = max_threads
         self._max_async = max_async
-        self._cpu_workers = cpu_workers
+        self._cpu_workers = cpu_workers or CpuWorkers()
         self._deliver: Callable[[list[ActivityWork]], None] = _nowhere
         self._threads: WorkerThreads[Attempt] | None = None
         self._has_told_of_loss = False
@@ -173,6 +188,23 @@ class ActivityExecutor:
             "its own"
         )
         return [text]
+
+    def pools(self, *, has_cpu_bound: bool) -> list[PoolFacts]:
+        """How many threads and processes there are, and may be.
+
+        Args:
+            has_cpu_bound: Whether processes may ever be needed.
+        """
+        threads, processes, cpu = self._threads, self._processes, self._cpu_workers
+        count = 0 if threads is None else threads.count
+        found = [PoolFacts(name="threads", workers=count, most=most_threads(self._max_threads))]
+        if has_cpu_bound:
+            most = cpu.most or processors()
+            count = 0 if processes is None else processes.count
+            found.append(
+                PoolFacts(name="cpu_bound", workers=count, least=min(cpu.least, most), most=most)
+            )
+        return found
 
     @property
     def queued(self) -> int:
@@ -346,8 +378,13 @@ class ActivityExecutor:
             from tenuto.functions.processes import WorkerProcesses  # noqa: PLC0415
 
             loop = asyncio.get_running_loop()
+            workers = self._cpu_workers
             self._processes = WorkerProcesses(
-                loop, self._on_jobs_done, max_processes=self._cpu_workers
+                loop,
+                self._on_jobs_done,
+                max_processes=workers.most,
+                least_processes=workers.least,
+                idle_seconds=workers.idle_seconds,
             )
         return self._processes
 

@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 
 from tenuto.functions.attempt import Attempt
-from tenuto.functions.threads import Pace, WorkerThreads
+from tenuto.functions.threads import Pace, WorkerThreads, processors
 from tenuto.functions.worker_logs import log_settings, relay
 from tenuto.functions.worker_messages import (
     Began,
@@ -58,7 +58,8 @@ class WorkerProcesses:
         loop: The host's loop; ``submit``, ``cancel``, ``kill`` and ``on_done`` run on it.
         on_done: Gets attempts that are over, many at a time.
         max_processes: Most processes; None for one per processor.
-        idle_seconds: How long a process without work stays.
+        least_processes: As many stay once they were needed, also without work.
+        idle_seconds: How long a process without work stays otherwise.
     """
 
     def __init__(
@@ -67,13 +68,15 @@ class WorkerProcesses:
         on_done: Callable[[list[Attempt]], None],
         *,
         max_processes: int | None = None,
+        least_processes: int = 0,
         idle_seconds: float = _IDLE_SECONDS,
     ) -> None:
         self._loop = loop
         self._on_done = on_done
+        self._least = least_processes
         self._idle_seconds = idle_seconds
         self._threads: WorkerThreads[_Job] = WorkerThreads(
-            loop, self._on_jobs_done, max_threads=max_processes or _processors()
+            loop, self._on_jobs_done, max_threads=max_processes or processors()
         )
         self._lock = threading.Lock()
         self._idle: list[_Process] = []
@@ -129,9 +132,12 @@ class WorkerProcesses:
         self._sweep = None
         long_ago = monotonic() - self._idle_seconds
         with self._lock:
-            leaving = [one for one in self._idle if one.idle_since <= long_ago]
-            self._idle = [one for one in self._idle if one.idle_since > long_ago]
-            oldest = min((one.idle_since for one in self._idle), default=None)
+            spare = max(0, self.count - self._least)
+            # Those that have been idle for longest stand first.
+            leaving = [one for one in self._idle if one.idle_since <= long_ago][:spare]
+            self._idle = [one for one in self._idle if one not in leaving]
+            going = self._idle if self.count > self._least else []
+            oldest = min((one.idle_since for one in going), default=None)
         if leaving:
             # Waiting for them would hold up the loop.
             threading.Thread(target=_end_all, args=(leaving, []), daemon=True).start()
@@ -407,12 +413,6 @@ def _spawn(end: socket.socket, line: "Lifeline | None") -> "subprocess.Popen[byt
         start_new_session=True,
         pass_fds=[end.fileno(), line.theirs],
     )
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):  # a container may have fewer than the machine
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _exit_words(pid: int, code: int) -> str:

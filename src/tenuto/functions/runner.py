@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from tenuto.engine.looking_back import PastSession
 from tenuto.engine.ports import ActivityWork, Clock, Session, WorkStage
-from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts
-from tenuto.functions.activities import MAX_ASYNC, ActivityExecutor
+from tenuto.engine.runner_figures import ActivityLoad, PoolFacts, WorkerFacts
+from tenuto.functions.activities import MAX_ASYNC, ActivityExecutor, CpuWorkers
 from tenuto.functions.built_in import AllActivities
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.functions.registry import FunctionRegistry
@@ -30,6 +30,8 @@ class RunnerOptions(Struct, frozen=True, kw_only=True):
         max_async: Most async activities in flight.
         guard_every: The guard looks at each call of one turn in this many; 1 for all, 0 for none.
         cpu_workers: Most worker processes for activities that compute; None for one per processor.
+        cpu_workers_least: Of these, as many stay once they were needed.
+        cpu_idle_seconds: How long one without work stays otherwise.
         outbound: Where ``ctx.call_http`` may go.
     """
 
@@ -37,6 +39,8 @@ class RunnerOptions(Struct, frozen=True, kw_only=True):
     max_async: int = MAX_ASYNC
     guard_every: int = 1_000
     cpu_workers: int | None = None
+    cpu_workers_least: int = 0
+    cpu_idle_seconds: float = 60.0
     outbound: OutboundSettings = OutboundSettings()
 
 
@@ -82,7 +86,11 @@ class NativeRunner:
             payload_bytes=payload_bytes,
             max_threads=options.max_threads,
             max_async=options.max_async,
-            cpu_workers=options.cpu_workers,
+            cpu_workers=CpuWorkers(
+                most=options.cpu_workers,
+                least=options.cpu_workers_least,
+                idle_seconds=options.cpu_idle_seconds,
+            ),
         )
 
     @property
@@ -130,6 +138,12 @@ class NativeRunner:
     def workers(self) -> Sequence[WorkerFacts]:
         """None: processes for what keeps a processor busy are this program's own."""
         return ()
+
+    def pools(self) -> Sequence[PoolFacts]:
+        """Threads of sync activities; processes where an activity computes."""
+        return self._executor.pools(
+            has_cpu_bound=any(one.cpu_bound for one in self._registry.activities.values())
+        )
 
     def shortages(self) -> Sequence[str]:
         """Whether attempts that hang hold all threads."""

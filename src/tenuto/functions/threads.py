@@ -115,6 +115,18 @@ class _Thread:
         return self._measured_to - before
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # a container may have fewer than the machine
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def most_threads(asked: int | None) -> int:
+    """How many threads there may be; without a number, four per processor, 8 to 32."""
+    return asked or max(8, min(32, 4 * (os.cpu_count() or 1)))
+
+
 class WorkerThreads(Generic[J]):
     """A pool of daemon threads, started on demand.
 
@@ -138,7 +150,7 @@ class WorkerThreads(Generic[J]):
         max_lost: int | None = None,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        self.max_threads = max_threads or max(8, min(32, 4 * (os.cpu_count() or 1)))
+        self.max_threads = most_threads(max_threads)
         self.max_lost = 4 * self.max_threads if max_lost is None else max_lost
         self._loop = loop
         self._on_done = on_done

@@ -130,6 +130,7 @@ def load_azure_app(
             compare_every=values.workers.compare_every,
             turn_seconds=values.workers.turn_seconds,
             memory_bytes=values.workers.memory_bytes,
+            bounds=None if debug_port is not None else values.workers.bounds(app.workers),
             is_debugged=debug_port is not None,
             built_in=RunnerOptions(outbound=values.outbound),
         ),

@@ -51,5 +51,7 @@ def _options(settings: Settings) -> RunnerOptions:
         max_async=settings.async_activities,
         guard_every=settings.guard_every,
         cpu_workers=settings.cpu_workers,
+        cpu_workers_least=settings.cpu_workers_least,
+        cpu_idle_seconds=settings.cpu_idle_seconds,
         outbound=settings.outbound,
     )

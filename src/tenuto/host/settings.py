@@ -87,6 +87,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         app_version: Of the app; hosts of one version must know the same orchestrators. Empty for
             what the app says (``App(version=…)``).
         cpu_workers: Processes for activities with ``cpu_bound=True``; None for one per processor.
+        cpu_workers_least: Of these, as many stay once they were needed; with 0, idling costs
+            nothing.
+        cpu_idle_seconds: How long such a process without work stays otherwise.
         http: How the server listens, and what it lets in.
         outbound: Where ``ctx.call_http`` and ``app.push`` may go.
         topics: How long events of topics are kept.
@@ -121,6 +124,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     blocked_host_seconds: Annotated[float, Meta(ge=1)] = 60.0
     app_version: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f]*$")] = ""
     cpu_workers: _Count | None = None
+    cpu_workers_least: _CountOrZero = 0
+    cpu_idle_seconds: Annotated[float, Meta(ge=0)] = 60.0
     http: HttpSettings = HttpSettings()
     outbound: OutboundSettings = OutboundSettings()
     topics: TopicSettings = TopicSettings()

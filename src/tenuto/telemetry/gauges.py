@@ -1,5 +1,6 @@
 """Gauges of an engine: looked up when somebody asks, so that turns pay nothing for them."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -37,6 +38,26 @@ def queue_gauges(queues: Sequence[QueueStanding], now: Microseconds) -> Iterator
         oldest.add_metric([one.name], waited / MICROSECONDS)
     yield counts
     yield oldest
+
+
+def _pool_gauges(engine: Engine) -> Iterator[Metric]:
+    """Workers by kind; those of several apps in one language together."""
+    there: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    for one in engine.runner.pools():
+        there[one.name] += one.workers
+        most[one.name] += one.most
+    workers = GaugeMetricFamily(
+        "tenuto_workers", "Workers that are there, by kind.", labels=["pool"]
+    )
+    bound = GaugeMetricFamily(
+        "tenuto_workers_most", "Workers that may be there, by kind.", labels=["pool"]
+    )
+    for name in most:
+        workers.add_metric([name], there[name])
+        bound.add_metric([name], most[name])
+    yield workers
+    yield bound
 
 
 def engine_gauges(engine: Engine) -> Iterator[Metric]:
@@ -84,6 +105,7 @@ def engine_gauges(engine: Engine) -> Iterator[Metric]:
     yield held
     yield from queue_gauges(engine.queues_seen, now)
     yield from _link_gauges(engine)
+    yield from _pool_gauges(engine)
     for name, meaning, value in values:
         yield GaugeMetricFamily(f"tenuto_{name}", meaning, value)
 

@@ -17,7 +17,7 @@ import pytest
 
 from tenuto.engine.ports import QueuedWork
 from tenuto.functions import locating, processes, worker_messages
-from tenuto.functions.activities import ActivityExecutor
+from tenuto.functions.activities import ActivityExecutor, CpuWorkers
 from tenuto.functions.lifeline import Lifeline
 from tenuto.functions.locating import Place, import_from, place_of, standing_at
 from tenuto.functions.registry import FunctionRegistry
@@ -34,7 +34,9 @@ SECOND = 1_000_000
 
 @pytest.fixture
 async def executor(clock: FakeClock, outcomes: Outcomes) -> AsyncIterator[ActivityExecutor]:
-    executor = ActivityExecutor(cpu_app, clock, payload_bytes=1_000_000, cpu_workers=2)
+    executor = ActivityExecutor(
+        cpu_app, clock, payload_bytes=1_000_000, cpu_workers=CpuWorkers(most=2)
+    )
     executor.bind(outcomes)
     yield executor
     await executor.stop()
@@ -296,7 +298,7 @@ async def test_a_copy_of_a_worker_does_not_answer_for_the_next_attempt(
     caplog: pytest.LogCaptureFixture,
     name: str,
 ) -> None:
-    executor._cpu_workers = 1
+    executor._cpu_workers = CpuWorkers(most=1)
     executor.start([work(name, f'"{tmp_path}/pids"', task_id=1)])
     await outcomes.wait(1)
     assert outcomes.results()[1] == "original"
@@ -376,7 +378,7 @@ async def test_commands_that_an_activity_starts_do_not_get_the_line(
 async def test_a_thread_that_logs_later_does_not_speak_for_the_next_attempt(
     executor: ActivityExecutor, outcomes: Outcomes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    executor._cpu_workers = 1
+    executor._cpu_workers = CpuWorkers(most=1)
     executor.start([work("log_later", f'"{tmp_path}/gate"', task_id=1)])
     await outcomes.wait(1)
     executor.start([work("pass_the_gate", f'"{tmp_path}/gate"', task_id=2)])
@@ -389,7 +391,7 @@ async def test_a_thread_that_logs_later_does_not_speak_for_the_next_attempt(
 async def test_an_exception_that_cannot_be_shown_is_a_failure_of_its_activity(
     executor: ActivityExecutor, outcomes: Outcomes
 ) -> None:
-    executor._cpu_workers = 1
+    executor._cpu_workers = CpuWorkers(most=1)
     executor.start([work("raise_the_unspeakable", task_id=1), work("where", task_id=2)])
     await outcomes.wait(2)
     assert outcomes.results()[1].error_type == "tests.support.cpu_work.UnspeakableError"
@@ -492,7 +494,9 @@ async def test_what_an_activity_starts_is_interrupted_unless_the_host_is_in_the_
     await outcomes.wait(1)
     assert outcomes.results()[1] == -signal.SIGINT
     await executor.stop()
-    later = ActivityExecutor(cpu_app, FakeClock(), payload_bytes=1_000_000, cpu_workers=1)
+    later = ActivityExecutor(
+        cpu_app, FakeClock(), payload_bytes=1_000_000, cpu_workers=CpuWorkers(most=1)
+    )
     later.bind(outcomes)
     with in_background():
         later.start([work("start_one_that_interrupts_itself", task_id=2)])
@@ -513,6 +517,26 @@ async def test_idle_processes_end_after_a_while(
     executor.start([work("where", task_id=2)])
     await outcomes.wait(2)
     assert outcomes.results()[2][0] != pid
+
+
+async def test_as_many_processes_stay_as_shall_be_there_without_work(
+    executor: ActivityExecutor, outcomes: Outcomes, tmp_path: Path
+) -> None:
+    executor._cpu_workers = CpuWorkers(most=2, least=1, idle_seconds=0.05)
+    assert [one.workers for one in executor.pools(has_cpu_bound=True)] == [0, 0]
+    gate = tmp_path / "gate"
+    for one in (1, 2):
+        text = f'{{"begun":"{tmp_path}/{one}","gate":"{gate}"}}'
+        executor.start([work("wait_for", text, task_id=one)])
+    await until(lambda: len(list(tmp_path.glob("[0-9]"))) == 2)
+    facts = executor.pools(has_cpu_bound=True)[1]
+    assert (facts.name, facts.workers, facts.least, facts.most) == ("cpu_bound", 2, 1, 2)
+    gate.touch()
+    await outcomes.wait(2)
+    await until(lambda: pool(executor).count == 1)
+    pool(executor)._end_idle()
+    assert pool(executor).count == 1
+    assert pool(executor)._sweep is None
 
 
 async def test_processes_that_were_used_lately_stay(

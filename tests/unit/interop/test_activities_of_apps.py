@@ -119,7 +119,8 @@ async def test_what_waits_for_a_worker_can_be_canceled(tmp_path: Path) -> None:
         ran = Ran(one, most_at_once=1)
         works = [work(0, "echo"), work(1, "echo", "5")]
         ran.activities.start(works)
-        assert ran.activities.stages_of(works)[works[0]] == QueuedWork(1, "a worker process")
+        behind = "a worker process, and one is starting"
+        assert ran.activities.stages_of(works)[works[0]] == QueuedWork(1, behind)
         assert ran.activities.cancel(works[0])
         await until(lambda: ran.done)
         assert ran.done[0].answer == TaskCompleted(1, "5")

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from tenuto.engine.ports import GivenBack
+from tenuto.engine.scaling import PoolBounds
 from tenuto.interop.workers import pool as pool_module
 from tenuto.interop.workers import quarantine, watching
 from tenuto.interop.workers.launching import StartedWorker
@@ -315,7 +318,7 @@ async def test_a_turn_that_could_not_be_run_is_answered_so(tmp_path: Path) -> No
 
 
 async def test_a_session_goes_on_where_its_executor_is(tmp_path: Path) -> None:
-    async with asked(tmp_path, PoolOptions(workers=2)) as one:
+    async with asked(tmp_path, PoolOptions(bounds=PoolBounds(least=2, most=2))) as one:
         await until(lambda: len(one.pool.pids) == 2)
         keys = [one.pool.new_key() for _ in range(6)]
         for key in keys:
@@ -423,7 +426,9 @@ async def test_while_it_drains_turns_go_on_and_no_call_begins(tmp_path: Path) ->
 
 async def test_workers_that_do_not_want_to_stop_are_ended_side_by_side(tmp_path: Path) -> None:
     launch = scripted_launch(tmp_path, IGNORES_STOP="1")
-    async with asked(tmp_path, PoolOptions(workers=3), launch=launch) as one:
+    async with asked(
+        tmp_path, PoolOptions(bounds=PoolBounds(least=3, most=3)), launch=launch
+    ) as one:
         await until(lambda: len(one.pool.pids) == 3)
         began = time.monotonic()
     assert time.monotonic() - began < 5
@@ -535,3 +540,67 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+# --- more of them while work waits ----------------------------------------------------------------
+
+
+async def test_workers_come_while_calls_wait_and_go_when_none_does(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    bounds = PoolBounds(least=1, most=3, room=1, idle_seconds=0.0)
+    async with asked(tmp_path, PoolOptions(bounds=bounds)) as one:
+        calls = [one.call("gate", f'"{gate}"') for _ in range(5)]
+        await until(lambda: len(one.pool.pids) == 3)
+        assert all(not call.done() for call in calls)
+        gate.touch()
+        answers = await asyncio.gather(*calls)
+        assert all(isinstance(answer, Result) for answer in answers)
+        one.pool.resize()
+        one.pool.resize()
+        await until(lambda: len(one.pool.pids) == 1)
+        assert isinstance(await one.call("echo", "7"), Result)
+
+
+async def test_a_worker_that_is_let_go_answers_what_it_has(tmp_path: Path) -> None:
+    gates = [tmp_path / "first", tmp_path / "second"]
+    bounds = PoolBounds(least=1, most=2, room=1, idle_seconds=0.0)
+    async with asked(tmp_path, PoolOptions(bounds=bounds)) as one:
+        calls = [one.call("gate", f'"{gate}"') for gate in gates]
+        await until(lambda: len(one.pool.pids) == 2)
+        for _ in range(3):
+            one.pool.resize()
+        assert len(one.pool.pids) == 2
+        gates[0].touch()
+        await calls[0]
+        one.pool.resize()
+        await until(lambda: len(one.pool.pids) == 1)
+        gates[1].touch()
+        assert isinstance(await calls[1], Result)
+
+
+async def test_nothing_is_lost_when_a_worker_is_killed_while_the_pool_grows(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    bounds = PoolBounds(least=1, most=3, room=1, idle_seconds=0.0)
+    async with asked(tmp_path, PoolOptions(bounds=bounds)) as one:
+        calls = [one.call("gate", f'"{gate}"') for _ in range(4)]
+        await until(lambda: len(one.pool.pids) > 1)
+        os.kill(one.pool.pids[-1], signal.SIGKILL)
+        await until(lambda: len(one.pool.pids) == 3)
+        gate.touch()
+        answers = await asyncio.gather(*calls)
+        assert all(isinstance(answer, Result) for answer in answers)
+
+
+async def test_calls_go_to_who_is_there_when_no_other_worker_can_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds = PoolBounds(least=1, most=2, room=1, idle_seconds=0.0)
+    async with asked(tmp_path, PoolOptions(bounds=bounds)) as one:
+
+        def fails(*_given: object) -> None:
+            raise OSError("no process is left")
+
+        monkeypatch.setattr(pool_module, "StartedWorker", fails)
+        answers = await asyncio.gather(*(one.call("echo", "7") for _ in range(5)))
+        assert all(isinstance(answer, Result) for answer in answers)
+        assert len(one.pool.pids) == 1

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from tenuto.client.wire import ADMIN
 from tenuto.engine.engine import Engine
-from tenuto.engine.runner_figures import WorkerFacts
+from tenuto.engine.runner_figures import PoolFacts, WorkerFacts
 from tenuto.http.description import Answer, Operation
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
@@ -102,6 +102,7 @@ class OverviewBody(Struct, frozen=True, kw_only=True, rename="camel"):
         series: What happened on this host in the last ten minutes.
         failures: The last ten instances of this host that failed since its start, newest first.
         workers: The processes of programs that this host runs, such as an Azure Functions app.
+        pools: How many workers of each kind this host has, and may have.
         health: Whether this host can be given work.
     """
 
@@ -115,6 +116,7 @@ class OverviewBody(Struct, frozen=True, kw_only=True, rename="camel"):
     series: Series
     failures: list[FailedInstance]
     workers: list[WorkerFacts]
+    pools: list[PoolFacts]
     health: HealthInShort
 
 
@@ -154,6 +156,7 @@ class OverviewApi:
             series=_series(self._counts, engine.clock.now()),
             failures=list(reversed(self._counts.failures)),
             workers=list(engine.runner.workers()),
+            pools=list(engine.runner.pools()),
             health=HealthInShort(ready=health.ready, reasons=health.reasons, notes=health.notes),
         )
         return json_answer(body)

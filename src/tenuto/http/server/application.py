@@ -27,6 +27,7 @@ from tenuto.http.admin.queues import QueuesApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.admin.running import RunningApi, TimerRunner
 from tenuto.http.admin.runs import RunsApi
+from tenuto.http.admin.scale import ScaleApi
 from tenuto.http.admin.session import SessionApi
 from tenuto.http.admin.topics import TopicsApi
 from tenuto.http.admin.usage import UsageApi
@@ -188,6 +189,7 @@ def _watched(served: Served) -> Iterator[Route]:
     )
     if served.hosts is not None:
         yield from HostsApi(served.hosts).routes()
+        yield from ScaleApi(served.hosts).routes()
     yield from OverviewApi(engine, counts, host).routes()
     yield from FiguresApi(engine, counts).routes()
     if served.instance_log is not None:

@@ -230,7 +230,8 @@ class AppActivities:
                 most = self._options.most_at_once
                 found[work] = QueuedWork(places[work], f"the {most} activities that may run")
             elif work in self._out:
-                found[work] = QueuedWork(1, "a worker process")
+                coming = ", and one is starting" if self._pool.is_growing else ""
+                found[work] = QueuedWork(1, f"a worker process{coming}")
         return found
 
     def abandon(self) -> None:

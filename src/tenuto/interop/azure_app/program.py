@@ -21,6 +21,7 @@ from tenuto.engine.program import (
     TimerFunction,
     TriggeredFunction,
 )
+from tenuto.engine.scaling import PoolBounds
 from tenuto.functions.program import NativeProgram
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import RunnerOptions
@@ -80,6 +81,8 @@ class ProgramOptions(Struct, frozen=True, kw_only=True):
             the plain call of the package; 0 for none.
         turn_seconds: The longest time for one turn.
         memory_bytes: A worker that has more is replaced; None for no bound.
+        bounds: Between what the number of workers grows and shrinks; None for as many as the app
+            asks for, always.
         is_debugged: Whether a debugger may attach to its worker: nothing takes too long then.
         built_in: What Tenuto's own activities may use, such as where calls over HTTP may go.
     """
@@ -87,6 +90,7 @@ class ProgramOptions(Struct, frozen=True, kw_only=True):
     compare_every: int = 64
     turn_seconds: float = 60.0
     memory_bytes: int | None = None
+    bounds: PoolBounds | None = None
     is_debugged: bool = False
     built_in: RunnerOptions = RunnerOptions()
 
@@ -282,7 +286,8 @@ class AzureProgram:
         pool = WorkerPool(
             self._launch,
             PoolOptions(
-                workers=self.app.workers,
+                bounds=self._options.bounds
+                or PoolBounds(least=self.app.workers, most=self.app.workers),
                 turn_seconds=_FOR_EVER if self._options.is_debugged else self._options.turn_seconds,
                 memory_bytes=self._options.memory_bytes,
                 limits=_told(means.limits),

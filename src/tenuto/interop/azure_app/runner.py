@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct, structs
 
 from tenuto.engine.ports import ActivityWork, Clock, Runner, Session, WorkStage
-from tenuto.engine.runner_figures import ActivityLoad, WorkerFacts, together
+from tenuto.engine.runner_figures import ActivityLoad, PoolFacts, WorkerFacts, together
 from tenuto.interop.azure_app.activities import ActivityOptions, AppActivities
 from tenuto.interop.azure_app.functions import NamedFunctions
 from tenuto.interop.azure_app.inputs import Inputs
@@ -162,6 +162,10 @@ class AppRunner:
     def workers(self) -> Sequence[WorkerFacts]:
         """The app's worker processes."""
         return self._pool.workers()
+
+    def pools(self) -> Sequence[PoolFacts]:
+        """The app's worker processes, as many as there are."""
+        return [self._pool.facts()]
 
     def shortages(self) -> Sequence[str]:
         """Whether it is without workers."""

@@ -89,6 +89,7 @@ class WorkerLink(asyncio.Protocol):
         is_silence_told: Whether that was logged.
         reason: Why it was ended, if it was.
         then: Called after each answer, by who has it for itself.
+        call_answered: Called after the answer to each call, with how long after it was sent.
         has_answered: Whether it has ever answered anything.
     """
 
@@ -100,6 +101,7 @@ class WorkerLink(asyncio.Protocol):
         self.is_silence_told: bool = False
         self.reason: str | None = None
         self.then: Callable[[], None] | None = None
+        self.call_answered: Callable[[Microseconds], None] | None = None
         self.has_answered: bool = False
         self._gone = gone
         self._transport: asyncio.Transport | None = None
@@ -263,6 +265,8 @@ class WorkerLink(asyncio.Protocol):
             if following is not None:
                 following.since = max(following.since, now())
         out.errand.answered(message, attachment)
+        if self.call_answered is not None and not out.errand.is_turn:
+            self.call_answered(now() - out.since)
         if self.then is not None:
             self.then()
 

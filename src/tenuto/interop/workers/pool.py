@@ -18,7 +18,9 @@ Turns run in the order in which they were sent: of those only the oldest can hav
 request or a schedule is never offered again: it fails with the worker that it was sent to.
 
 Turns of one session go to the worker that keeps its executor. New workers are started with growing
-delay. Everything here runs on the host's loop but the starting and the reaping of processes.
+delay. While work waits there may be more of them (``growth``); one that is not needed any more is
+given nothing more, and ends once it has answered. Everything here runs on the host's loop but the
+starting and the reaping of processes.
 """
 
 import asyncio
@@ -32,7 +34,7 @@ from typing import Any, Final, Literal
 
 from msgspec import structs
 
-from tenuto.engine.runner_figures import WorkerFacts
+from tenuto.engine.runner_figures import PoolFacts, WorkerFacts
 from tenuto.interop.workers.errands import (
     AnyErrand,
     CallErrand,
@@ -40,6 +42,7 @@ from tenuto.interop.workers.errands import (
     TurnErrand,
     TurnRequest,
 )
+from tenuto.interop.workers.growth import Growth
 from tenuto.interop.workers.homes import Homes
 from tenuto.interop.workers.launching import Launch, StartedWorker
 from tenuto.interop.workers.link import Out, WorkerLink, now
@@ -82,6 +85,7 @@ class WorkerPool:
         self._killers: dict[str, Microseconds] = {}
         self._quarantine = Quarantine(self)
         self._watch = Watch(self, options)
+        self._growth = Growth(options.bounds)
         self._early_deaths = 0
         self._starting = 0
         self._down_since: Microseconds | None = None
@@ -121,6 +125,18 @@ class WorkerPool:
             )
             for link in self.links
         ]
+
+    def facts(self) -> PoolFacts:
+        """How many there are, and may be; those apart for suspects are not counted."""
+        bounds = self._options.bounds
+        return PoolFacts(
+            program=self._launch.root,
+            name=self._launch.what,
+            workers=len(self._links),
+            starting=self._starting,
+            least=bounds.least,
+            most=bounds.most,
+        )
 
     def _state_of(self, link: WorkerLink) -> Literal["ready", "alone", "leaving", "silent"]:
         if link.is_retiring:
@@ -182,7 +198,7 @@ class WorkerPool:
 
     def _fill(self) -> None:
         """Start as many as are missing."""
-        while not self._is_stopping and len(self._links) + self._starting < self._options.workers:
+        while not self._is_stopping and len(self._links) + self._starting < self._growth.wanted:
             self._starting += 1
             self._spawn(self._start_one())
 
@@ -198,6 +214,7 @@ class WorkerPool:
             self._starting -= 1
             self._early_deaths += 1
             self._fill()
+            self._flush()
             return
         await self._adopt(worker)
 
@@ -218,6 +235,7 @@ class WorkerPool:
         link = await WorkerLink.over(worker, self._gone)
         if self._options.limits is not None:
             link.tell(self._options.limits)
+        link.call_answered = self._call_answered
         return link
 
     async def _adopt(self, worker: StartedWorker) -> None:
@@ -228,6 +246,7 @@ class WorkerPool:
         link = await self._linked(worker)
         if link.is_gone:
             self._fill()
+            self._flush()
             return
         self._links.append(link)
         _LOGGER.debug("the %s %d is at work", self._launch.what, worker.pid)
@@ -299,12 +318,46 @@ class WorkerPool:
             self._quarantine.drop(errand)
 
     def _place(self, errand: AnyErrand) -> None:
+        self._give(errand)
+        self._grow()
+
+    def _give(self, errand: AnyErrand) -> None:
         is_over = self._is_stopping or (self._is_draining and not errand.is_turn)
         link = None if is_over else self._least_busy()
-        if link is None:
+        if link is None or (not errand.is_turn and self._is_better_later(link)):
             self._waiting.append(errand)
         else:
             self._send(link, errand)
+
+    def _is_better_later(self, link: WorkerLink) -> bool:
+        """Whether even the least busy worker has enough, and another is about to be there."""
+        is_growing = self._growth.is_possible and self._starting and not self._early_deaths
+        return bool(is_growing) and self._growth.is_full(link)
+
+    def _call_answered(self, duration: Microseconds) -> None:
+        self._growth.took(duration)
+        if self._waiting:
+            self._flush()
+
+    def _grow(self) -> None:
+        """See how many workers there should be, and start those that are missing."""
+        if self._growth.is_possible and not self._is_stopping and not self._is_draining:
+            calls = sum(not one.is_turn for one in self._waiting)
+            self._growth.look(self.now, self._links, self._starting, calls)
+            self._fill()
+
+    def resize(self) -> None:
+        """See how many workers there should be; let one go that is too many."""
+        self._grow()
+        if len(self._links) > self._growth.wanted and not self._is_draining:
+            link = min(self._links, key=lambda one: len(one.out))
+            _LOGGER.debug("the %s %d is not needed now", self._launch.what, link.worker.pid)
+            self._retire(link)
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether a worker is about to be there."""
+        return self._starting > 0
 
     def _least_busy(self) -> WorkerLink | None:
         open_links = (one for one in self._links if not one.is_retiring)
@@ -318,7 +371,8 @@ class WorkerPool:
         """A worker is there: give out what waits."""
         waiting, self._waiting = self._waiting, deque()
         for errand in waiting:
-            self._place(errand)
+            self._give(errand)
+        self._grow()
 
     def turn_ended(self, errand: TurnErrand, answer: Turned | Failed) -> Turned | Failed:
         """A turn was answered: note where its session is, and say what is to be told of it."""

@@ -48,6 +48,9 @@ class Watched(Protocol):
     def look_at_suspects(self, now: Microseconds) -> None:
         """See whether the one that is looked at goes on for too long."""
 
+    def resize(self) -> None:
+        """See how many workers there should be."""
+
 
 class Watch:
     """Looks at the workers of a pool.
@@ -79,6 +82,7 @@ class Watch:
         for link in pool.links:
             self._look_at(link, now)
         pool.look_at_suspects(now)
+        pool.resize()
         if not pool.is_serving:
             pool.give_back_waiting()
 
