@@ -1,6 +1,7 @@
-"""A server that takes deployments, in processes of its own, and the versions that are sent to it."""
+"""A server that takes deployments, in processes of its own, and versions to be sent to it."""
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -157,14 +158,28 @@ class DeployServer:
                 await asyncio.sleep(0.05)
 
     async def run(self, name: str, orchestrator: str = "main") -> None:
-        """Start an instance of that id."""
+        """Start an instance of that id; again, if the connection breaks."""
+        execution_id = hashlib.sha256(name.encode()).hexdigest()[:32]
         body = {"name": orchestrator, "input": name, "instanceId": name}
-        (await self.client.post("/admin/instances", json=body)).raise_for_status()
+        body["executionId"] = execution_id
+        await self._tried("POST", "/admin/instances", json=body)
 
-    async def result(self, name: str, seconds: float = 30) -> Any:  # noqa: ANN401 - any JSON
+    async def result(self, name: str) -> dict[str, Any]:
         """The record of an instance, once it has ended."""
-        told = await self.client.get(f"/admin/instances/{name}", params={"wait": str(seconds)})
-        return told.json()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                told = await self._tried("GET", f"/admin/instances/{name}", params={"wait": "10"})
+                found: dict[str, Any] = told.json()
+                if found["completedAt"] is not None:
+                    return found
+
+    async def _tried(self, method: str, path: str, **more: Any) -> httpx2.Response:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                try:
+                    return (await self.client.request(method, path, **more)).raise_for_status()
+                except httpx2.TransportError:
+                    await asyncio.sleep(0.02)
 
     async def kill(self) -> None:
         """``kill -9`` of the parent."""

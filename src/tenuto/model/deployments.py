@@ -41,7 +41,7 @@ class Deployment(Struct, kw_only=True, rename="camel", omit_defaults=True):
     version: str = ""
     label: str = ""
     commit: str = ""
-    state: str = "unpacking"
+    state: str
     message: str = ""
     held: int | None = None
     goes_on: int | None = None

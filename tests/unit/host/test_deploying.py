@@ -14,7 +14,7 @@ from tenuto.host.deploying.archive import unpack
 from tenuto.host.deploying.environments import required_by
 from tenuto.host.deploying.options import DeploySettings
 from tenuto.host.deploying.versions import Versions
-from tenuto.model.deployments import INTERRUPTED, Deployment, DeploymentList
+from tenuto.model.deployments import INTERRUPTED, RUNS, Deployment, DeploymentList
 from tenuto.model.errors import DeploymentError
 
 MOST = 32 * 1024 * 1024
@@ -185,7 +185,7 @@ def test_the_oldest_go_but_never_those_that_are_needed(tmp_path: Path) -> None:
     state = there.prepare()
     made = [taken_in(there, tmp_path, str(number).encode()) for number in range(5)]
     state.deployments = [
-        Deployment(number=number, kind="deploy", version=version)
+        Deployment(number=number, kind="deploy", version=version, state=RUNS)
         for number, version in enumerate(made, 1)
     ]
     state.runs, state.before = made[0], made[1]
@@ -210,10 +210,11 @@ def test_requirements_leave_tenuto_to_the_server(tmp_path: Path) -> None:
 
 
 def test_records_keep_their_names_on_the_wire() -> None:
-    record = Deployment(number=1, kind="deploy", goes_on=2, gap_seconds=0.5)
+    record = Deployment(number=1, kind="deploy", state=RUNS, goes_on=2, gap_seconds=0.5)
     assert msgspec.to_builtins(record) == {
         "number": 1,
         "kind": "deploy",
+        "state": "done",
         "goesOn": 2,
         "gapSeconds": 0.5,
     }

@@ -226,7 +226,7 @@ class _Parent:
                 elif word.kind == SERVING:
                     child.serving.set()
                 elif word.order is not None:
-                    child.say(self._answer(word.number, word.order))
+                    child.say(await self._answer(word.number, word.order))
 
     async def _python_of(self, version: str) -> str:
         return await interpreter_for(
@@ -237,12 +237,14 @@ class _Parent:
 
     # --- deployments -----------------------------------------------------------------------------
 
-    def _answer(self, number: int, order: DeploymentOrder) -> Word:
-        if self._work is not None and not self._work.done():
-            goes_on = self._state.deployments[-1]
-            text = f"deployment {goes_on.number} goes on ({goes_on.state}); wait for its end"
-            return Word(kind="answer", number=number, error=text)
+    async def _answer(self, number: int, order: DeploymentOrder) -> Word:
         latest = self._state.deployments[-1:]
+        if self._work is not None and not self._work.done():
+            [goes_on] = latest
+            if goes_on.ended_at is None:
+                text = f"deployment {goes_on.number} goes on ({goes_on.state}); wait for its end"
+                return Word(kind="answer", number=number, error=text)
+            await asyncio.shield(self._work)  # its end is being noted
         deployment = Deployment(
             number=latest[0].number + 1 if latest else 1,
             kind=order.kind,
@@ -259,10 +261,11 @@ class _Parent:
         try:
             await self._prepare(deployment, order)
             await self._switch(deployment)
-        except (TenutoError, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - boundary: whatever it is, it is told
             if deployment.state != FAILED:
                 deployment.state = REFUSED
-            deployment.message = str(error)
+            is_told = isinstance(error, TenutoError)
+            deployment.message = str(error) if is_told else f"{type(error).__name__}: {error}"
         deployment.ended_at = self._clock.now()
         await asyncio.to_thread(self._versions.forget, self._state)
         await self._keep()
