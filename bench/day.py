@@ -9,7 +9,7 @@ import sys
 from tenuto.engine.scaling import PoolBounds
 from tests.support.simulated_day import DAY_SECONDS, Day
 
-_IDLE_STARTS = 5.0
+_IDLE_STARTS = 2.0
 """So many times what a start takes a worker may idle."""
 
 

@@ -9,7 +9,8 @@ import heapq
 import random
 from collections import deque
 from collections.abc import Iterator
-from math import exp
+from itertools import accumulate
+from math import exp, inf
 from statistics import quantiles
 
 from msgspec import Struct
@@ -18,6 +19,8 @@ from tenuto.engine.scaling import PoolBounds, PoolSample, PoolScaler
 from tenuto.model.timing import MICROSECONDS
 
 DAY_SECONDS = 24 * 3600.0
+_MAY_WAIT = 2.0
+_GRID = 0.25
 
 
 class Figures(Struct, frozen=True):
@@ -117,7 +120,7 @@ class Day:
             jobs=len(jobs),
             p95_wait=quantiles(self._waits, n=100)[94],
             worker_seconds=self._spent,
-            oracle_seconds=oracle_seconds(jobs, self._scaler.bounds, self._start_seconds),
+            oracle_seconds=oracle_seconds(jobs, self._start_seconds),
             most=self._most,
             starts=self._starts,
             left=len(jobs) - len(self._waits),
@@ -170,38 +173,62 @@ class Day:
         self._most = max(self._most, self._workers + self._starting)
 
 
-def oracle_seconds(
-    jobs: list[tuple[float, float]], bounds: PoolBounds, start_seconds: float
-) -> float:
-    """What who knows the day beforehand needs at the least.
+def oracle_seconds(jobs: list[tuple[float, float]], start_seconds: float) -> float:
+    """What who knows the day beforehand needs, so that all work begins within two seconds.
 
-    The work itself, which nobody can do in less; and starts. Who may let work wait needs as many
-    workers in a stretch as its work fills. Between two stretches it keeps a worker where idling is
-    cheaper than starting it again: as it knows when the next work comes, it pays the cheaper of
-    the two. Stretches are as long as work may wait, so nothing is asked of it that it cannot do.
+    The seconds of the work itself, which nobody can do in less, and starts. The line of work done
+    lies between that of work arrived and the same two seconds later; it is the taut string between
+    the two, of all lines the one that changes its slope least: the slope is the number of workers,
+    which need not be whole, nor below a bound. Where fewer are needed for less time than a start
+    takes, they stay and idle. Nobody who decides without knowing the day can do with so little.
     """
-    stretch = 2.0
-    filled: dict[int, float] = {}
+    end = int((jobs[-1][0] + _MAY_WAIT) / _GRID) + 2
+    arrived = [0.0] * (end + 1)
     for at, takes in jobs:
-        filled[int(at / stretch)] = filled.get(int(at / stretch), 0.0) + takes
-    total, backlog = 0.0, 0.0
-    last_used: list[int] = []  # by worker: the last stretch in which it worked, the newest first
-    for number in sorted({*filled}):
-        place: int = number
-        backlog += filled[number]
-        while backlog > 0:
-            workers = min(bounds.most, max(1, int(backlog / stretch)))
-            done = min(backlog, workers * stretch)
-            total += done
-            for index in range(workers):
-                if index < len(last_used):
-                    total += min(start_seconds, (place - last_used[index] - 1) * stretch)
-                    last_used[index] = place
-                else:
-                    total += start_seconds
-                    last_used.append(place)
-            backlog -= done
-            place += 1
-            if place in filled:
-                break
+        arrived[int(at / _GRID) + 1] += takes
+    arrived = list(accumulate(arrived))
+    late = int(_MAY_WAIT / _GRID)
+    due = [0.0] * late + arrived[: end + 1 - late]
+    arrived[-1] = due[-1] = arrived[-1]
+    total = arrived[-1]
+    workers = 0.0
+    falls: list[tuple[float, float]] = []  # when, and how many went; the last ones come first again
+    for begins, slope in _taut(due, arrived):
+        at = begins * _GRID
+        change = slope / _GRID - workers
+        workers += change
+        if change < 0:
+            falls.append((at, -change))
+        while change > 1e-9:
+            since, gone = falls.pop() if falls else (-inf, change)
+            back = min(gone, change)
+            total += back * min(start_seconds, at - since)
+            change -= back
+            if gone > back:
+                falls.append((since, gone - back))
     return total
+
+
+def _taut(lower: list[float], upper: list[float]) -> Iterator[tuple[int, float]]:
+    """The taut string between two rising lines that meet at both ends: places and slopes."""
+    place, height, last = 0, lower[0], len(lower) - 1
+    while place < last:
+        most, least = inf, -inf
+        most_at = least_at = place
+        for other in range(place + 1, last + 1):
+            ceiling = (upper[other] - height) / (other - place)
+            floor = (lower[other] - height) / (other - place)
+            if floor > most or ceiling < least:
+                break
+            if ceiling <= most:
+                most, most_at = ceiling, other
+            if floor >= least:
+                least, least_at = floor, other
+        else:
+            most, most_at, floor = least, last, inf
+        if floor > most:
+            yield place, most
+            place, height = most_at, upper[most_at]
+        else:
+            yield place, least
+            place, height = least_at, lower[least_at]

@@ -26,8 +26,8 @@ class PoolBounds(Struct, frozen=True, kw_only=True):
     least: int = 0
     most: int = 1
     room: int = 1
-    wait_seconds: float = 1.0
-    idle_seconds: float = 10.0
+    wait_seconds: float = 1.5
+    idle_seconds: float = 5.0
 
 
 class PoolSample(Struct, frozen=True, kw_only=True):

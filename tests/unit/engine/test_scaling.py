@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tenuto.engine.scaling import PoolBounds, PoolSample, PoolScaler, target_workers
 from tenuto.model.timing import MICROSECONDS
-from tests.support.simulated_day import Day
+from tests.support.simulated_day import Day, oracle_seconds
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,20 @@ def test_what_would_begin_in_time_starts_nobody() -> None:
     short = PoolSample(now=0, workers=2, running=2, queued=10, work_seconds=0.1)
     assert scaler.wanted(short) == 2
     slow = PoolSample(now=0, workers=2, running=2, queued=10, work_seconds=1.0)
-    assert scaler.wanted(slow) == 8
+    assert scaler.wanted(slow) == 7
 
 
 def test_a_day_of_load_costs_little_more_than_who_knows_it_beforehand_needs() -> None:
-    bounds = PoolBounds(least=0, most=64, idle_seconds=5.0)
+    bounds = PoolBounds(least=0, most=64, idle_seconds=2.0)
     figures = Day(bounds, start_seconds=1.0).run(4 * 3600.0, burst_of=200)
     assert figures.left == 0
     assert figures.p95_wait < 2.0
     assert figures.ratio <= 1.3
     assert figures.workers_at_end == 0
+
+
+def test_who_knows_the_day_needs_the_work_and_few_starts() -> None:
+    # Half a worker for two seconds; the grid gives it a little more time.
+    assert oracle_seconds([(0.0, 1.0)], 1.0) == pytest.approx(1.5, abs=0.1)
+    steady = [(float(at), 3.0) for at in range(1_000)]
+    assert 3_000 + 2 < oracle_seconds(steady, 1.0) < 3_000 + 4

@@ -37,8 +37,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     compare_every: Annotated[int, Meta(ge=0)] = 64
     most: Annotated[int, Meta(ge=1)] | None = None
     calls_each: Annotated[int, Meta(ge=1)] = 8
-    wait_seconds: Annotated[float, Meta(gt=0)] = 1.0
-    idle_seconds: Annotated[float, Meta(ge=0)] = 10.0
+    wait_seconds: Annotated[float, Meta(gt=0)] = 1.5
+    idle_seconds: Annotated[float, Meta(ge=0)] = 5.0
 
     def bounds(self, workers: int) -> PoolBounds:
         """Between what the processes of an app grow and shrink that asks for so many."""
