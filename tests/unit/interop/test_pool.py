@@ -600,7 +600,16 @@ async def test_calls_go_to_who_is_there_when_no_other_worker_can_start(
         def fails(*_given: object) -> None:
             raise OSError("no process is left")
 
-        monkeypatch.setattr(pool_module, "StartedWorker", fails)
-        answers = await asyncio.gather(*(one.call("echo", "7") for _ in range(5)))
-        assert all(isinstance(answer, Result) for answer in answers)
-        assert len(one.pool.pids) == 1
+        with monkeypatch.context() as patch:
+            patch.setattr(pool_module, "StartedWorker", fails)
+            answers = await asyncio.gather(*(one.call("echo", "7") for _ in range(5)))
+            assert all(isinstance(answer, Result) for answer in answers)
+            assert len(one.pool.pids) == 1
+            assert one.pool.facts().starting == 1  # again, after a while
+        await until(lambda: len(one.pool.pids) == 2)
+        assert one.pool._early_deaths
+        await asyncio.gather(*(one.call("echo", "7") for _ in range(4)))
+        for _ in range(2):
+            one.pool.resize()
+        await until(lambda: len(one.pool.pids) == 1)
+        assert not one.pool._early_deaths

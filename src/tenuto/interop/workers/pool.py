@@ -352,6 +352,8 @@ class WorkerPool:
         if len(self._links) > self._growth.wanted and not self._is_draining:
             link = min(self._links, key=lambda one: len(one.out))
             _LOGGER.debug("the %s %d is not needed now", self._launch.what, link.worker.pid)
+            if link.has_answered:
+                self._early_deaths = 0  # workers can live: the next one need not wait for its start
             self._retire(link)
 
     @property
