@@ -13,7 +13,7 @@ import pytest
 import tenuto
 from tenuto.host.deploying import archive
 from tenuto.host.deploying.archive import unpack
-from tenuto.host.deploying.environments import ended, interpreter_for, required_by
+from tenuto.host.deploying.environments import ended, forget_unneeded, interpreter_for, required_by
 from tenuto.host.deploying.options import DeploySettings
 from tenuto.host.deploying.versions import Versions
 from tenuto.model.deployments import INTERRUPTED, RUNS, Deployment, DeploymentList
@@ -205,6 +205,9 @@ def test_requirements_leave_tenuto_to_the_server(tmp_path: Path) -> None:
     assert required_by(tmp_path) == ["httpx"]
     (tmp_path / "requirements.txt").write_text("# all\ntenuto==0.1\ntenuto-extras\n\nattrs\n")
     assert required_by(tmp_path) == ["tenuto-extras", "attrs"]
+    (tmp_path / "requirements.txt").write_text("attrs\n-r more.txt\n")
+    with pytest.raises(DeploymentError, match="leads to a file"):
+        required_by(tmp_path)
     (tmp_path / "requirements.txt").unlink()
     (tmp_path / "pyproject.toml").write_text("[project")
     with pytest.raises(DeploymentError, match="cannot be read"):
@@ -260,6 +263,8 @@ async def test_what_is_required_is_installed_apart_and_once(
     with pytest.raises(DeploymentError, match="not-there-at-all"):
         await interpreter_for(code, environments, 60)
     assert [one.name for one in environments.iterdir()] == [Path(python).parents[1].name]
+    forget_unneeded(environments, [code])
+    assert not list(environments.iterdir())
 
 
 async def test_a_command_that_takes_too_long_is_killed() -> None:
