@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import json
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ import httpx2
 import pytest
 
 from tenuto.model.status import RuntimeStatus
-from tests.support.deploying import DeployServer, version
+from tests.support.deploying import PATH, DeployServer, version
 from tests.support.ports import held_port
 
 pytestmark = [
@@ -131,3 +132,38 @@ async def check(server: DeployServer, instance_id: str) -> None:
     text = (await server.client.get(f"/admin/instances/{instance_id}/history")).text
     assert text.count(f"{instance_id}/1") == 1, text
     assert text.count(f"{instance_id}/2") == 1, text
+
+
+async def test_after_the_death_of_a_process_the_right_version_runs(tmp_path: Path) -> None:
+    with held_port() as port:
+        server = DeployServer(tmp_path, port)
+        await server.start()
+        try:
+            assert (await server.deploy(version("two")))["state"] == "done"
+            os.kill(server.child(), signal.SIGKILL)
+            await server.run("a")
+            assert (await server.result("a"))["output"] == '["two","two"]'
+            begun = (await server.client.post(PATH, content=version("three"))).json()
+            child = server.child()
+            await server.kill()
+            await asyncio.to_thread(until_gone, child)
+            await server.start()
+            assert (await server.followed(begun["number"]))["state"] == "interrupted"
+            await server.run("b")
+            assert (await server.result("b"))["output"] == '["two","two"]'
+        finally:
+            await server.stop()
+
+
+def until_gone(pid: int) -> None:
+    """Wait for the end of a process that is nobody's child any more; it may stay as a zombie."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return
+        if state == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail(f"process {pid} lives on")

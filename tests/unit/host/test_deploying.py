@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import tenuto
 from tenuto.host.deploying import archive
 from tenuto.host.deploying.archive import unpack
-from tenuto.host.deploying.environments import required_by
+from tenuto.host.deploying.environments import ended, forget_unneeded, interpreter_for, required_by
 from tenuto.host.deploying.options import DeploySettings
 from tenuto.host.deploying.versions import Versions
 from tenuto.model.deployments import INTERRUPTED, RUNS, Deployment, DeploymentList
@@ -203,6 +205,9 @@ def test_requirements_leave_tenuto_to_the_server(tmp_path: Path) -> None:
     assert required_by(tmp_path) == ["httpx"]
     (tmp_path / "requirements.txt").write_text("# all\ntenuto==0.1\ntenuto-extras\n\nattrs\n")
     assert required_by(tmp_path) == ["tenuto-extras", "attrs"]
+    (tmp_path / "requirements.txt").write_text("attrs\n-r more.txt\n")
+    with pytest.raises(DeploymentError, match="leads to a file"):
+        required_by(tmp_path)
     (tmp_path / "requirements.txt").unlink()
     (tmp_path / "pyproject.toml").write_text("[project")
     with pytest.raises(DeploymentError, match="cannot be read"):
@@ -218,3 +223,50 @@ def test_records_keep_their_names_on_the_wire() -> None:
         "goesOn": 2,
         "gapSeconds": 0.5,
     }
+
+
+def wheel(folder: Path, name: str, version: str) -> None:
+    """A package that needs no network."""
+    facts = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as made:
+        made.writestr(f"{name}.py", f"VERSION = {version!r}\n")
+        made.writestr(
+            f"{facts}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        made.writestr(
+            f"{facts}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        made.writestr(f"{facts}/RECORD", "")
+
+
+async def test_what_is_required_is_installed_apart_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tool in ("PIP", "UV"):
+        monkeypatch.setenv(f"{tool}_NO_INDEX", "1")
+        monkeypatch.setenv(f"{tool}_FIND_LINKS", str(tmp_path))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    wheel(tmp_path, "deployed_part", "1.5")
+    environments = tmp_path / "environments"
+    code = tmp_path / "code"
+    code.mkdir()
+    assert await interpreter_for(code, environments, 60) == sys.executable
+    (code / "requirements.txt").write_text("tenuto\ndeployed-part==1.5\n")
+    python = await interpreter_for(code, environments, 60)
+    script = "import deployed_part, tenuto; print(deployed_part.VERSION, tenuto.__file__)"
+    told = await ended([python, "-P", "-c", script], 60)
+    assert told.output.decode().split() == ["1.5", str(tenuto.__file__)], told.errors
+    (tmp_path / "deployed_part-1.5-py3-none-any.whl").unlink()
+    assert await interpreter_for(code, environments, 60) == python
+
+    (code / "requirements.txt").write_text("not-there-at-all\n")
+    with pytest.raises(DeploymentError, match="not-there-at-all"):
+        await interpreter_for(code, environments, 60)
+    assert [one.name for one in environments.iterdir()] == [Path(python).parents[1].name]
+    forget_unneeded(environments, [code])
+    assert not list(environments.iterdir())
+
+
+async def test_a_command_that_takes_too_long_is_killed() -> None:
+    with pytest.raises(TimeoutError):
+        await ended([sys.executable, "-c", "import time; time.sleep(60)"], 0.3)

@@ -20,7 +20,7 @@ from tenuto.cli import terminal
 from tenuto.cli.running.stopping import stop_signals
 from tenuto.host.clock import SystemClock
 from tenuto.host.deploying.channel import CHILD, GO, LOADED, SERVING, ChildFacts, Word
-from tenuto.host.deploying.environments import ended, interpreter_for
+from tenuto.host.deploying.environments import ended, forget_unneeded, interpreter_for
 from tenuto.host.deploying.versions import Versions
 from tenuto.host.settings import Settings
 from tenuto.http.options import Role, check_keys
@@ -267,9 +267,15 @@ class _Parent:
             is_told = isinstance(error, TenutoError)
             deployment.message = str(error) if is_told else f"{type(error).__name__}: {error}"
         deployment.ended_at = self._clock.now()
-        await asyncio.to_thread(self._versions.forget, self._state)
+        await asyncio.to_thread(self._forget)
         await self._keep()
         terminal.note(_told(deployment))
+
+    def _forget(self) -> None:
+        versions = self._versions
+        versions.forget(self._state)
+        kept = [versions.code_of(one) for one in versions.read().versions]
+        forget_unneeded(versions.environments, kept)
 
     async def _step(self, deployment: Deployment, state: str) -> None:
         deployment.state = state

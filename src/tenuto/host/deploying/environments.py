@@ -13,7 +13,8 @@ import site
 import sys
 import tomllib
 import venv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ import tenuto
 from tenuto.model.errors import DeploymentError
 
 _TENUTO: Final = re.compile(r"tenuto(?![\w.-])", re.IGNORECASE)
+_ELSEWHERE: Final = re.compile(r"(-r|-c|-e|--requirement|--constraint|--editable|\.|file:)")
 _DIGITS: Final = 16
 _LINES: Final = 15
 
@@ -76,7 +78,7 @@ def required_by(folder: Path) -> list[str]:
     """The lines that a version requires, but for Tenuto itself, which is the server's.
 
     Raises:
-        DeploymentError: its pyproject.toml cannot be read.
+        DeploymentError: it cannot be read, or leads to other files.
     """
     listed = folder / "requirements.txt"
     try:
@@ -91,6 +93,11 @@ def required_by(folder: Path) -> list[str]:
     except (OSError, ValueError, TypeError) as error:
         raise DeploymentError(f"what the package requires cannot be read: {error}") from None
     stripped = [line.strip() for line in lines]
+    for line in stripped:
+        if _ELSEWHERE.match(line):
+            raise DeploymentError(
+                f"the package requires {line!r}, which leads to a file; name packages themselves"
+            )
     return [line for line in stripped if line and line[0] != "#" and _TENUTO.match(line) is None]
 
 
@@ -108,8 +115,7 @@ async def interpreter_for(folder: Path, environments: Path, seconds: float) -> s
     lines = required_by(folder)
     if not lines:
         return sys.executable
-    digest = hashlib.sha256("\n".join([sys.version, sys.executable, *lines]).encode())
-    ready = environments / digest.hexdigest()[:_DIGITS]
+    ready = environments / _name_for(lines)
     python = ready / "bin" / "python"
     if not (ready / "ready").exists():
         shutil.rmtree(ready, ignore_errors=True)
@@ -119,6 +125,27 @@ async def interpreter_for(folder: Path, environments: Path, seconds: float) -> s
             shutil.rmtree(ready, ignore_errors=True)
             raise
     return str(python)
+
+
+def forget_unneeded(environments: Path, folders: Iterable[Path]) -> None:
+    """Delete the environments that none of these versions needs.
+
+    Args:
+        environments: Where environments are kept.
+        folders: The versions'.
+    """
+    needed = set[str]()
+    for folder in folders:
+        with suppress(DeploymentError):
+            needed.add(_name_for(required_by(folder)))
+    for one in environments.iterdir():
+        if one.name not in needed:
+            shutil.rmtree(one, ignore_errors=True)
+
+
+def _name_for(lines: list[str]) -> str:
+    digest = hashlib.sha256("\n".join([sys.version, sys.executable, *lines]).encode())
+    return digest.hexdigest()[:_DIGITS]
 
 
 async def _make(ready: Path, python: Path, lines: list[str], seconds: float) -> None:

@@ -49,9 +49,8 @@ class Versions:
             one.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(mode=_PRIVATE)
-        for place in (self._versions, self.environments):
-            for leftover in place.glob("*.part"):
-                shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in self._versions.glob("*.part"):
+            shutil.rmtree(leftover, ignore_errors=True)
         state = self.read()
         if state.runs != ORIGINAL and not (self._versions / state.runs).is_dir():
             raise DeploymentError(
