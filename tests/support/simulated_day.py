@@ -180,7 +180,7 @@ def oracle_seconds(jobs: list[tuple[float, float]], start_seconds: float) -> flo
     lies between that of work arrived and the same two seconds later; it is the taut string between
     the two, of all lines the one that changes its slope least: the slope is the number of workers,
     which need not be whole, nor below a bound. Where fewer are needed for less time than a start
-    takes, they stay and idle. Nobody who decides without knowing the day can do with so little.
+    takes, they stay and idle. It is close to the least, which is not proved.
     """
     end = int((jobs[-1][0] + _MAY_WAIT) / _GRID) + 2
     arrived = [0.0] * (end + 1)
