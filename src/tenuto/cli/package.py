@@ -16,9 +16,8 @@ IGNORED: Final = (
     "venv",
     "*.pyc",
     "*.db",
-    "*.db-wal",
-    "*.db-shm",
-    "*.db-lock",
+    "*.db-*",
+    "*.db.*",
 )
 """What is never in a package: names of files and folders at any depth."""
 

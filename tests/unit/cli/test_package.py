@@ -32,6 +32,7 @@ def test_what_belongs_to_the_machine_stays_there(tmp_path: Path) -> None:
         "node_modules/x.js",
         "tenuto.db",
         "tenuto.db-wal",
+        "tenuto.db.owner",
         "data/big.csv",
         "notes.txt",
     )
