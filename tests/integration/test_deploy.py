@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support.deploying import (
     version,
 )
 from tests.support.ports import held_port
+from tests.support.waiting import until_given
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -44,6 +46,21 @@ async def test_versions_change_and_what_does_not_fit_is_refused_whole(
     await server.run("a")
     assert (await server.result("a"))["output"] == '["two","two"]'
 
+    # What runs comes to its end, and callers are answered meanwhile.
+    await server.run("lasting", "lasts")
+    assert await until_given(partial(server.has_noted, "lasting/1"))
+    begun = (await server.client.post(PATH, content=version("between"))).json()
+    assert await until_given(partial(server.is_at, begun["number"], "switching"))
+    await asyncio.sleep(0.3)
+    assert await server.is_at(begun["number"], "switching")
+    await server.run("meanwhile")
+    server.ledger.with_name("finish").touch()
+    done = await server.followed(begun["number"])
+    assert done["state"] == "done"
+    assert (await server.result("lasting"))["output"] == '["two","between"]'
+    assert (await server.result("meanwhile"))["output"] == '["between","between"]'
+    assert server.ledger.read_text().count("lasting/1") == 1
+
     broken = await server.deploy(version("three", "\nimport not_there\n"))
     assert broken["state"] == "refused"
     assert "No module named 'not_there'" in broken["message"]
@@ -59,7 +76,7 @@ async def test_versions_change_and_what_does_not_fit_is_refused_whole(
     assert failed["state"] == "failed"
     assert f"{done['version']} runs again" in failed["message"]
     await server.run("c")
-    assert (await server.result("c"))["output"] == '["two","two"]'
+    assert (await server.result("c"))["output"] == '["between","between"]'
     back = (await server.client.post(f"{PATH}/rollback?version=original")).json()
     assert (await server.followed(back["number"]))["state"] == "done"
     await server.run("b")

@@ -25,6 +25,7 @@ _KEYS: Final = {
 
 APP: Final = """
 import os
+import time
 from pathlib import Path
 
 from tenuto import App
@@ -38,6 +39,21 @@ def note(key: str) -> str:
     with LEDGER.open("a") as file:
         file.write(f"{key} VERSION\\n")
     return "VERSION"
+
+
+@app.activity
+def takes_long(key: str) -> str:
+    note(key)
+    while not LEDGER.with_name("finish").exists():
+        time.sleep(0.02)
+    return "VERSION"
+
+
+@app.orchestrator
+def lasts(ctx, name: str):
+    first = yield ctx.call_activity(takes_long, f"{name}/1")
+    second = yield ctx.call_activity(note, f"{name}/2")
+    return [first, second]
 
 
 @app.orchestrator
@@ -136,6 +152,15 @@ class DeployServer:
         pid = self._process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return int(children[0])
+
+    async def has_noted(self, key: str) -> bool:
+        """Whether an activity has written that down."""
+        return self.ledger.exists() and key in self.ledger.read_text()
+
+    async def is_at(self, number: int, state: str) -> bool:
+        """Whether a deployment stands so now."""
+        told = await self.client.get(f"{PATH}/{number}")
+        return bool(told.json()["state"] == state)
 
     async def deploy(self, package: bytes, query: str = "") -> dict[str, Any]:
         """Send a package; what became of it."""

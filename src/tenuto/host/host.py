@@ -1,6 +1,7 @@
 """The host: an app, a store and an engine, running in this process."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import platform
@@ -131,6 +132,7 @@ class Host:
         self._membership: Membership | None = None
         self._identity: HostIdentity = _identity()
         self._began_at = 0
+        self._drain_seconds = self.settings.drain_seconds
 
     @property
     def client(self) -> Client:
@@ -419,6 +421,19 @@ class Host:
 
         return await look_ahead(self.engine)
 
+    async def drain(self) -> None:
+        """Begin no further activities, and let those that run end; all else goes on meanwhile.
+
+        Clients are answered and turns are taken. What is decided is done by the host that comes
+        next. To be called before ``stop``, which then has only the rest of ``drain_seconds``.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_seconds):
+                await self.engine.runner.drain(self._drain_seconds)
+        self._drain_seconds = max(0.0, self._drain_seconds - (loop.time() - began))
+
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""
         lifecycle, self._lifecycle = self._lifecycle, None
@@ -428,7 +443,7 @@ class Host:
         try:
             if lifecycle is not None:
                 self._log.stopping()
-                seconds = await self._end_functions(self.settings.drain_seconds)
+                seconds = await self._end_functions(self._drain_seconds)
                 if membership is not None:
                     await membership.stop(seconds)
                 await lifecycle.stop(seconds)

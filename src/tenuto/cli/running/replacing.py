@@ -19,7 +19,7 @@ import msgspec
 from tenuto.cli import terminal
 from tenuto.cli.running.stopping import stop_signals
 from tenuto.host.clock import SystemClock
-from tenuto.host.deploying.channel import CHILD, GO, LOADED, SERVING, ChildFacts, Word
+from tenuto.host.deploying.channel import CHILD, CLOSING, GO, LOADED, SERVING, ChildFacts, Word
 from tenuto.host.deploying.environments import ended, forget_unneeded, interpreter_for
 from tenuto.host.deploying.versions import Versions
 from tenuto.host.settings import Settings
@@ -82,6 +82,7 @@ class _Child:
         self._writer = writer
         self.loaded = asyncio.Event()
         self.serving = asyncio.Event()
+        self.closing = asyncio.Event()
         self.ended: asyncio.Task[int] = asyncio.create_task(process.wait(), name="tenuto-child")
 
     def say(self, word: Word) -> None:
@@ -103,8 +104,12 @@ class _Child:
             self._process.terminate()
 
     async def end(self, seconds: float) -> None:
-        """See it end; it is killed when it takes longer."""
+        """Ask it to end, and see it end; it is killed when it takes longer."""
         self.stop()
+        await self.gone(seconds)
+
+    async def gone(self, seconds: float) -> None:
+        """See it end that was asked to; it is killed when it takes longer."""
         await asyncio.wait([self.ended], timeout=seconds)
         if not self.ended.done():
             with suppress(ProcessLookupError):
@@ -225,6 +230,8 @@ class _Parent:
                     child.loaded.set()
                 elif word.kind == SERVING:
                     child.serving.set()
+                elif word.kind == CLOSING:
+                    child.closing.set()
                 elif word.order is not None:
                     child.say(await self._answer(word.number, word.order))
 
@@ -361,8 +368,11 @@ class _Parent:
         await self._step(deployment, "switching")
         old, self._child = self._child, new
         assert old is not None, "the order came from one"
+        patience = self._settings.drain_seconds + _KILL_AFTER_SECONDS
+        old.stop()
+        await old.has_come(old.closing, patience)
         began = time.monotonic()
-        await old.end(self._settings.drain_seconds + _KILL_AFTER_SECONDS)
+        await old.gone(_KILL_AFTER_SECONDS if old.closing.is_set() else 0)
         new.say(Word(kind=GO))
         if not await new.has_come(new.serving, self._settings.deploy.seconds):
             # Who serves on starts the version that the state names: the old one.

@@ -260,6 +260,10 @@ async def _serve(hosted: Hosted, settings: LoadedSettings, start: _Beginning) ->
                 if start.line is not None:
                     await start.line.serving(stop)
                 await _until_over(server.host, settings, stop)
+                if start.line is not None:
+                    # Another version takes its place: callers wait only from here on.
+                    await server.host.drain()
+                    start.line.closing()
         finally:
             if start.line is not None:
                 start.line.close()

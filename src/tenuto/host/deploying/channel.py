@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ CHILD: Final = "_TENUTO_CHILD"
 LOADED: Final = "loaded"
 GO: Final = "go"
 SERVING: Final = "serving"
+CLOSING: Final = "closing"
 
 
 class ChildFacts(Struct, frozen=True, kw_only=True):
@@ -44,7 +46,7 @@ class Word(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line.
 
     Attributes:
-        kind: ``loaded``, ``go``, ``serving``, ``order`` or ``answer``.
+        kind: ``loaded``, ``go``, ``serving``, ``closing``, ``order`` or ``answer``.
         number: Of an order, which its answer has as well.
         order: What is asked for.
         deployment: What was begun.
@@ -90,6 +92,11 @@ class ChildLine:
         reader, self._writer = await asyncio.open_connection(sock=self._socket)
         self._reading = asyncio.create_task(self._read(reader, gone), name="tenuto-parent")
         self._send(Word(kind=SERVING))
+
+    def closing(self) -> None:
+        """Say that callers are not answered any more; nobody hears it when the parent is gone."""
+        with suppress(OSError):
+            self._send(Word(kind=CLOSING))
 
     def close(self) -> None:
         """Nobody asks any more."""
