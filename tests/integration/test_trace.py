@@ -1,12 +1,14 @@
 """The trace of an execution goes along: to its work, its children, its next generations."""
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
-from tenuto import App, Client, Context, Host, Settings
+from tenuto import App, Client, Context, Host, Settings, current_activity
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.engine.ports import ActivityWork
 from tenuto.host.server import Server
@@ -20,8 +22,10 @@ from tenuto.model.events import (
 )
 from tenuto.model.ids import InstanceId, new_execution_id
 from tenuto.model.requests import StartRequest
-from tenuto.model.trace import TraceContext, checked_trace
+from tenuto.model.trace import TraceContext, checked_trace, trace_of_headers
+from tenuto.telemetry.log_context import ContextFilter
 from tenuto.testing import RecordingObserver, TestHost
+from tests.support.answering_server import Reply, answering_server
 from tests.support.facts import asks
 
 TRACE = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1")
@@ -132,6 +136,68 @@ async def test_a_trace_comes_in_through_store_and_server(app: App, tmp_path: Pat
         wrong = request("child", "wrong", trace=TraceContext("from me"))
         with pytest.raises(InputError, match=r"trace\.parent must be"):
             await client.gateway.start(wrong)
+
+
+async def test_a_trace_comes_in_by_headers_and_goes_out_with_calls_and_lines(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App()
+    caplog.handler.addFilter(ContextFilter())
+    caplog.set_level(logging.WARNING)
+
+    @app.activity
+    def told() -> dict[str, str]:
+        logging.getLogger("mine").warning("in the activity")
+        return dict(current_activity().trace_headers)
+
+    @app.orchestrator
+    async def asking(ctx: Context, url: str) -> dict[str, str]:
+        logging.getLogger("mine").warning("in the orchestrator")
+        await ctx.call_http("GET", url)
+        await ctx.call_http("GET", url, headers={"Traceparent": "my own"})
+        return await ctx.call_activity(told)
+
+    sent = {"traceparent": TRACE.parent, "tracestate": "vendor=1"}
+    settings = Settings(storage="sqlite://", http=HttpSettings(port=0))
+    async with (
+        answering_server(lambda _: Reply(200)) as elsewhere,
+        Server(app, settings=settings) as server,
+        Client(server.url) as client,
+        httpx2.AsyncClient(base_url=server.url) as http,
+    ):
+        path = "/runtime/webhooks/durabletask/orchestrators/asking/a"
+        await http.post(path, json=elsewhere.url, headers=sent)
+        body = {"name": "asking", "instanceId": "b", "input": elsewhere.url}
+        await http.post("/admin/instances", json=body, headers={"traceparent": "from a proxy"})
+        first, second = await client.wait("a"), await client.wait("b")
+        assert (first.output, second.output) == (sent, {})
+        parents = [one.headers.get("traceparent") for one in elsewhere.asked]
+        assert sorted(map(str, parents)) == sorted([TRACE.parent, "my own", "None", "my own"])
+        states = [one.headers.get("tracestate") for one in elsewhere.asked]
+        assert states.count("vendor=1") == 1
+    ids = [(one.getMessage(), vars(one).get("trace_id")) for one in caplog.records]
+    for words in ("in the activity", "in the orchestrator"):
+        found = [trace for said, trace in ids if said == words]
+        assert sorted(map(str, found)) == [TRACE.trace_id, "None"]
+
+
+@pytest.mark.parametrize(
+    ("parent", "state", "expected"),
+    [
+        (TRACE.parent, "vendor=1", TRACE),
+        (f" {TRACE.parent} ", " ", TraceContext(TRACE.parent)),
+        (TRACE.parent, "x" * 513, TraceContext(TRACE.parent)),
+        (None, "vendor=1", None),
+        (TRACE.parent.upper(), None, None),
+        (f"ff{TRACE.parent[2:]}", None, None),
+        (f"00-{'0' * 32}-b7ad6b7169203331-01", None, None),
+        (f"00-{TRACE.trace_id}-{'0' * 16}-01", None, None),
+    ],
+)
+def test_a_header_that_is_none_counts_as_not_sent(
+    parent: str | None, state: str | None, expected: TraceContext | None
+) -> None:
+    assert trace_of_headers(parent, state) == expected
 
 
 def test_only_a_trace_context_is_one() -> None:

@@ -180,6 +180,7 @@ class Attempt:
                 attempt=work.attempt,
                 idempotency_key=work.idempotency_key,
                 cancellation=Cancellation(),
+                trace_headers=None if work.trace is None else work.trace.headers,
             )
             # Cancelling may have come between: it looks at the two in the other order.
             if self.is_cancel_requested:

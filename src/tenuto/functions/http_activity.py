@@ -89,7 +89,8 @@ class HttpActivity:
             TimeoutError: it took too long.
         """
         what = f"{request.method} {request.url}"
-        work = asyncio.ensure_future(self._answered(self._send(request), what))
+        sending = self._send(request, context.trace_headers)
+        work = asyncio.ensure_future(self._answered(sending, what))
         return await _within(
             work, context, self._clock, self._timeout_seconds, f"no answer to {what}"
         )
@@ -129,10 +130,13 @@ class HttpActivity:
             # What the client says does not name the address.
             raise ConnectionError(f"{what}: {str(error) or type(error).__name__}") from error
 
-    async def _send(self, request: HttpRequest) -> HttpAnswer:
+    async def _send(self, request: HttpRequest, trace: Mapping[str, str]) -> HttpAnswer:
         import httpx2  # noqa: PLC0415 - as above
 
         url, origin, headers = await self._head(request)
+        if not any(name.lower() == "traceparent" for name, _ in headers):
+            headers = [one for one in headers if one[0].lower() != "tracestate" or not trace]
+            headers += trace.items()
         method, content = request.method, request.content
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._exchange(method, url, content, _fit_for(url, origin, headers))

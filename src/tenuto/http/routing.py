@@ -32,6 +32,7 @@ from tenuto.http.templates import PathTemplate
 from tenuto.http.tokens import Token
 from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.payload.plain import MAX_DEPTH
+from tenuto.model.trace import TraceContext, trace_of_headers
 
 T = TypeVar("T")
 
@@ -102,6 +103,13 @@ class Call:
             if key == wanted:
                 return str(value.decode("latin-1"))
         return None
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace that the request belongs to, by ``traceparent`` and ``tracestate``."""
+        parent = self.header("traceparent")
+        state = None if parent is None else ",".join(self.listed_header("tracestate"))
+        return trace_of_headers(parent, state)
 
     def check_host(self) -> None:
         """Refuse a request whose ``Host`` may be read in two ways (RFC 9112, 3.2).

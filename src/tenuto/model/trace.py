@@ -8,6 +8,9 @@ from msgspec import Struct
 from tenuto.model.errors import InputError
 
 _PARENT: Final = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_IS_USABLE: Final = re.compile(
+    "(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
 _LONGEST_STATE: Final = 512
 
 
@@ -21,6 +24,17 @@ class TraceContext(Struct, frozen=True, rename="camel", omit_defaults=True, gc=F
 
     parent: str
     state: str | None = None
+
+    @property
+    def trace_id(self) -> str:
+        """The 32 digits that all of one trace have in common."""
+        return self.parent[3:35]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request carries that belongs to the trace."""
+        state = {} if self.state is None else {"tracestate": self.state}
+        return {"traceparent": self.parent, **state}
 
 
 def checked_trace(trace: TraceContext | None) -> TraceContext | None:
@@ -39,3 +53,19 @@ def checked_trace(trace: TraceContext | None) -> TraceContext | None:
     if trace.state is not None and len(trace.state) > _LONGEST_STATE:
         raise InputError(f"trace.state has {len(trace.state)} characters, at most {_LONGEST_STATE}")
     return trace
+
+
+def trace_of_headers(parent: str | None, state: str | None) -> TraceContext | None:
+    """What a request has come with, as W3C Trace Context wants it read.
+
+    Nobody is refused for a header that may come from a proxy: a ``traceparent`` that is none counts
+    as not sent, and so does a ``tracestate`` that is too long or stands alone.
+
+    Args:
+        parent: The header ``traceparent``.
+        state: The header ``tracestate``, all its lines.
+    """
+    if parent is None or _IS_USABLE.fullmatch(parent.strip()) is None:
+        return None
+    kept = state.strip() if state is not None and len(state) <= _LONGEST_STATE else None
+    return TraceContext(parent.strip(), kept or None)

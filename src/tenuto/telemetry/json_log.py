@@ -11,7 +11,9 @@ from tenuto.model.class_names import type_name
 from tenuto.telemetry.log_text import message_of, safe_text
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_OURS: Final = frozenset({"instance_id", "execution_id", "orchestrator", "activity", "attempt"})
+_OURS: Final = frozenset(
+    {"instance_id", "execution_id", "orchestrator", "activity", "attempt", "trace_id"}
+)
 
 
 class _Error(Struct, frozen=True):
@@ -33,6 +35,7 @@ class _Line(Struct, frozen=True, omit_defaults=True):
     execution_id: Any = None
     function: Any = None
     attempt: Any = None
+    trace_id: Any = None
     error: _Error | None = None
     stack: str | None = None
     extra: dict[str, Any] | None = None
@@ -42,8 +45,8 @@ class JsonFormatter(logging.Formatter):
     """Formats a record as one JSON object without a line break.
 
     Fields: ``time`` (UTC, milliseconds), ``level``, ``logger``, ``message``, and where they are
-    known ``instance_id``, ``execution_id``, ``function``, ``attempt``, ``error`` (``type``,
-    ``message``, ``stack``), ``stack``, ``extra``.
+    known ``instance_id``, ``execution_id``, ``function``, ``attempt``, ``trace_id``, ``error``
+    (``type``, ``message``, ``stack``), ``stack``, ``extra``.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -63,6 +66,7 @@ class JsonFormatter(logging.Formatter):
             execution_id=facts.get("execution_id"),
             function=facts.get("activity") or facts.get("orchestrator"),
             attempt=facts.get("attempt"),
+            trace_id=facts.get("trace_id"),
             error=self._error(record),
             stack=record.stack_info,
             extra=extra or None,
@@ -108,6 +112,7 @@ def _all_text(line: _Line) -> _Line:
         execution_id=safe_text(line.execution_id),
         function=safe_text(line.function),
         attempt=safe_text(line.attempt),
+        trace_id=safe_text(line.trace_id),
         error=error and _Error(*map(safe_text, (error.type, error.message, error.stack))),
         stack=None if line.stack is None else safe_text(line.stack),
         extra=line.extra and {safe_text(key): safe_text(one) for key, one in line.extra.items()},

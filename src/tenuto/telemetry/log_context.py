@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+from tenuto.model.trace import TraceContext
 from tenuto.orchestration.loop import SessionLoop, running_loop
 from tenuto.telemetry.running import running_activity
 
@@ -19,7 +20,8 @@ _NO_FACTS: Final[Mapping[str, object]] = {}
 
 class ContextFilter(logging.Filter):
     """For handlers: adds ``instance_id``, ``activity`` and ``attempt`` (inside activities), or
-    ``instance_id``, ``execution_id`` and ``orchestrator`` (inside orchestrators) to each record.
+    ``instance_id``, ``execution_id`` and ``orchestrator`` (inside orchestrators) to each record,
+    and ``trace_id`` to those of instances that belong to a trace.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -44,6 +46,7 @@ def facts_of(record: logging.LogRecord) -> Mapping[str, object] | None:
         "instance_id": activity.instance_id,
         "activity": activity.name,
         "attempt": activity.attempt,
+        **_trace_facts(activity.trace_headers.get("traceparent")),
     }
 
 
@@ -55,8 +58,15 @@ def _in_orchestrator(record: logging.LogRecord, loop: SessionLoop) -> Mapping[st
         return None
     if hasattr(record, "instance_id"):
         return _NO_FACTS
+    trace = owner.info.facts.trace
     return {
         "instance_id": owner.info.instance_id,
         "execution_id": owner.info.facts.execution_id,
         "orchestrator": owner.info.facts.name,
+        **_trace_facts(None if trace is None else trace.parent),
     }
+
+
+def _trace_facts(parent: str | None) -> Mapping[str, object]:
+    """Nothing for what belongs to no trace: most lines do not."""
+    return _NO_FACTS if parent is None else {"trace_id": TraceContext(parent).trace_id}

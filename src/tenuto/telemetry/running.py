@@ -1,6 +1,6 @@
 """Which activity runs in this thread or task, for whoever writes a log line in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -21,6 +21,10 @@ class RunningActivity(Protocol):
     @property
     def attempt(self) -> int:
         """1 for the first."""
+
+    @property
+    def trace_headers(self) -> Mapping[str, str]:
+        """Of the trace that the orchestration belongs to, if any."""
 
 
 running_activity: ContextVar[Callable[[], RunningActivity]] = ContextVar("tenuto_running_activity")

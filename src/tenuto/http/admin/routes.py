@@ -119,7 +119,7 @@ class AdminApi:
             execution_id=_execution_id(body.execution_id),
             version=body.version,
             tags=body.tags,
-            trace=checked_trace(body.trace),
+            trace=checked_trace(body.trace) or call.trace,
             scheduled_at=_scheduled(body.scheduled_at),
             reuse=body.replaced,
         )

@@ -66,7 +66,9 @@ class Starting:
         text = await call.json_text()
         if text == _NO_INPUT and (orchestrator is None or self._means_none(orchestrator)):
             text = None
-        options = StartOptions(instance_id=given_id, version=call.one("version") or None)
+        options = StartOptions(
+            instance_id=given_id, version=call.one("version") or None, trace=call.trace
+        )
         what = name if orchestrator is None else orchestrator
         request = start_request(what, text, self._gateway.now(), self._limits, options)
         if orchestrator is not None:

@@ -141,7 +141,9 @@ class DurableAnswers:
         orchestrator = function.orchestrator
         address = self._links.base(call)  # without one it is refused before anything is done
         text = orchestrator.signature.encode_arguments(arguments)
-        options = StartOptions(instance_id=_id_for(orchestrator.name, call), reuse=frozenset())
+        options = StartOptions(
+            instance_id=_id_for(orchestrator.name, call), reuse=frozenset(), trace=call.trace
+        )
         request = start_request(orchestrator, text, self._gateway.now(), self._limits, options)
         try:
             await self._gateway.start(request)
