@@ -187,6 +187,7 @@ async def test_a_trace_comes_in_by_headers_and_goes_out_with_calls_and_lines(
         (TRACE.parent, "vendor=1", TRACE),
         (f" {TRACE.parent} ", " ", TraceContext(TRACE.parent)),
         (TRACE.parent, "x" * 513, TraceContext(TRACE.parent)),
+        (TRACE.parent, "v=1\x01", TraceContext(TRACE.parent)),
         (None, "vendor=1", None),
         (TRACE.parent.upper(), None, None),
         (f"ff{TRACE.parent[2:]}", None, None),
@@ -205,3 +206,5 @@ def test_only_a_trace_context_is_one() -> None:
     assert checked_trace(TRACE) is TRACE
     with pytest.raises(InputError, match="600 characters"):
         checked_trace(TraceContext(TRACE.parent, "x" * 600))
+    with pytest.raises(InputError, match="printable ASCII"):  # it would be another header
+        checked_trace(TraceContext(TRACE.parent, "a=1\r\nx-more: 2"))

@@ -12,6 +12,7 @@ _IS_USABLE: Final = re.compile(
     "(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 _LONGEST_STATE: Final = 512
+_STATE: Final = re.compile(r"[\x20-\x7e]*")
 
 
 class TraceContext(Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
@@ -52,6 +53,8 @@ def checked_trace(trace: TraceContext | None) -> TraceContext | None:
         )
     if trace.state is not None and len(trace.state) > _LONGEST_STATE:
         raise InputError(f"trace.state has {len(trace.state)} characters, at most {_LONGEST_STATE}")
+    if trace.state is not None and _STATE.fullmatch(trace.state) is None:
+        raise InputError("trace.state must be printable ASCII: it is sent on as a header")
     return trace
 
 
@@ -67,5 +70,6 @@ def trace_of_headers(parent: str | None, state: str | None) -> TraceContext | No
     """
     if parent is None or _IS_USABLE.fullmatch(parent.strip()) is None:
         return None
-    kept = state.strip() if state is not None and len(state) <= _LONGEST_STATE else None
+    is_kept = state is not None and len(state) <= _LONGEST_STATE and _STATE.fullmatch(state)
+    kept = state.strip() if state is not None and is_kept else None
     return TraceContext(parent.strip(), kept or None)
