@@ -11,6 +11,7 @@ from msgspec import structs
 from tenuto import App, Context, HoldReason, Host, RuntimeStatus, Settings
 from tenuto.client.client import Client
 from tenuto.client.status import HoldStatus, InstanceStatus
+from tenuto.engine.usage_upkeep import UsageUpkeep
 from tenuto.host.settings import load_settings
 from tenuto.model.budgets import Budget
 from tenuto.model.errors import SettingsError, StorageUnavailableError
@@ -19,6 +20,7 @@ from tenuto.model.usage import Amounts, PricePlan, UsageRow
 from tenuto.telemetry.usage_settings import UsageSettings
 from tenuto.testing import TestHost
 from tests.support.postgres import Postgres, fresh_schema
+from tests.support.waiting import until_given
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 app = App()
@@ -82,6 +84,10 @@ async def status(client: Client, instance_id: str) -> InstanceStatus:
     found = await client.get_status(instance_id)
     assert found is not None
     return found
+
+
+async def is_terminated(client: Client, instance_id: str) -> bool:
+    return (await status(client, instance_id)).runtime_status is RuntimeStatus.TERMINATED
 
 
 async def hold(client: Client, instance_id: str) -> HoldStatus | None:
@@ -218,6 +224,54 @@ async def test_sums_that_cannot_be_read_are_read_later(monkeypatch: pytest.Monke
         assert tries >= 4
         assert await hold(host.client, "a") is not None
         assert any("budgets" in text for _, text in host.problems)
+
+
+async def test_an_id_that_begins_again_is_not_held_for_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also when it begins before the sum of that one is gone."""
+    async with TestHost(app, settings=settings(each(12))) as host:
+        storage = host.host.engine.storage
+        forget = storage.forget_root_usage
+
+        async def slow(root_ids: Sequence[InstanceId]) -> None:
+            for _ in range(200):
+                await asyncio.sleep(0)
+            await forget(root_ids)
+
+        monkeypatch.setattr(storage, "forget_root_usage", slow)
+        await host.start(again, 50, instance_id="a")
+        await host.idle()
+        assert await hold(host.client, "a") is not None
+        await host.client.terminate("a")
+        await until_given(lambda: is_terminated(host.client, "a"))
+        assert await host.run(again, 2, instance_id="a") == "done"
+
+
+async def test_a_sum_that_a_death_has_left_is_gone_at_the_next_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with TestHost(app, settings=settings(each(12))) as host:
+
+        async def never(root_ids: Sequence[InstanceId]) -> None:
+            raise StorageUnavailableError("gone for lunch")
+
+        monkeypatch.setattr(host.host.engine.storage, "forget_root_usage", never)
+        await host.start(again, 50, instance_id="a")
+        await host.advance(timedelta(seconds=3))
+        await host.client.terminate("a")
+        await until_given(lambda: is_terminated(host.client, "a"))
+        await host.crash()
+        monkeypatch.undo()
+        assert await host.run(again, 2, instance_id="a") == "done"
+
+
+async def test_old_days_of_a_root_count_whatever_is_kept_for_people() -> None:
+    async with TestHost(app, settings=settings(each(20))) as host:
+        await host.start(loops, 100, instance_id="a")
+        await host.advance(timedelta(days=3))
+        await UsageUpkeep(host.host.engine, 1).run()
+        assert await executions(host, "a") >= 20
 
 
 # --- the app in a day -----------------------------------------------------------------------------

@@ -674,7 +674,7 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
         hub.usage = {
             key: amounts
             for key, amounts in hub.usage.items()
-            if key[0] >= before and (key[2] is not FunctionKind.ROOT or key[3] in open_ids)
+            if (key[3] in open_ids if key[2] is FunctionKind.ROOT else key[0] >= before)
         }
 
     async def held_counts(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ turn it is looked at what the last one said::
 
     commit ──▶ its roots, today ──▶ read their sums ──▶ half: said once
                                                    └──▶ all: held at their next turn
-    held, and not known ──▶ held on, read ──▶ there is some again: tried again
+    held ──▶ read once more ──▶ there is some again: tried again
 
 So a bound is crossed by what commits until its sum is read, and never by what begins after that.
 One that is held is tried again as a misfit is, when a host starts or on ``resume``, and after
@@ -14,7 +14,7 @@ midnight when it is for the day. Must never hold an instance on a guess.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from tenuto.engine.batch import Batch
@@ -104,18 +104,29 @@ class Budgets:
             self._begin()
             raise OverBudgetError(Hold(HoldReason.BUDGET, hold.message, now))
 
-    def committed(self, batch: Batch) -> None:
-        """These turns are durable, and with them what they have used."""
-        if not batch.turns:
+    def committed(self, batch: Batch, refused: Collection[int]) -> None:
+        """These turns are durable, and with them what they have used.
+
+        Args:
+            batch: The turns.
+            refused: Whose turns are not, since their ids were taken.
+        """
+        turns = [one for one in batch.turns if one[0].state.iid not in refused]
+        if not turns:
             return
         self._is_day_used = self._day is not None
-        if self._instance is not None:
-            for resident, turn in batch.turns:
-                state = resident.state
-                root = state.facts.root_id
-                self._used.add(root)
-                if turn.has_ended and state.is_finished and root == state.instance_id:
-                    self._ended.add(root)
+        for resident, turn in turns:
+            state = resident.state
+            root = state.facts.root_id
+            if state.hold is not None and state.hold.reason is HoldReason.BUDGET:
+                # Something may be left by now: a day has begun, or the id another life, before this
+                # hold was there to be seen.
+                self._asking[state.iid] = state.partition, root
+            if self._instance is None:
+                continue
+            self._used.add(root)
+            if root == state.instance_id and turn.has_ended and not turn.seed:
+                self._ended.add(root)
         self._begin()
 
     # --- reading ----------------------------------------------------------------------------------
@@ -231,7 +242,7 @@ class Budgets:
     # --- trying again -----------------------------------------------------------------------------
 
     def _try_again(self, held: Mapping[int, _Held]) -> None:
-        """Those that were held on since nothing was known, and have something left."""
+        """Those that are held, and have something left."""
         is_over = self._day is not None and self._over_day is not None
         for iid, (number, root) in held.items():
             if not is_over and self._roots.get(root) is None:

@@ -216,6 +216,9 @@ class Lifecycle:
         """Read what the store has to be done, all of it, then own the partitions and do it."""
         engine = self._engine
         numbers = [lease.partition for lease in leases]
+        if engine.budgets is not None and leases:
+            # Who ended before a host did may have left a sum: nobody is to begin with it.
+            await engine.storage.trim_usage(0, leases[0].owner)
         with engine.arrivals.passing_by() as late:
             found = await self._reading.found(numbers)
             misfits = await self._reading.misfits(numbers, None)

@@ -102,7 +102,7 @@ class Release:
                 engine.arrivals.route(row)
         self._release_topics(batch, result.refused)
         if engine.budgets is not None:
-            engine.budgets.committed(batch)
+            engine.budgets.committed(batch, result.refused)
         if engine.updates.is_heard:
             engine.updates.publish(batch, result.refused)
 

@@ -159,7 +159,7 @@ DELETE FROM hub.usage WHERE kind = 'root' AND NOT EXISTS (
     WHERE instance_id = usage.function AND status NOT IN (1, 3, 4, 5));
 
 -- trim_usage: forget what was used before a day
-DELETE FROM hub.usage WHERE day < :before;
+DELETE FROM hub.usage WHERE day < :before AND kind <> 'root';
 
 -- add_up_the_gone: rows of owners that own nothing; whoever owns nothing commits no turn. Should one
 -- be about to, its rows are taken as they are then, and what it adds later is there later.

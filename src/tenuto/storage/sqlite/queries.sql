@@ -774,7 +774,7 @@ FROM (
 DELETE FROM usage WHERE kind = 'root' AND function IN (SELECT value FROM json_each(:roots));
 
 -- trim_usage: forget what was used before a day
-DELETE FROM usage WHERE day < :before;
+DELETE FROM usage WHERE day < :before AND kind <> 'root';
 
 -- trim_root_usage: of root instances that have ended, or are gone
 DELETE FROM usage WHERE kind = 'root' AND NOT EXISTS (
