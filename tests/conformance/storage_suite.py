@@ -1411,6 +1411,10 @@ class StorageSuite(StorageFixtures):
         assert await due(storage, 0, 10) == wakes[1:2]
         assert await due(storage, 10, 30) == wakes[2:]
         assert await due(storage, 30, 2**62) == []
+        everywhere = range(Places.partitions)
+        firsts = [await storage.next_wake(everywhere, after) for after in (-1, 0, 19, 30)]
+        assert firsts == [0, 10, 20, None]
+        assert await storage.next_wake([], -1) is None
 
     @pytest.mark.parametrize("status", list(RuntimeStatus))
     async def test_who_has_a_time_is_due_also_when_it_has_ended(

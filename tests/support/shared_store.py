@@ -615,6 +615,10 @@ class SharedStorage(SharedTopicStorage, SharedQueueStorage):
             key=lambda wake: (wake.wake_at, wake.iid),
         )
 
+    async def next_wake(self, partitions: Collection[int], after: int) -> int | None:
+        wakes = await self.due(partitions, after, 2**62)
+        return wakes[0].wake_at if wakes else None
+
     async def set_deliveries(self, deliveries: dict[int, int]) -> None:
         hub = await self._turn()
         for iid, count in deliveries.items():

@@ -152,6 +152,12 @@ tenuto: GuessingGroup = GuessingGroup(
             "start", "running.start:start", "Serve an app: HTTP API and triggers.", takes_paths=True
         ),
         LazyCommand(
+            "serve-on-demand",
+            "running.on_demand:serve_on_demand",
+            "Serve an app whose process runs while it is used.",
+            takes_paths=True,
+        ),
+        LazyCommand(
             "run", "running.run:run", "Run an orchestration and watch it.", takes_paths=True
         ),
         instances,

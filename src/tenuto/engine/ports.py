@@ -333,6 +333,11 @@ class Storage(StorageClient, TopicStorage, QueueStorage, Protocol):
         its last turn are to be made.
         """
 
+    async def next_wake(
+        self, partitions: Collection[int], after: Microseconds
+    ) -> Microseconds | None:
+        """The first time after this one at which an instance is due; None when none is."""
+
     async def open_below(
         self, partitions: Collection[int], root_ids: Sequence[InstanceId]
     ) -> dict[InstanceId, int]:

@@ -20,6 +20,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.member_ports import HasMembers, MemberFacts
 from tenuto.engine.membership import Membership
+from tenuto.engine.news import ANYTHING
 from tenuto.engine.options import EngineOptions, UsageOptions
 from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, Storage
 from tenuto.engine.program import Program, RunnerMeans, TriggeredFunction
@@ -38,7 +39,7 @@ from tenuto.link.links import Links
 from tenuto.messaging.retention import TopicRetention
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.ids import InstanceId
-from tenuto.model.timing import to_datetime
+from tenuto.model.timing import Microseconds, to_datetime
 from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage import open_storage
 from tenuto.telemetry.host_log import HostLog
@@ -420,6 +421,17 @@ class Host:
         from tenuto.host.looking_ahead import look_ahead  # noqa: PLC0415 - few hosts are asked
 
         return await look_ahead(self.engine)
+
+    @property
+    def next_timer(self) -> tuple[Microseconds, str] | None:
+        """When a schedule starts a function next, and which; None when none does."""
+        return None if self._timers is None else self._timers.next
+
+    def look_again(self) -> None:
+        """See what others may have written, without waiting until that shows."""
+        if self._lifecycle is not None:
+            self._lifecycle.arrived()
+            self.engine.fed(ANYTHING)
 
     async def drain(self) -> None:
         """Begin no further activities, and let those that run end; all else goes on meanwhile.

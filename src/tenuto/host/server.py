@@ -17,6 +17,7 @@ from tenuto.http.functions.triggers import HttpTriggers
 from tenuto.http.routing import Route
 from tenuto.http.server.socket import HttpServer, listen
 from tenuto.model.errors import SettingsError
+from tenuto.telemetry.traffic import Traffic
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _ANY = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - listened on by whoever sets it
@@ -96,6 +97,16 @@ class Server:
         if path is None:
             return None
         return (http.base_url or self._served.own_address).rstrip("/") + path
+
+    @property
+    def traffic(self) -> Traffic:
+        """What it has been asked."""
+        return self._served.traffic
+
+    def accept_no_more(self) -> None:
+        """Take in no connection from now on; those that are there are served until it stops."""
+        if self._http is not None:
+            self._http.accept_no_more()
 
     async def start(self) -> None:
         """Start the host, then listen.

@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.host.deploying.options import DeploySettings
+from tenuto.host.on_demand.options import OnDemandSettings
 from tenuto.http.options import HttpSettings
 from tenuto.interop.workers.options import WorkerSettings
 from tenuto.link.options import LinkSettings
@@ -98,6 +99,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         instance_log: How much of what instances log is kept in memory, to be looked at.
         usage: How what functions use is told apart, kept and priced.
         deploy: What deployments may use, on a server that takes some.
+        on_demand: When a server that is there on demand sleeps.
         log_format: ``text`` for people or ``json`` for machines.
         log_level: The least important lines that are shown.
 
@@ -134,6 +136,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     instance_log: InstanceLogSettings = InstanceLogSettings()
     usage: UsageSettings = UsageSettings()
     deploy: DeploySettings = DeploySettings()
+    on_demand: OnDemandSettings = OnDemandSettings()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -169,6 +172,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "instance_log": InstanceLogSettings,
     "usage": UsageSettings,
     "deploy": DeploySettings,
+    "on_demand": OnDemandSettings,
 }
 
 

@@ -162,6 +162,12 @@ class HostTimers:
             self._engine.moves.giving.append(self._leave)
             self._take_up()
 
+    @property
+    def next(self) -> tuple[Microseconds, str] | None:
+        """When the next one is due, and which; None when none is."""
+        waiting = [(one.due, one.name) for one in self._timers if one.due < _NEVER]
+        return min(waiting, default=None)
+
     def run_now(self, name: str) -> bool:
         """Run a timer once, beside its schedule, which goes on as it would have.
 

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from tenuto.engine.upkeep import StorageUpkeep
 
-__all__ = ["Sharing", "is_postgres", "open_storage", "owner_of", "path_of", "upkeep_of"]
+__all__ = [
+    "Sharing",
+    "arrival_numbers",
+    "is_postgres",
+    "open_storage",
+    "owner_of",
+    "path_of",
+    "upkeep_of",
+]
 
 _POSTGRES: Final = frozenset({"postgres", "postgresql"})
 _POSTGRES_PARTITIONS: Final = 32
@@ -129,6 +137,23 @@ def owner_of(url: str) -> str | None:
     if is_postgres(url):
         return upkeep_of(url).owner
     return holder(path_of(url))
+
+
+def arrival_numbers(url: str) -> dict[str, int]:
+    """How far a store has counted what comes into it: messages, events, and what else others add.
+    The same numbers say that nothing has come. Of one in PostgreSQL nothing is said.
+
+    Args:
+        url: Of a store that exists.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    if is_postgres(url):
+        return {}
+    from tenuto.storage.sqlite.arrivals import arrival_numbers as numbers  # noqa: PLC0415 - for few
+
+    return numbers(path_of(url))
 
 
 def _place_of(url: str) -> str:

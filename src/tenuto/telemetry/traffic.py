@@ -29,6 +29,8 @@ class Traffic:
         seconds: How long they took, in microseconds, by route.
         refused_keys: Requests without a key, or with a wrong one, where one is needed.
         connections: How many there are.
+        begun: How many requests have come, and websockets.
+        open: How many of them are being answered; live streams are, until they end.
         refused_connections: How many were closed at once, since their peer had too many.
     """
 
@@ -37,6 +39,8 @@ class Traffic:
         self.seconds: dict[str, Distribution] = {}
         self.refused_keys = 0
         self.connections = 0
+        self.begun = 0
+        self.open = 0
         self.refused_connections = 0
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import os
+import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,11 +36,13 @@ from tenuto.host.azure import (
 from tenuto.host.deploying.channel import CHILD, ChildFacts, ChildLine
 from tenuto.host.host import Host
 from tenuto.host.loading import load_app
+from tenuto.host.on_demand.idleness import Idleness
+from tenuto.host.on_demand.line import SleeperLine, Woken
 from tenuto.host.own_loop import run_on_fast_loop
 from tenuto.host.programs import Hosted
 from tenuto.host.server import Server
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
-from tenuto.http.server.socket import adopted
+from tenuto.http.server.socket import adopted, handed_in
 from tenuto.insight.going_on import sentence
 from tenuto.interop.azure_app.program import AzureProgram
 from tenuto.model.errors import TenutoError
@@ -47,6 +51,7 @@ from tenuto.storage import upkeep_of
 from tenuto.telemetry.log_setup import configure_logging
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
+_SYSTEMD: Final = "a socket of systemd"
 
 
 @click.command(short_help="Serve an app: HTTP API, triggers, orchestrations.")
@@ -129,9 +134,13 @@ def start(
         given["log_level"] = "debug"
     takes_versions = given.pop("allow_deploy")
     settings = load_settings(**given, given_as="option --{option}")
-    target = _target(target)
+    target = target_or_here(target)
     child = _child_facts()
     if takes_versions and child is None:
+        if os.environ.get("LISTEN_FDS"):
+            raise click.UsageError(
+                "--allow-deploy makes its own socket: it goes with none of systemd"
+            )
         if reload or functions or debug_port is not None:
             raise click.UsageError(
                 "--allow-deploy goes with none of --reload, --functions, --inspect"
@@ -141,21 +150,70 @@ def start(
         return replaceable(target, settings.values)
     if child is not None:
         target = child.target
+    listening = adopted(child.listening) if child is not None else handed_in()
     if reload:
+        if listening is not None:
+            raise click.UsageError("--reload makes its own socket: it goes with none of systemd")
         is_app_folder = is_azure_app(target)
         return serve_and_reload(
             files_of_azure_app(Path(target)) if is_app_folder else Watched(folder=Path.cwd())
         )
+    choices = AzureChoices(functions=chosen(functions, names), debug_port=debug_port)
+    return serve(
+        target,
+        settings,
+        Start(
+            choices=choices,
+            child=child,
+            listening=listening,
+            is_handed_in=child is None,
+            is_shown=is_shown,
+            accept_loss=accept_loss,
+        ),
+    )
+
+
+class Start(Struct, frozen=True, kw_only=True):
+    """How an app is to be served.
+
+    Attributes:
+        choices: Of an Azure Functions app.
+        child: What a parent that takes new versions tells.
+        listening: The socket, if there is one already.
+        is_handed_in: Whether systemd has made it, at an address of its own.
+        woken: What the small process gives of a server that is there on demand.
+        is_shown: Whether a browser is to show it.
+        accept_loss: Whether a copy goes on although its original's host had not stopped.
+    """
+
+    choices: AzureChoices
+    child: ChildFacts | None = None
+    listening: socket.socket | None = None
+    is_handed_in: bool = False
+    woken: Woken | None = None
+    is_shown: bool = False
+    accept_loss: bool = False
+
+
+def serve(target: str, settings: LoadedSettings, how: Start) -> int:
+    """Serve an app until it is told to stop, or sleeps; the exit code.
+
+    Args:
+        target: The app.
+        settings: Those in force.
+        how: Whose child it is, and the like.
+    """
     began = time.perf_counter()
-    is_again = is_reloaded()
-    choices = AzureChoices(functions=_chosen(functions, names), debug_port=debug_port)
-    hosted, settings = _load(target, settings, choices)
+    child, is_again, is_shown = how.child, is_reloaded(), how.is_shown
+    hosted, settings = _load(target, settings, how.choices)
+    if how.listening is not None and how.is_handed_in:
+        settings = settings_at(settings, how.listening)
     line = None if child is None else ChildLine(child, settings.values.deploy)
     if child is not None and line is not None:
         is_again, is_shown = child.is_again, is_shown and not child.is_again
         if not line.wait_to_go():
             return 0
-    if accept_loss:
+    if how.accept_loss:
         upkeep_of(settings.values.storage, settings.values.storage_direct).accept_loss()
     # Commands are given in the folder of the app that they mean.
     home = hosted.app.root if isinstance(hosted, AzureProgram) else Path()
@@ -167,13 +225,30 @@ def start(
             began=began,
             is_again=is_again,
             is_shown=is_shown,
-            child=child,
+            listening=how.listening,
             line=line,
+            woken=how.woken,
         )
         return run_on_fast_loop(_serve(hosted, settings, began_as))
     finally:
         if isinstance(hosted, AzureProgram):
             hosted.close()
+
+
+def settings_at(settings: LoadedSettings, listening: socket.socket) -> LoadedSettings:
+    """The settings with the address of a socket that somebody else has made: it counts, also for
+    whether there must be keys.
+
+    Args:
+        settings: All others.
+        listening: The socket.
+    """
+    host, port = listening.getsockname()[:2]
+    http = msgspec.structs.replace(settings.values.http, host=host, port=port)
+    return LoadedSettings(
+        msgspec.structs.replace(settings.values, http=http),
+        {**settings.sources, "http.host": _SYSTEMD, "http.port": _SYSTEMD},
+    )
 
 
 def _child_facts() -> ChildFacts | None:
@@ -204,7 +279,12 @@ def _load(
     return hosted, settings
 
 
-def _target(given: str | None) -> str:
+def target_or_here(given: str | None) -> str:
+    """What was named, or the Azure Functions app that the current folder is.
+
+    Raises:
+        UsageError: nothing was named, and the folder is none.
+    """
     if given is not None:
         return given
     if is_azure_app("."):
@@ -218,7 +298,7 @@ def _origins(text: str | None) -> tuple[str, ...] | None:
     return tuple(one.strip().rstrip("/") for one in text.split(",") if one.strip())
 
 
-def _chosen(functions: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
+def chosen(functions: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
     """The names behind ``--functions``, with spaces or commas between them."""
     if functions is None:
         if names:
@@ -229,7 +309,8 @@ def _chosen(functions: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
 
 class _Beginning(Struct, frozen=True, kw_only=True):
     """What is served, from which folder, since when, whether it was there a moment ago, whether a
-    browser is to show it, and the parent where versions may take its place.
+    browser is to show it, the socket if there is one already, and the parent: where versions may
+    take its place, or where it is there on demand.
     """
 
     target: str
@@ -237,8 +318,9 @@ class _Beginning(Struct, frozen=True, kw_only=True):
     began: float
     is_again: bool
     is_shown: bool
-    child: ChildFacts | None
+    listening: socket.socket | None
     line: ChildLine | None
+    woken: Woken | None
 
 
 async def _serve(hosted: Hosted, settings: LoadedSettings, start: _Beginning) -> int:
@@ -246,7 +328,7 @@ async def _serve(hosted: Hosted, settings: LoadedSettings, start: _Beginning) ->
         hosted,
         settings=settings.values,
         sources=settings.sources,
-        listening=None if start.child is None else adopted(start.child.listening),
+        listening=start.listening,
         deployments=start.line,
     )
     with stop_requests(lambda: None, settings.values.drain_seconds) as stop:
@@ -254,12 +336,15 @@ async def _serve(hosted: Hosted, settings: LoadedSettings, start: _Beginning) ->
         try:
             with noted(settings, server.url, start.home):
                 seconds = time.perf_counter() - start.began
-                introduce(server, start.target, settings, seconds, is_again=start.is_again)
+                if start.woken is None or start.woken.is_first:
+                    introduce(server, start.target, settings, seconds, is_again=start.is_again)
                 if start.is_shown:
                     open_dashboard(server.dashboard_url)
                 if start.line is not None:
                     await start.line.serving(stop)
-                await _until_over(server.host, settings, stop)
+                if start.woken is not None:
+                    return await _serve_on_demand(server, settings, start.woken, stop)
+                await _until_over(server.host, settings, [stop])
                 if start.line is not None:
                     # Another version takes its place: callers wait only from here on.
                     await server.host.drain()
@@ -271,11 +356,31 @@ async def _serve(hosted: Hosted, settings: LoadedSettings, start: _Beginning) ->
     return 0
 
 
-async def _until_over(host: Host, settings: LoadedSettings, stop: "asyncio.Future[int]") -> None:
-    """Until it is asked to stop; raises when it has lost its store."""
+async def _serve_on_demand(
+    server: Server, settings: LoadedSettings, woken: Woken, stop: "asyncio.Future[int]"
+) -> int:
+    """Until it is asked to stop, or has nothing to do: then it says until when."""
+    line = SleeperLine(woken)
+    line.serving(stop)
+    idleness = Idleness(server, settings.values.on_demand, is_called=woken.is_called)
+    resting = asyncio.ensure_future(idleness.rest())
+    await _until_over(server.host, settings, [stop, resting])
+    if not resting.done():
+        resting.cancel()
+        return 0
+    was_busy = await idleness.let_finish()
+    await server.stop()
+    await line.sleeps(resting.result(), settings.values, was_busy=was_busy)
+    return 0
+
+
+async def _until_over(
+    host: Host, settings: LoadedSettings, ends: Sequence["asyncio.Future[Any]"]
+) -> None:
+    """Until one of these says that it is over; raises when the host has lost its store."""
     looking = asyncio.ensure_future(_say_what_goes_on(host, settings))
     lost = asyncio.ensure_future(host.until_lost())
-    watched: list[asyncio.Future[Any]] = [stop, lost]
+    watched: list[asyncio.Future[Any]] = [*ends, lost]
     await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
     if lost.done():
         raise lost.result()

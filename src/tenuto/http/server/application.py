@@ -331,8 +331,9 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            if not await self._mounted.serve(scope, receive, send):
-                await send({"type": "websocket.close"})  # there is nothing of the kind
+            with self._visits.staying():
+                if not await self._mounted.serve(scope, receive, send):
+                    await send({"type": "websocket.close"})  # there is nothing of the kind
             return
         visit = self._visits.begin(scope, send)
         try:

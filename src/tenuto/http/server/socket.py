@@ -19,6 +19,9 @@ from tenuto.model.errors import SettingsError
 from tenuto.telemetry.traffic import Traffic
 
 _BACKLOG: Final = 2048
+_HANDED_IN: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+_FIRST_DESCRIPTOR: Final = 3
+"""Of those that systemd hands in."""
 
 _listening: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
 
@@ -75,6 +78,11 @@ class HttpServer:
         while not self._server.started and not self._task.done():  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.001)
 
+    def accept_no_more(self) -> None:
+        """Take in no connection from now on; who calls waits for whoever else has the socket."""
+        for one in self._server.servers:
+            one.close()
+
     async def stop(self) -> None:
         """Take no more requests, answer those that are under way."""
         if self._task is not None:
@@ -108,6 +116,33 @@ def listen(settings: HttpSettings) -> socket.socket:
             "use this port: stop it, or choose another with --port"
         ) from error
     _listening.add(listening)
+    return listening
+
+
+def handed_in() -> socket.socket | None:
+    """The socket that systemd listens with for this process (``LISTEN_FDS``); None without one.
+
+    Raises:
+        SettingsError: there are several, or it is none for HTTP.
+    """
+    process, count, _ = [os.environ.pop(name, "") for name in _HANDED_IN]
+    if process != str(os.getpid()):
+        return None
+    if count != "1":
+        raise SettingsError(
+            f"systemd hands in {count or 'no'} sockets, and a server has one: keep one "
+            "ListenStream= in the .socket unit"
+        )
+    try:
+        listening = adopted(_FIRST_DESCRIPTOR)
+    except OSError as error:
+        raise SettingsError(f"what systemd hands in is no socket: {error.strerror}") from None
+    is_tcp = listening.family in {socket.AF_INET, socket.AF_INET6}
+    if not is_tcp or listening.type != socket.SOCK_STREAM:
+        raise SettingsError(
+            "the socket that systemd hands in is not one of TCP: write "
+            "ListenStream=127.0.0.1:7071, or another address with a port"
+        )
     return listening
 
 

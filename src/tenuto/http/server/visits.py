@@ -6,6 +6,8 @@ on one line.
 
 import logging
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final
 
 from starlette.types import Message, Scope, Send
@@ -35,10 +37,23 @@ class Visits:
 
     def begin(self, scope: Scope, send: Send) -> "Visit":
         """A request has come."""
+        self.traffic.begun += 1
+        self.traffic.open += 1
         return Visit(self, scope, send)
+
+    @contextmanager
+    def staying(self) -> Generator[None]:
+        """Somebody is here who asks for no answer: a websocket."""
+        self.traffic.begun += 1
+        self.traffic.open += 1
+        try:
+            yield
+        finally:
+            self.traffic.open -= 1
 
     def end(self, visit: "Visit") -> None:
         """Its answer has gone out, or nobody waits for it any more."""
+        self.traffic.open -= 1
         scope, status = visit.scope, visit.status or _CUT
         method: str = scope["method"]
         seconds = time.monotonic() - visit.began_at

@@ -336,6 +336,13 @@ WHERE partition = ANY (:partitions::int[]) AND wake_at IS NOT NULL
     AND wake_at > coalesce(:after::bigint, -1) AND wake_at <= :until
 ORDER BY wake_at, iid;
 
+-- next_wake: the first time after one at which an instance is due; of each partition the index knows it
+SELECT min(soonest.wake_at) FROM unnest(:partitions::int[]) AS wanted (partition)
+CROSS JOIN LATERAL (
+    SELECT wake_at FROM hub.instance
+    WHERE instance.partition = wanted.partition AND wake_at > :after AND wake_at IS NOT NULL
+    ORDER BY wake_at LIMIT 1) AS soonest;
+
 -- inbox_page: the next messages of a partition, as long as they fit, and one more
 SELECT number, message_id, partition, instance_id, message, is_handed_over, size FROM (
     SELECT *, sum(size) OVER (

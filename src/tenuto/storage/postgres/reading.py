@@ -339,6 +339,16 @@ async def due(
     return [Wake(*row) for row in found]
 
 
+async def next_wake(
+    session: Session, partitions: Collection[int], after: Microseconds
+) -> Microseconds | None:
+    """The first time after this one at which an instance is due."""
+    found: Microseconds | None = await session.value(
+        "next_wake", partitions=list(partitions), after=after
+    )
+    return found
+
+
 async def marks(session: Session, after: int | None, limit: int) -> list[InstanceMark]:
     """How far instances are, a page by iid."""
     found = await session.rows("marks", after=_FIRST if after is None else after, rows=limit)

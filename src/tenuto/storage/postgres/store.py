@@ -341,6 +341,12 @@ class PostgresStorage(PostgresTopics, PostgresQueues, PostgresFlow):
         """Unfinished instances with after < wake_at <= until, soonest first."""
         return await self.read(lambda session: reading.due(session, partitions, after, until))
 
+    async def next_wake(
+        self, partitions: Collection[int], after: Microseconds
+    ) -> Microseconds | None:
+        """The first time after this one at which an instance is due."""
+        return await self.read(lambda session: reading.next_wake(session, partitions, after))
+
     async def mark_served(self, leases_: Sequence[Lease]) -> None:
         """The owner of these partitions has served for a while."""
         # Crash points: before COMMIT this owner counts as one that died young, after it not.

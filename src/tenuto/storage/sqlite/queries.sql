@@ -156,6 +156,16 @@ SELECT json_group_array(json_array(wake_at, iid, partition)) FROM (
     WHERE wake_at > coalesce(:after, -1) AND wake_at <= :until AND wake_at IS NOT NULL
     ORDER BY wake_at, iid);
 
+-- next_wake: the first time after one at which an instance is due; of each partition the index knows it
+SELECT min(soonest) FROM (
+    SELECT (SELECT wake_at FROM instance
+        WHERE partition = wanted.value AND wake_at > :after AND wake_at IS NOT NULL
+        ORDER BY wake_at LIMIT 1) AS soonest
+    FROM json_each(:partitions) AS wanted);
+
+-- arrival_numbers: how far each table has counted that others may add to
+SELECT json_group_object(name, seq) FROM sqlite_sequence;
+
 -- inbox_page: numbers and lengths of the next messages of a partition; the text is not read
 SELECT json_group_array(json_array(number, bytes)) FROM (
     SELECT number, octet_length(message) AS bytes FROM inbox

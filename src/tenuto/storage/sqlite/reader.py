@@ -398,6 +398,15 @@ def due(
     return _decode_wakes(value(connection, "due", arguments))
 
 
+def next_wake(
+    connection: apsw.Connection, partitions: Collection[int], after: Microseconds
+) -> Microseconds | None:
+    """The first time after this one at which an instance is due."""
+    arguments = {"partitions": _text([*partitions]), "after": after}
+    found: Microseconds | None = value(connection, "next_wake", arguments)
+    return found
+
+
 def fetch_inbox(
     connection: apsw.Connection, cursors: Mapping[int, int], after: int | None
 ) -> InboxPage:

@@ -297,6 +297,12 @@ class SqliteStorage(SqliteTopics, SqliteQueues, SqliteFlow):
         """Unfinished instances with after < wake_at <= until, soonest first."""
         return await self._read(lambda reading: reader.due(reading, partitions, after, until))
 
+    async def next_wake(
+        self, partitions: Collection[int], after: Microseconds
+    ) -> Microseconds | None:
+        """The first time after this one at which an instance is due."""
+        return await self._read(lambda reading: reader.next_wake(reading, partitions, after))
+
     async def mark_served(self, leases: Sequence[Lease]) -> None:
         """The owner of these partitions has served for a while."""
         await self._write(lambda writer: writer.mark_served(leases))
