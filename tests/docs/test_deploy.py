@@ -24,7 +24,7 @@ if sys.platform == "win32":
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-UNITS = ("tenuto.service", "tenuto-backup.service")
+UNITS = ("tenuto.service", "tenuto-backup.service", "tenuto-on-demand.service")
 _KNOWN = {
     *("FROM", "RUN", "WORKDIR", "COPY", "ENV", "USER", "VOLUME", "EXPOSE", "STOPSIGNAL"),
     *("HEALTHCHECK", "ENTRYPOINT", "CMD"),
@@ -149,6 +149,14 @@ def test_a_unit_is_one_and_its_command_is_one(name: str, tmp_path: Path) -> None
     )
     about_it = [one for one in checked.stderr.splitlines() if name in one or "nknown" in one]
     assert (checked.returncode, about_it) == (0, []), checked.stderr
+
+
+def test_the_socket_is_that_of_the_unit_of_its_name_and_needs_no_keys() -> None:
+    text = (DEPLOY / "tenuto-on-demand.socket").read_text(encoding="utf-8")
+    assert re.findall(r"^ListenStream=(.+)$", text, re.MULTILINE) == [
+        f"{Settings().http.host}:{Settings().http.port}"
+    ]
+    assert (DEPLOY / "tenuto-on-demand.service").exists()
 
 
 def test_the_page_shows_the_unit_as_it_is() -> None:

@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
 
 from tenuto import App, Context
 from tenuto.host.on_demand.idleness import Idleness, Rest
+from tenuto.host.on_demand.line import SleeperLine, Woken
 from tenuto.host.on_demand.options import OnDemandSettings
 from tenuto.host.on_demand.sleeper import signature
 from tenuto.host.server import Server
@@ -127,6 +130,32 @@ async def test_what_only_a_running_app_sees_keeps_it_awake_and_is_named(
     assert caplog.messages == [
         "it does not sleep: only a running app sees files of a folder, a linked hub"
     ]
+
+
+async def test_what_came_while_it_ended_wakes_it_at_once(tmp_path: Path) -> None:
+    """no_silent_drop"""
+    async with serving(tmp_path) as server:
+        rest = await rest_of(server)
+        settings = server.host.settings
+        await server.host.client.enqueue("others", "tea")  # its last look was before that
+    said = []
+    for numbers in (rest.numbers, arrival_numbers(settings.storage)):
+        ours, theirs = socket.socketpair()
+        facts = Woken(
+            listening=0, channel=theirs.detach(), is_first=True, is_called=True, is_handed_in=False
+        )
+        line = SleeperLine(facts)
+        stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        line.serving(stop)
+        told = msgspec.structs.replace(rest, numbers=numbers)
+        await line.sleeps(told, settings, was_busy=False)
+        with ours:
+            said.append([msgspec.json.decode(one) for one in ours.recv(10_000).splitlines()][-1])
+        line.close()
+    assert said[0]["why"] == "what came while the app's process ended"
+    assert abs(said[0]["wake_at"] - server.host.clock.now()) < 10 * MICROSECONDS
+    assert (said[1]["why"], said[1]["wake_at"]) == ("", None)
+    assert said[1]["signature"] == signature(said[1]["path"])
 
 
 async def test_what_others_write_shows_and_what_they_read_does_not(tmp_path: Path) -> None:

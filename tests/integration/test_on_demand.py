@@ -20,6 +20,7 @@ import pytest
 from tests.integration.test_local_callers import PATHS, PROXIED
 from tests.support.json_requests import ask
 from tests.support.leftovers import is_running
+from tests.support.postgres import Postgres
 from tests.support.terminal import TENUTO, Command, Program, tenuto, tenuto_here
 
 if sys.platform != "linux":
@@ -145,6 +146,16 @@ def test_a_timer_an_event_and_a_message_wake_it(folder: Path) -> None:
         assert command.err.count("ms: the store was written to") == 1, "who looks wakes nobody"
         assert tenuto_here(folder, "queues", "send", "orders", '"tea"').returncode == 0
         until((folder / "orders").exists, command)
+
+
+def test_in_postgresql_it_looks_at_intervals(folder: Path, postgres: Postgres) -> None:
+    (folder / "tenuto.toml").write_text("[on_demand]\nidle_seconds = 0.3\nlook_seconds = 1\n")
+    storage = ("--storage", postgres.fresh_url())
+    with on_demand(folder, *storage) as (command, _):
+        assert ", every 1 s to see what others have written" in command.err
+        assert tenuto_here(folder, "queues", "send", "orders", '"tea"', *storage).returncode == 0
+        until((folder / "orders").exists, command)
+        assert "ms: to see what others have written to the store" in command.err
 
 
 def test_whichever_of_the_two_is_killed_nothing_is_left_and_all_goes_on(folder: Path) -> None:

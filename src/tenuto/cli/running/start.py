@@ -364,13 +364,15 @@ async def _serve_on_demand(
     line.serving(stop)
     idleness = Idleness(server, settings.values.on_demand, is_called=woken.is_called)
     resting = asyncio.ensure_future(idleness.rest())
-    await _until_over(server.host, settings, [stop, resting])
-    if not resting.done():
+    try:
+        await _until_over(server.host, settings, [stop, resting])
+        if resting.done():
+            was_busy = await idleness.let_finish()
+            await server.stop()
+            await line.sleeps(resting.result(), settings.values, was_busy=was_busy)
+    finally:
         resting.cancel()
-        return 0
-    was_busy = await idleness.let_finish()
-    await server.stop()
-    await line.sleeps(resting.result(), settings.values, was_busy=was_busy)
+        line.close()
     return 0
 
 

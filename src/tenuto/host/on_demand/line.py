@@ -86,7 +86,6 @@ class SleeperLine:
         numbers = await asyncio.to_thread(arrival_numbers, settings.storage)
         if was_busy or numbers != rest.numbers:
             wake_at, why = int(time.time() * MICROSECONDS), _NOW
-        asyncio.get_running_loop().remove_reader(self._socket)
         self._send(
             {
                 "kind": SLEEPS,
@@ -97,6 +96,11 @@ class SleeperLine:
                 "look_seconds": settings.on_demand.look_seconds if path is None else None,
             }
         )
+
+    def close(self) -> None:
+        """Say no more."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
 
     def _send(self, word: dict[str, object]) -> None:
         with suppress(OSError):  # the small process is gone, which is seen
