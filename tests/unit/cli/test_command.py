@@ -80,7 +80,7 @@ def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str])
     ("arguments", "message"),
     [
         (["rnu"], "no command 'rnu'; did you mean 'run'?"),
-        (["zzz"], "no command 'zzz'; there are start, run, instances"),
+        (["zzz"], "no command 'zzz'; there are start, serve-on-demand, run, instances"),
         (["instances", "sohw"], "no command 'sohw'; did you mean 'show'?"),
         (["run", "x.py", "--inptu", "1"], "No such option"),
         (["run", "x.py", "--inptu", "1"], "--input"),
