@@ -166,6 +166,8 @@ def test_whichever_of_the_two_is_killed_nothing_is_left_and_all_goes_on(folder: 
         os.kill(app_of(command), signal.SIGKILL)
         command.until("the app's process has ended (-9); it is started again in 1 s")
         command.until("awake after")
+        (url,) = re.findall(r"listening +(\S+) ", command.out)
+        assert ask("GET", f"{url}/admin/info")[0] == 200
         left = app_of(command)
         command.send(signal.SIGKILL)
         command.end()
