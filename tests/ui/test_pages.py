@@ -100,6 +100,15 @@ async def test_the_page_of_an_instance_suits_everybody(visit: Visit, name: str) 
     await suits_everybody(visit)
 
 
+async def test_hosts_tell_of_their_workers_and_whether_they_are_too_many(visit: Visit) -> None:
+    await visit.go("#/hosts")
+    workers = visit.page.get_by_role("table", name="Workers of this host")
+    row = workers.get_by_role("row").filter(has_text="threads")
+    await expect(row.get_by_role("cell")).to_have_count(6)
+    bound = await row.get_by_role("cell").last.inner_text()
+    assert int(bound) >= 1
+
+
 async def test_places_are_reached_by_pressing_on_them(visit: Visit) -> None:
     await visit.go()
     page = visit.page

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { get } from "../api/client";
 import { useResource } from "../api/resource";
-import type { HubHost, HubHosts, HubLink } from "../api/types";
+import type { HubHost, HubHosts, HubLink, Overview, ScaleAdvice } from "../api/types";
 import { bytesText, counted, countText, spanText } from "../formatting";
 import { ReadError } from "../parts/read_error";
 import { Table, type Column } from "../parts/table";
@@ -14,8 +14,12 @@ import { rangesText } from "./ranges";
 
 const OFTEN = 2500;
 
+type Pool = NonNullable<Overview["pools"]>[number];
+
 export function HostsView(): JSX.Element {
   const hub = useResource("hosts", () => get<HubHosts>("/admin/hosts"), { every: OFTEN });
+  const scale = useResource("scale", () => get<ScaleAdvice>("/admin/scale"), { every: 2 * OFTEN });
+  const overview = useResource("overview", () => get<Overview>("/admin/overview"), { every: 2 * OFTEN });
   const links = useResource("links", () => get<readonly HubLink[]>("/runtime/links"), { every: 2 * OFTEN });
   const known = hub.value.value;
   return (
@@ -47,6 +51,7 @@ export function HostsView(): JSX.Element {
           </p>
         </div>
       ))}
+      <Advice advice={scale.value.value} />
       <ul class="host-cards">
         {(known?.hosts ?? []).map((host) => (
           <li key={host.host}>
@@ -54,6 +59,7 @@ export function HostsView(): JSX.Element {
           </li>
         ))}
       </ul>
+      <Pools overview={overview.value.value} />
       {(links.value.value?.length ?? 0) > 0 && (
         <section class="card" aria-label="Links to other hubs">
           <header class="card-head">
@@ -68,6 +74,44 @@ export function HostsView(): JSX.Element {
         </section>
       )}
     </>
+  );
+}
+
+function Advice({ advice }: { readonly advice: ScaleAdvice | null }): JSX.Element | null {
+  if (advice === null || advice.wanted === advice.hosts) return null;
+  const isMore = advice.wanted > advice.hosts;
+  return (
+    <div class="note" role="status">
+      <span class="note-sign" aria-hidden="true">
+        {isMore ? "▲" : "▽"}
+      </span>
+      <p>
+        <strong>
+          {counted(advice.wanted, "host")} would do, {isMore ? "more" : "fewer"} than the {countText(advice.hosts)}{" "}
+          there
+        </strong>
+        : {advice.reason}.
+      </p>
+    </div>
+  );
+}
+
+/** Workers of the host that has sent the page; each host has its own. */
+function Pools({ overview }: { readonly overview: Overview | null }): JSX.Element | null {
+  const pools = overview?.pools ?? [];
+  if (overview === null || pools.length === 0) return null;
+  return (
+    <section class="card" aria-labelledby="pools-head">
+      <header class="card-head">
+        <h2 id="pools-head">Workers of {overview.host}</h2>
+      </header>
+      <Table
+        label="Workers of this host"
+        columns={POOL_COLUMNS}
+        rows={pools}
+        keyOf={(pool) => `${pool.program ?? ""} ${pool.name}`}
+      />
+    </section>
   );
 }
 
@@ -107,6 +151,15 @@ function HostCard({ host }: { readonly host: HubHost }): JSX.Element {
     </article>
   );
 }
+
+const POOL_COLUMNS: readonly Column<Pool>[] = [
+  { id: "name", label: "Workers", isWide: true, cell: (pool) => pool.name },
+  { id: "program", label: "Program", cell: (pool) => pool.program || "–" },
+  { id: "workers", label: "There", isNumber: true, cell: (pool) => countText(pool.workers) },
+  { id: "starting", label: "Starting", isNumber: true, cell: (pool) => countText(pool.starting ?? 0) },
+  { id: "least", label: "At least", isNumber: true, cell: (pool) => countText(pool.least ?? 0) },
+  { id: "most", label: "At most", isNumber: true, cell: (pool) => countText(pool.most) },
+];
 
 const LINK_COLUMNS: readonly Column<HubLink>[] = [
   { id: "name", label: "Hub", isWide: true, cell: (link) => <strong>{link.name}</strong> },

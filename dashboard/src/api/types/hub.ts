@@ -42,6 +42,15 @@ export interface Overview {
     readonly running: number;
     readonly pid?: number | null;
   }[];
+  /** How many workers of each kind this host has, and may have. */
+  readonly pools?: readonly {
+    readonly program?: string;
+    readonly name: string;
+    readonly workers: number;
+    readonly starting?: number;
+    readonly least?: number;
+    readonly most: number;
+  }[];
   readonly health: {
     readonly ready: boolean;
     readonly reasons?: readonly string[];
@@ -88,6 +97,13 @@ export interface HubHosts {
     readonly since?: Microseconds | null;
     readonly lastHost?: string;
   }[];
+}
+
+/** How many hosts the hub should have, as `/admin/scale` advises. */
+export interface ScaleAdvice {
+  readonly hosts: number;
+  readonly wanted: number;
+  readonly reason: string;
 }
 
 export interface Setting {
