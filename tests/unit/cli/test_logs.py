@@ -4,11 +4,11 @@ import io
 import logging
 import sys
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 
 from tenuto.cli.running.logs import route_logs
+from tenuto.functions.activity_context import ActivityContext
 from tenuto.telemetry.running import running_activity
 
 
@@ -60,10 +60,12 @@ def test_lines_say_which_instance_and_activity_they_come_from(
     route_logs()
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
-    running = SimpleNamespace(instance_id="trip-1", name="book", attempt=1)
+    running = ActivityContext("book", instance_id="trip-1")
     token = running_activity.set(lambda: running)
-    logging.getLogger("some.library").warning("careful")
-    running_activity.reset(token)
+    try:
+        logging.getLogger("some.library").warning("careful")
+    finally:
+        running_activity.reset(token)  # or every later test of this process is in that activity
     logging.getLogger("app").warning("paid", extra={"instance_id": "a\x1b[2J"})
     assert written.getvalue() == (
         "WARNING [trip-1 book] some.library: careful\nWARNING [a\\x1b[2J] app: paid\n"

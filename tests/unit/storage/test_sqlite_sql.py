@@ -124,6 +124,7 @@ _FEW_ROWS = {
     "held_counts": "reasons",
     "open_counts": "statuses",
     "status_counts": "statuses",
+    "arrival_numbers": "tables",
     "link_names": "links",
     "linked_hubs": "links",
     "orphaned_hubs": "hubs that were linked",
