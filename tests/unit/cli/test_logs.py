@@ -4,6 +4,7 @@ import io
 import logging
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_lines_say_which_instance_and_activity_they_come_from(
     route_logs()
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
-    running = ActivityContext("book", instance_id="trip-1")
+    running: Any = ActivityContext("book", instance_id="trip-1")
     token = running_activity.set(lambda: running)
     try:
         logging.getLogger("some.library").warning("careful")
