@@ -116,6 +116,16 @@ topics: GuessingGroup = GuessingGroup(
     short_help="Topics and their subscriptions.",
     context_settings=_HELP,
 )
+notifications: GuessingGroup = GuessingGroup(
+    "notifications",
+    [
+        LazyCommand("list", "notifications:list_", "List targets, and how far each is."),
+        LazyCommand("test", "notifications:test", "Send one to a target, from here."),
+    ],
+    help="Whom a host tells what becomes of instances: how far it is, and a test.",
+    short_help="Whom a host tells what becomes of instances.",
+    context_settings=_HELP,
+)
 links: GuessingGroup = GuessingGroup(
     "links",
     [
@@ -162,6 +172,7 @@ tenuto: GuessingGroup = GuessingGroup(
         ),
         instances,
         queues,
+        notifications,
         topics,
         files,
         LazyCommand("flow", "flow:flow", "Draw what has led to something, and what followed."),

@@ -11,7 +11,7 @@ from tenuto.cli import terminal
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.host.settings import DEFAULT, SECRET, LoadedSettings, load_settings
-from tenuto.telemetry.host_log import without_password
+from tenuto.telemetry.host_log import shown, without_password
 
 if TYPE_CHECKING:
     from tenuto.cli.picture.table import Rows
@@ -31,14 +31,14 @@ def config(storage: str | None, *, as_json: bool) -> None:
     environment variables TENUTO_*, options. What is unknown is refused, with the nearest name.
     """
     loaded = load_settings(storage=storage, given_as="option --{}")
-    shown = {key: _shown(loaded, key) for key in loaded.sources}
+    values = {key: _shown(loaded, key) for key in loaded.sources}
     if as_json:
         settings = {
-            key: {"value": value, "source": loaded.sources[key]} for key, value in shown.items()
+            key: {"value": value, "source": loaded.sources[key]} for key, value in values.items()
         }
         terminal.say(encoded(settings))
         return
-    terminal.show(terminal.console(), settings_table(shown, loaded.sources))
+    terminal.show(terminal.console(), settings_table(values, loaded.sources))
 
 
 def settings_table(values: Mapping[str, object], sources: Mapping[str, str]) -> "Rows":
@@ -66,6 +66,8 @@ def _shown(loaded: LoadedSettings, key: str) -> Any:  # noqa: ANN401 - any value
     value: Any = loaded.values
     for name in key.split("."):
         value = getattr(value, name)
+    if key == "notifications.targets":
+        return shown(msgspec.to_builtins(value))
     if key not in SECRET:
         return without_password(value) if isinstance(value, str) else value
     if isinstance(value, dict):

@@ -12,6 +12,7 @@ from msgspec import Raw, structs
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.delivery import row_id
+from tenuto.engine.notices import NOT_BEGUN, notices_of, standing_of
 from tenuto.engine.parts import Parts
 from tenuto.engine.resident import NEW, SESSION_BYTES, STORED, Resident
 from tenuto.engine.rows import ForgetBelow
@@ -35,6 +36,7 @@ from tenuto.model.messages import (
     RaiseEvent,
     Start,
 )
+from tenuto.model.notices import NoticeRules
 from tenuto.model.requests import DeadLetter
 from tenuto.model.status import ParentInstance
 from tenuto.model.topics import is_of_wait
@@ -62,6 +64,9 @@ class Booking:
                 batch.write_row(resident, whole=bool(turn.seed))
                 # The store may refuse a new row, with this turn; then there must be no other one.
                 resident.is_undecided = state.iid in batch.instances
+            notices = engine.options.notices
+            if notices is not None:
+                self._book_notices(notices, resident, turn, batch)
             if not turn.events:
                 engine.settle_batch(batch)
                 return
@@ -78,12 +83,8 @@ class Booking:
                 marks.look_at(state, turn)
             if turn.number == 0 and turn.generation:
                 batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
-            if turn.links:
-                batch.links.update((row.digest, row) for row in turn.links)
-                batch.uses(resident, rows=len(turn.links))
-            if turn.topic_waits:
-                batch.change_topic_waits(turn.topic_waits)
-                batch.uses(resident, rows=len(turn.topic_waits))
+            if turn.links or turn.topic_waits:
+                self._book_open(resident, turn, batch)
             effects = turn.effects
             if effects.published or effects.queued:
                 batch.published += effects.published
@@ -93,6 +94,26 @@ class Booking:
                 self._book_effects(resident, turn, batch)
         except MemoryError:
             batch.refuse_for_memory(state.iid)
+
+    def _book_open(self, resident: Resident, turn: Step, batch: Batch) -> None:
+        """What people may open or what is waited for, and what no more."""
+        batch.links.update((row.digest, row) for row in turn.links)
+        batch.change_topic_waits(turn.topic_waits)
+        batch.uses(resident, rows=len(turn.links) + len(turn.topic_waits))
+
+    def _book_notices(
+        self, rules: NoticeRules, resident: Resident, turn: Step, batch: Batch
+    ) -> None:
+        """What the step changes in the life of the instance, for whoever is told of it."""
+        state = resident.state
+        before = resident.standing or NOT_BEGUN
+        after = standing_of(state, has_begun=before.has_begun or bool(turn.events))
+        resident.standing = after
+        next_id = self._engine.next_message_id
+        rows = list(notices_of(rules, before, after, state, turn, next_id))
+        if rows:
+            batch.published += rows
+            batch.uses(resident, rows=len(rows))
 
     def _book_messages(self, resident: Resident, turn: Step, batch: Batch) -> None:
         """What becomes of the messages."""

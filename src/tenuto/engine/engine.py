@@ -27,6 +27,7 @@ from tenuto.engine.holding import Holding
 from tenuto.engine.iids import Iids
 from tenuto.engine.moves import Moves
 from tenuto.engine.news import News
+from tenuto.engine.notices import standing_of
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.outage import Outage
 from tenuto.engine.outside import Outside
@@ -36,7 +37,7 @@ from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import ActivityWork, Clock, Observer, Runner, Runtime, Storage
 from tenuto.engine.queue_ports import QueueStanding
 from tenuto.engine.release import Release
-from tenuto.engine.resident import AllResidents, Home, Resident, RowState
+from tenuto.engine.resident import STORED, AllResidents, Home, Resident, RowState
 from tenuto.engine.retention import Retention
 from tenuto.engine.rows import CommitResult
 from tenuto.engine.shortage import Shortage
@@ -382,6 +383,8 @@ class Engine:
         """Take an instance into memory; ``row`` says whether its row must be written."""
         resident = Resident(state, home)
         resident.row = row
+        if self.options.notices is not None and row is STORED:
+            resident.standing = standing_of(state)
         home.residents.add(resident)
         return resident
 

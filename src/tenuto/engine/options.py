@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from tenuto.model.budgets import BudgetBound
 from tenuto.model.limits import Limits
+from tenuto.model.notices import NoticeRules
 
 
 class UsageOptions(Struct, frozen=True, kw_only=True):
@@ -38,6 +39,7 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
         on_mismatch: What becomes of an instance that the code does not fit: it is held, or, as
             tests like it, it fails at once.
         usage: What usage is told apart by.
+        notices: Of what in the life of instances there are notices; None where nobody is told.
     """
 
     limits: Limits = Limits()
@@ -47,3 +49,4 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
     max_deliveries: int = 3
     on_mismatch: Literal["hold", "fail"] = "hold"
     usage: UsageOptions = UsageOptions()
+    notices: NoticeRules | None = None

@@ -10,6 +10,7 @@ from time import perf_counter_ns
 from typing import Final, Protocol
 
 from tenuto.engine.delivery import Delivery
+from tenuto.engine.notices import Standing
 from tenuto.engine.ports import ActivityWork, LateTurn, Session
 from tenuto.engine.state import InstanceState
 from tenuto.engine.timers import TimerQueue
@@ -104,13 +105,15 @@ class Resident:
         size: Roughly the bytes that its live session takes: a fixed part and its history.
         placed_at: The time of its last turn when it got its place among the others.
         row: What the next batch must write of its row.
+        standing: How it stood after its last step; None before the first, or where nobody is told.
         is_undecided: Its new row is on its way to the store, which may refuse it: no turn before
             the answer (ENGINE rule 14).
     """
 
     __slots__ = (
         "failures", "held", "home", "in_flight", "inbox", "is_queued", "is_undecided", "offers",
-        "openings", "out", "placed_at", "recorded", "row", "session", "size", "state", "works",
+        "openings", "out", "placed_at", "recorded", "row", "session", "size", "standing", "state",
+        "works",
     )  # fmt: skip
 
     def __init__(self, state: InstanceState, home: Home) -> None:
@@ -131,6 +134,7 @@ class Resident:
         self.failures: int = 0
         self.out: OpenTurn | None = None
         self.offers: int = 0
+        self.standing: Standing | None = None
 
     @property
     def is_busy(self) -> bool:

@@ -12,10 +12,11 @@ from typing import Final
 from msgspec import Struct, structs
 
 from tenuto.functions.runner import RunnerOptions
+from tenuto.host.notifications.options import NotificationSettings, NotificationTarget
 from tenuto.host.settings import DEFAULT, DEFAULT_STORAGE, LoadedSettings
 from tenuto.interop.azure_app.folder.app_folder import AppFolder, is_app_folder, read_app_folder
 from tenuto.interop.azure_app.folder.environment import environment_for
-from tenuto.interop.azure_app.folder.host_json import HOST_FILE, HostOptions
+from tenuto.interop.azure_app.folder.host_json import HOST_FILE, EventGridOptions, HostOptions
 from tenuto.interop.azure_app.folder.interpreters import Interpreter, find_interpreter
 from tenuto.interop.azure_app.folder.languages import DEFAULT_SCRIPT, Language
 from tenuto.interop.azure_app.folder.settings import LOCAL_FILE
@@ -24,7 +25,8 @@ from tenuto.interop.azure_functions.command import worker_command
 from tenuto.interop.node import WORKER
 from tenuto.interop.workers.executed import FUNCTIONS
 from tenuto.interop.workers.launching import Launch
-from tenuto.model.errors import AppLoadError
+from tenuto.model.errors import AppLoadError, SettingsError
+from tenuto.model.notices import NoticeKind
 
 DEBUG_PORTS: Final[Mapping[Language, int]] = {Language.NODE: 9229, Language.PYTHON: 9091}
 """Where debuggers look for an app of each language when nobody says otherwise."""
@@ -96,7 +98,47 @@ def azure_settings(app: AppFolder, settings: LoadedSettings) -> LoadedSettings:
         # Of an app, so for its functions: what looks after the host is not the app's to open.
         http = structs.replace(http, function_origins=local.cors_origins)
         sources["http.function_origins"] = LOCAL_FILE
-    return LoadedSettings(structs.replace(settings.values, http=http, storage=storage), sources)
+    values = structs.replace(settings.values, http=http, storage=storage)
+    grid = app.host.durable.event_grid
+    if grid is not None and sources["notifications.targets"] == DEFAULT:
+        values = structs.replace(values, notifications=_told(app, grid))
+        sources["notifications.targets"] = sources["notifications.hub"] = HOST_FILE
+    return LoadedSettings(values, sources)
+
+
+def _told(app: AppFolder, grid: EventGridOptions) -> NotificationSettings:
+    """Whom ``host.json`` wants to be told what becomes of orchestrations.
+
+    Raises:
+        AppLoadError: the address cannot be used, or the app has no setting with the key.
+    """
+    key = app.settings.get(grid.key_setting)
+    if not key:
+        raise AppLoadError(
+            f"{HOST_FILE}: there is no setting {grid.key_setting!r}, which notifications.eventGrid "
+            "names for its key; put it into local.settings.json, or into the environment"
+        )
+    # As `func start` has it: settings of the app are variables of its host.
+    os.environ.setdefault(grid.key_setting, key)
+    pause = 1.0 if grid.interval is None else max(grid.interval.total_seconds(), 0.001)
+    usual = NotificationTarget()
+    try:
+        return NotificationSettings(
+            hub=app.host.durable.hub_name,
+            targets={
+                "event-grid": NotificationTarget(
+                    event_grid=grid.endpoint,
+                    secret_variable=grid.key_setting,
+                    events=tuple(NoticeKind(one.lower()) for one in grid.event_types),
+                    children=True,
+                    attempts=usual.attempts if grid.retries is None else grid.retries + 1,
+                    first_seconds=pause,
+                    longest_seconds=usual.longest_seconds if grid.interval is None else pause,
+                )
+            },
+        )
+    except SettingsError as error:
+        raise AppLoadError(f"{HOST_FILE}: {error}") from None
 
 
 def storage_beside(root: Path) -> str:

@@ -30,6 +30,7 @@ from tenuto.functions.locating import check_not_importing
 from tenuto.host.clock import SystemClock
 from tenuto.host.forked import end_children_of, forget
 from tenuto.host.last_word import LastWord
+from tenuto.host.notifications.targets import notification_targets
 from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
 from tenuto.host.timers import HostTimers, Timer, timers_of
@@ -199,7 +200,9 @@ class Host:
         self._log.starting()
         self.program.check()
         timers = timers_of(self.program.timers) if self._runs_timers else []
-        triggered = check_triggered(self.program.triggered) if self._runs_timers else []
+        told = notification_targets(self.settings.notifications, self.clock)
+        started = [*self.program.triggered, *told] if self._runs_timers else []
+        triggered = check_triggered(started)
         self._hub = await self._storage.open()
         if self.settings.partitions not in {None, self._hub.partitions}:
             self._observer.notice(
@@ -365,6 +368,7 @@ class Host:
                     instance_budget=settings.usage.bound_of(settings.usage.instance_budget),
                     day_budget=settings.usage.bound_of(settings.usage.day_budget),
                 ),
+                notices=settings.notifications.rules,
             ),
             self._on_lost,
         )

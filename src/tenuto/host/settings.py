@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.host.deploying.options import DeploySettings
+from tenuto.host.notifications.options import NotificationSettings
 from tenuto.host.on_demand.options import OnDemandSettings
 from tenuto.http.options import HttpSettings
 from tenuto.interop.workers.options import WorkerSettings
@@ -100,6 +101,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         usage: How what functions use is told apart, kept and priced.
         deploy: What deployments may use, on a server that takes some.
         on_demand: When a server that is there on demand sleeps.
+        notifications: Whom to tell what becomes of instances.
         log_format: ``text`` for people or ``json`` for machines.
         log_level: The least important lines that are shown.
 
@@ -137,6 +139,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     usage: UsageSettings = UsageSettings()
     deploy: DeploySettings = DeploySettings()
     on_demand: OnDemandSettings = OnDemandSettings()
+    notifications: NotificationSettings = NotificationSettings()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -173,6 +176,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "usage": UsageSettings,
     "deploy": DeploySettings,
     "on_demand": OnDemandSettings,
+    "notifications": NotificationSettings,
 }
 
 

@@ -34,6 +34,12 @@ def shown_url(url: str) -> str:
     return without_asked_password(f"{head}{user}{at}{place}")
 
 
+def without_query(url: str, instead: str = _HIDDEN) -> str:
+    """An address without its account and its query, which may open what it leads to."""
+    place, asked, _ = shown_url(url).partition("?")
+    return f"{place}?{instead}" if asked else place
+
+
 def without_asked_password(text: str, instead: str = _HIDDEN) -> str:
     """A text without the passwords in the queries of its URLs."""
     parts, kept = [], 0

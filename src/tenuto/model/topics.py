@@ -278,10 +278,11 @@ def checked_topic(value: object) -> str:
     """The name of a topic to publish to, or refused: of one here, or ``hub/topic`` of a linked hub.
 
     Raises:
-        InputError: it is no such name, or that of the hub breaks the rules.
+        InputError: it is no such name, that of the hub breaks the rules, or the topic is one of
+            Tenuto's own: what stands there happened, and nobody may say so who only wants it.
     """
     if not isinstance(value, str) or not is_of_linked_hub(value):
-        return checked_place(value, "a topic")
+        return _others(checked_place(value, "a topic"))
     hub, _, topic = value.partition("/")
     try:
         check_hub_name(hub)
@@ -290,7 +291,16 @@ def checked_topic(value: object) -> str:
             f"{value!r:.200} cannot be the name of a topic: what stands before a slash is the name "
             f"of a linked hub, and {error}"
         ) from None
-    return f"{hub}/{checked_place(topic, 'a topic of a linked hub')}"
+    return f"{hub}/{_others(checked_place(topic, 'a topic of a linked hub'))}"
+
+
+def _others(topic: str) -> str:
+    if topic.startswith(_RESERVED):
+        raise InputError(
+            f"nobody publishes to topic {topic!r}: names that begin with {_RESERVED!r} are "
+            "Tenuto's own"
+        )
+    return topic
 
 
 def checked_own_topic(value: object) -> str:

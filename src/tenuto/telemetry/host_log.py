@@ -9,13 +9,15 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from tenuto.model.shown_urls import without_asked_password, without_named_password
+from tenuto.model.shown_urls import without_asked_password, without_named_password, without_query
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
 _WORD: Final = re.compile(r"\S+")
 _PASSWORD: Final = re.compile(r"(:/*+[^/@:\s]++):.*@", re.DOTALL)
 _SECRET_NAMES: Final = ("key", "password", "secret", "token")
 _HIDDEN: Final = "***"
+_ADDRESSES: Final = ("webhook", "event_grid")
+"""Settings that are addresses of others, whose queries may be what opens them."""
 
 
 class HostLog:
@@ -107,7 +109,9 @@ def _shown(name: str, value: object) -> object:
         return _HIDDEN  # with all that is below it
     if isinstance(value, Mapping):
         return {str(key): _shown(str(key), one) for key, one in value.items()}
-    return without_password(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return without_query(value, _HIDDEN) if name in _ADDRESSES else without_password(value)
 
 
 def without_password(text: str) -> str:

@@ -1,15 +1,17 @@
 """Settings of an app: where they come from, what they replace, and that nobody sees them."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tenuto.host.azure import azure_settings
 from tenuto.host.settings import load_settings
-from tenuto.interop.azure_app.folder.app_folder import read_app_folder
+from tenuto.interop.azure_app.folder.app_folder import AppFolder, read_app_folder
 from tenuto.interop.azure_app.folder.findings import Level
 from tenuto.interop.azure_app.folder.settings import AppSettings, LocalHost, MissingSettingError
 from tenuto.model.errors import AppLoadError
+from tenuto.model.notices import NoticeKind
 from tests.interop.azure_app.folders import python_app, read
 
 
@@ -178,3 +180,66 @@ def test_what_the_environment_has_for_a_setting_is_a_secret_too(tmp_path: Path) 
         "(the value of the setting Key in the environment)": "the-secret-itself",
         "(the value of the setting Mode in the environment)": "also-secret",
     }
+
+
+GRID = "https://grid.test/api/events"
+
+
+def told(folder: Path, **grid: object) -> AppFolder:
+    """An app that tells Event Grid, and has its key."""
+    durable = {"hubName": "Travel", "notifications": {"eventGrid": grid}}
+    host = {"version": "2.0", "extensions": {"durableTask": durable}}
+    return read(python_app(folder, host=host, local={"Values": {"GridKey": "k-1234567890"}}))
+
+
+def test_whom_host_json_wants_to_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GridKey", "")  # what is put there goes with the test
+    monkeypatch.delenv("GridKey")
+    app = told(
+        tmp_path,
+        topicEndpoint=GRID,
+        keySettingName="GridKey",
+        publishRetryCount=3,
+        publishRetryInterval="00:00:30",
+        publishRetryHttpStatus=[503],
+        publishEventTypes=["Started", "Failed"],
+    )
+    found = azure_settings(app, load_settings(folder=tmp_path, environment={}))
+    notifications = found.values.notifications
+    target = notifications.targets["event-grid"]
+    assert (notifications.hub, target.event_grid, target.children) == ("Travel", GRID, True)
+    assert target.wanted == {NoticeKind.STARTED, NoticeKind.FAILED}
+    assert (target.attempts, target.first_seconds, target.longest_seconds) == (4, 30.0, 30.0)
+    assert found.sources["notifications.targets"] == "host.json"
+    assert os.environ[target.secret_variable] == "k-1234567890"
+    said = {"TENUTO_NOTIFICATIONS_TARGETS": '{"own": {"queue": "all"}}'}
+    found = azure_settings(app, load_settings(folder=tmp_path, environment=said))
+    assert list(found.values.notifications.targets) == ["own"]
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ({"topicEndpoint": GRID}, "needs extensions.durableTask.notifications.eventGrid.keySett"),
+        ({"topicEndpoint": GRID, "keySettingName": "Other"}, "there is no setting 'Other'"),
+        ({"topicEndpoint": "grid", "keySettingName": "GridKey"}, "must begin with http"),
+        (
+            {"topicEndpoint": GRID, "keySettingName": "GridKey", "publishEventTypes": ["Ended"]},
+            "publishEventTypes",
+        ),
+    ],
+)
+def test_who_cannot_be_told_is_refused_before_the_app_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grid: dict[str, object], words: str
+) -> None:
+    monkeypatch.setenv("GridKey", "")  # as above
+    monkeypatch.delenv("GridKey")
+    with pytest.raises(AppLoadError) as refused:
+        azure_settings(told(tmp_path, **grid), load_settings(folder=tmp_path, environment={}))
+    assert words in str(refused.value)
+
+
+def test_without_an_address_nobody_is_told(tmp_path: Path) -> None:
+    app = told(tmp_path, keySettingName="GridKey")
+    found = azure_settings(app, load_settings(folder=tmp_path, environment={}))
+    assert not found.values.notifications.targets

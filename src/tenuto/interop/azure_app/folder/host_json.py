@@ -47,6 +47,24 @@ class HttpOptions(Struct, frozen=True, kw_only=True):
     max_outstanding: int | None = 200
 
 
+class EventGridOptions(Struct, frozen=True, kw_only=True):
+    """``extensions.durableTask.notifications.eventGrid``.
+
+    Attributes:
+        endpoint: The topic's address.
+        key_setting: The app's setting that holds its key.
+        retries: Further attempts; None when nothing is said.
+        interval: Between two of them; None when nothing is said.
+        event_types: Of what it is told, such as ``Started``; none for all.
+    """
+
+    endpoint: str
+    key_setting: str
+    retries: int | None = None
+    interval: timedelta | None = None
+    event_types: tuple[str, ...] = ()
+
+
 class DurableOptions(Struct, frozen=True, kw_only=True):
     """``extensions.durableTask``.
 
@@ -54,11 +72,13 @@ class DurableOptions(Struct, frozen=True, kw_only=True):
         hub_name: The task hub, in links and in what clients are told.
         max_activities: How many activities may run at once; None when nothing is said.
         http_poll_interval: Between two questions of a durable HTTP call.
+        event_grid: Who is told what becomes of orchestrations; None for nobody.
     """
 
     hub_name: str = "TestHubName"
     max_activities: int | None = None
     http_poll_interval: timedelta = timedelta(seconds=30)
+    event_grid: EventGridOptions | None = None
 
 
 class BlobOptions(Struct, frozen=True, kw_only=True):
@@ -251,7 +271,32 @@ def _options(values: Mapping[str, Any]) -> HostOptions:
             http_poll_interval=DurableOptions().http_poll_interval
             if interval is None
             else timedelta(milliseconds=interval),
+            event_grid=_event_grid(values),
         ),
+    )
+
+
+def _event_grid(values: Mapping[str, Any]) -> EventGridOptions | None:
+    """Of notifications.
+
+    Raises:
+        AppLoadError: there is an address without the name of the setting with its key.
+    """
+    grid = "extensions.durableTask.notifications.eventGrid."
+    endpoint, key = values.get(f"{grid}topicEndpoint"), values.get(f"{grid}keySettingName")
+    if not endpoint:
+        return None
+    if not key:
+        raise AppLoadError(
+            f"{HOST_FILE}: {grid}topicEndpoint needs {grid}keySettingName, the name of the app's "
+            "setting that holds the key of the topic; managed identities are not served"
+        )
+    return EventGridOptions(
+        endpoint=endpoint,
+        key_setting=key,
+        retries=values.get(f"{grid}publishRetryCount"),
+        interval=values.get(f"{grid}publishRetryInterval"),
+        event_types=values.get(f"{grid}publishEventTypes", ()),
     )
 
 

@@ -116,6 +116,7 @@ _ENTITIES = "entities are not served yet"
 _VERSIONS = "orchestrations are not chosen by version here; one that the code does not fit is held"
 _BINDINGS = "settings of bindings that are not served; a function that has one is refused"
 _DURABLE = "extensions.durableTask"
+_GRID = f"{_DURABLE}.notifications.eventGrid"
 _QUEUES = "extensions.queues"
 _BLOBS = "extensions.blobs"
 
@@ -147,6 +148,26 @@ HOST_KEYS: Final = (
         f"{_DURABLE}.httpSettings.defaultAsyncRequestSleepTimeMilliseconds",
         Annotated[int, Meta(ge=0)],
         "between two questions of a durable HTTP call whose answers say no time; 30,000",
+    ),
+    _honoured(
+        f"{_GRID}.topicEndpoint",
+        str,
+        "the topic of Event Grid that is told what becomes of orchestrations "
+        "([notifications](notifications.md))",
+    ),
+    _honoured(f"{_GRID}.keySettingName", str, "the app's setting that holds the topic's key"),
+    _honoured(
+        f"{_GRID}.publishRetryCount", _Threshold, "further attempts; 19, then it is put aside"
+    ),
+    _honoured(
+        f"{_GRID}.publishRetryInterval",
+        timedelta,
+        "between two attempts; 1 s, then twice the one before, up to 10 minutes",
+    ),
+    _honoured(
+        f"{_GRID}.publishEventTypes",
+        tuple[Literal["Started", "Completed", "Failed", "Terminated"], ...],
+        "of what it is told; of all four",
     ),
     _honoured(f"{_QUEUES}.batchSize", _Batch, "messages that are fetched at once, 1 to 32; 16"),
     _honoured(
@@ -192,7 +213,9 @@ HOST_KEYS: Final = (
     _ignored(f"{_DURABLE}.tracing", _TRACING),
     _ignored(f"{_DURABLE}.traceInputsAndOutputs", _TRACING),
     _ignored(f"{_DURABLE}.logReplayEvents", _TRACING),
-    _ignored(f"{_DURABLE}.notifications", "events are not sent to Event Grid"),
+    _ignored(
+        f"{_GRID}.publishRetryHttpStatus", "every answer but 200 to 299 is one to be tried again"
+    ),
     _ignored(f"{_DURABLE}.maxOrchestrationActions", "see the setting `limits.actions_per_turn`"),
     _ignored(f"{_DURABLE}.storeInputsInOrchestrationHistory", "histories always have the inputs"),
     _ignored(

@@ -1,0 +1,1 @@
+"""Life-cycle notifications: what becomes of instances, sent to whom the settings name."""
