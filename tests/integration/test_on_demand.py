@@ -188,8 +188,9 @@ def test_an_app_that_is_broken_is_told_to_the_log_and_not_to_callers(folder: Pat
         assert b"Retry-After: " in answer
         assert b"nothing_of_this_name" not in answer
         assert "nothing_of_this_name" in command.err
+        command.until("tried again in 4 s")
         (folder / "travel.py").write_text(APP)
-        command.until("awake after")
+        command.until("ms: the app's files have changed")
         assert ask("GET", f"{url}/healthz")[0] == 200
     (folder / "travel.py").write_text("import nothing_of_this_name\n")
     at_once = tenuto(folder, "serve-on-demand", "travel.py", "--port", "0")

@@ -7,6 +7,7 @@ the same command again for the app's own.
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import click
@@ -81,6 +82,7 @@ def _become_sleeper(target: str, settings: LoadedSettings) -> NoReturn:
     told = {
         "listening": listening.fileno(),
         "command": [sys.executable, "-P", "-m", "tenuto", *sys.argv[1:]],
+        "folder": str(_folder_of(target)),
         "url": f"http://{host}:{http.port}",
         "log": settings.values.log_format,
         "drain_seconds": settings.values.drain_seconds,
@@ -92,6 +94,14 @@ def _become_sleeper(target: str, settings: LoadedSettings) -> NoReturn:
     os.execv(  # noqa: S606 - this very program, without all that it has loaded
         sys.executable, [sys.executable, "-P", "-m", sleeper.__name__, json.dumps(told)]
     )
+
+
+def _folder_of(target: str) -> Path:
+    """Where the code of an app is; of a module, the current folder."""
+    path = Path(target.partition(".py")[0] + ".py") if ".py" in target else Path(target)
+    if path.is_dir():
+        return path.resolve()
+    return path.resolve().parent if path.is_file() else Path.cwd()
 
 
 serve_on_demand: click.Command = click.Command(

@@ -41,6 +41,8 @@ _PATIENCE_SECONDS: Final = 20.0
 _REQUEST_SECONDS: Final = 0.2
 _REQUEST_BYTES: Final = 65_536
 _MICROSECONDS: Final = 1_000_000
+_CODE: Final = (".py", ".js", ".mjs", ".cjs", "host.json", "settings.json", "tenuto.toml")
+"""How names end of files that may be why an app does not start."""
 
 
 def signature(path: str) -> list[int]:
@@ -64,6 +66,21 @@ def signature(path: str) -> list[int]:
     return found
 
 
+def code_signature(folder: str) -> list[int]:
+    """What changes when somebody mends the app in a folder: how many files, and the last change.
+
+    Args:
+        folder: Where the app is; folders below it are not looked at.
+    """
+    found = [0, 0]
+    with suppress(OSError), os.scandir(folder) as entries:
+        for one in entries:
+            if one.name.endswith(_CODE):
+                found[0] += 1
+                found[1] = max(found[1], one.stat().st_mtime_ns)
+    return found
+
+
 class Plan:
     """When the app's process is to run again.
 
@@ -84,7 +101,8 @@ class Sleeper:
 
     Args:
         listening: The socket, which listens.
-        facts: ``command``: of the app's process; ``url``: what it serves; ``log``: ``text`` or
+        facts: ``command``: of the app's process; ``folder``: where the app is; ``url``: what it
+            serves; ``log``: ``text`` or
             ``json``; ``drain_seconds``: how long it may take to end; ``is_handed_in``: whether
             systemd has made the socket.
     """
@@ -92,6 +110,7 @@ class Sleeper:
     def __init__(self, listening: socket.socket, facts: dict[str, Any]) -> None:
         self._listening = listening
         self._command: list[str] = facts["command"]
+        self._folder: str = facts["folder"]
         self._url: str = facts["url"]
         self._log: str = facts["log"]
         self._is_handed_in: bool = facts["is_handed_in"]
@@ -260,14 +279,16 @@ class Sleeper:
                 f"tried again in {seconds:g} s"
             )
         self._say(text, {"code": code, "seconds": seconds}, level="WARNING")
-        end = time.monotonic() + seconds
+        end, code_before = time.monotonic() + seconds, code_signature(self._folder)
         with selectors.DefaultSelector() as selector:
             selector.register(self._rung, selectors.EVENT_READ)
             if not is_serving:  # else callers wait: it served a moment ago
                 selector.register(self._listening, selectors.EVENT_READ)
             while not self._stopping.is_set() and (left := end - time.monotonic()) > 0:
-                if self._listening in self._wait(selector, left):
+                if self._listening in self._wait(selector, min(left, _FILES_SECONDS)):
                     _refuse_one(self._listening, int(left) + 1)
+                if not is_serving and code_signature(self._folder) != code_before:
+                    return "the app's files have changed"
         return "its process had ended"
 
     # --- words -----------------------------------------------------------------------------------
