@@ -12,6 +12,7 @@ _IS_USABLE: Final = re.compile(
     "(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 _LONGEST_STATE: Final = 512
+_SAMPLED: Final = 1
 _STATE: Final = re.compile(r"[\x20-\x7e]*")
 
 
@@ -21,15 +22,27 @@ class TraceContext(Struct, frozen=True, rename="camel", omit_defaults=True, gc=F
     Attributes:
         parent: ``traceparent``: version, trace id, id of the span that has asked, flags.
         state: ``tracestate``: what vendors add.
+        after: The span of the generation before, where spans are written; never sent.
     """
 
     parent: str
     state: str | None = None
+    after: str | None = None
 
     @property
     def trace_id(self) -> str:
         """The 32 digits that all of one trace have in common."""
         return self.parent[3:35]
+
+    @property
+    def parent_id(self) -> str:
+        """The 16 digits of the span that has asked."""
+        return self.parent[36:52]
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether who has asked writes spans."""
+        return bool(int(self.parent[53:55], 16) & _SAMPLED)
 
     @property
     def headers(self) -> dict[str, str]:
