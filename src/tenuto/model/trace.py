@@ -1,6 +1,7 @@
 """Trace context as data: which trace of distributed tracing an execution belongs to (W3C)."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -49,6 +50,22 @@ class TraceContext(Struct, frozen=True, rename="camel", omit_defaults=True, gc=F
         """What a request carries that belongs to the trace."""
         state = {} if self.state is None else {"tracestate": self.state}
         return {"traceparent": self.parent, **state}
+
+
+def with_trace(
+    attributes: Mapping[str, str] | None, trace: TraceContext | None
+) -> dict[str, str] | None:
+    """The attributes of an event that is published within a trace, as CloudEvents have them.
+
+    Args:
+        attributes: What who publishes has said; a trace that they name holds.
+        trace: The trace.
+    """
+    given = dict(attributes or {})
+    if trace is not None and "traceparent" not in given:
+        given.pop("tracestate", None)
+        given.update(trace.headers)
+    return given or None
 
 
 def checked_trace(trace: TraceContext | None) -> TraceContext | None:

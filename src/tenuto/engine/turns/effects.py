@@ -58,6 +58,7 @@ from tenuto.model.topics import (
     is_of_linked_hub,
     is_of_wait,
 )
+from tenuto.model.trace import TraceContext, with_trace
 
 T = TypeVar("T")
 
@@ -212,7 +213,7 @@ def _event_published(effects: Effects, action: EventPublished, deciding: _Decidi
                 details=EventDetails(
                     source=f"instance/{state.instance_id}",
                     subject=action.subject,
-                    attributes=action.attributes,
+                    attributes=with_trace(action.attributes, _trace_of(action, deciding)),
                 ),
             ),
         ),
@@ -232,8 +233,16 @@ def _event_to_carry(action: EventPublished, deciding: _Deciding) -> Publish:
         kind=action.kind,
         source=f"instance/{state.instance_id}",
         subject=action.subject,
-        attributes=action.attributes,
+        attributes=with_trace(action.attributes, _trace_of(action, deciding)),
     )
+
+
+def _trace_of(action: EventPublished, deciding: _Deciding) -> TraceContext | None:
+    """Whose trace an event belongs to."""
+    facts = deciding.state.facts
+    if deciding.spans is None:
+        return facts.trace
+    return deciding.spans.context(facts.execution_id, facts.trace).of_step(action.event_id)
 
 
 def _message_queued(effects: Effects, action: MessageQueued, deciding: _Deciding) -> None:

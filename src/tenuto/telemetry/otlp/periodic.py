@@ -41,6 +41,7 @@ class Periodic:
         self._lines: tuple[LineKeeper, Receivers] | None = None
         self._task: asyncio.Task[None] | None = None
         self._failing: set[str] = set()
+        self._is_over = asyncio.Event()
 
     def send_metrics(self, observer: MetricsObserver, receivers: Receivers) -> None:
         """Send what this observer counts."""
@@ -58,11 +59,10 @@ class Periodic:
 
     async def stop(self) -> None:
         """Send what there is, once, and nothing more."""
+        self._is_over.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=_STOP_SECONDS)
         await self.abandon()
-        if not self._failing:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_STOP_SECONDS):
-                    await self._send()
 
     async def abandon(self) -> None:
         """Send nothing more."""
@@ -73,9 +73,12 @@ class Periodic:
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._seconds)
-            await self._send()
+        while not self._is_over.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds):
+                    await self._is_over.wait()
+            if not (self._is_over.is_set() and self._failing):
+                await self._send()
 
     async def _send(self) -> None:
         if self._metrics is not None:
