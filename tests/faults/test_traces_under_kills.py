@@ -53,7 +53,7 @@ async def kill_rounds(url: str, log: Path, rounds: int, seed: int) -> None:
 
 
 async def test_spans_are_those_of_the_histories_after_kills(tmp_path: Path) -> None:
-    await kill_rounds(f"sqlite:///{tmp_path / 'hub.db'}", tmp_path / "hosts.log", 2, 1)
+    await kill_rounds(f"sqlite:///{tmp_path / 'hub.db'}", tmp_path / "hosts.log", 1, 1)
 
 
 @pytest.mark.faults

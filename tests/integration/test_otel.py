@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from msgspec import structs
+from msgspec import Raw, structs
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tenuto import App, Context, Event, Host, RetryPolicy, Settings, current_activity
@@ -23,10 +23,11 @@ from tenuto.cli.command import run_command_line
 from tenuto.host.server import Server
 from tenuto.host.settings import load_settings
 from tenuto.http.options import HttpSettings
-from tenuto.model.errors import SettingsError
+from tenuto.model.errors import InputError, SettingsError
 from tenuto.model.ids import ExecutionId
 from tenuto.model.requests import StartRequest
 from tenuto.model.spans import TOPIC, SpanRules
+from tenuto.model.topics import PublishedEvent
 from tenuto.model.trace import TraceContext
 from tenuto.telemetry.export_settings import TelemetrySettings
 from tenuto.testing import TestHost
@@ -291,6 +292,8 @@ async def test_what_is_not_taken_is_sent_again_and_said(receiver: OtlpReceiver) 
         await host.run(child, 1)
         await until(lambda: host.problems)
         assert "sent again in 1 s" in host.problems[0][1]
+        [standing] = await host.host.engine.storage.subscriptions()
+        assert (standing.name, standing.lag) == (TOPIC, 1)
         await until(lambda: len(receiver.spans) == 2)
         await host.restart()
         assert await host.host.engine.storage.events(TOPIC, 0, 1, 1) == []
@@ -318,6 +321,17 @@ async def test_what_is_never_taken_holds_nothing_up(receiver: OtlpReceiver) -> N
         await host.idle()
     assert [text for _, text in host.problems if "are dropped" in text]
     assert len(receiver.spans) == 2
+
+
+async def test_what_is_no_span_is_dropped(receiver: OtlpReceiver) -> None:
+    async with TestHost(app, settings=settings(receiver, send=("traces",))) as host:
+        with pytest.raises(InputError, match="Tenuto's own"):
+            await host.client.publish(TOPIC, {"no": "span"})
+        made_up = PublishedEvent("x", TOPIC, None, 0, None, 0, Raw(b'{"data":{"no":"span"}}'))
+        await host.host.engine.storage.publish([made_up], [])
+        await host.run(child, 1)
+        await until(lambda: len(receiver.spans) == 2)
+    assert "are dropped: they are none" in host.problems[0][1]
 
 
 async def test_nothing_is_written_when_nothing_is_sent() -> None:

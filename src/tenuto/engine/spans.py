@@ -65,12 +65,15 @@ class SpanBook:
         instance_id: Whose book it is.
     """
 
-    __slots__ = ("_began", "_context", "_instance_id", "_name", "_now", "_open", "_rules", "_spans")
+    __slots__ = (
+        "_began", "_context", "_instance_id", "_name", "_now", "_open", "_own", "_rules", "_spans",
+    )  # fmt: skip
 
     def __init__(self, rules: SpanRules, instance_id: InstanceId) -> None:
         self._rules = rules
         self._instance_id = instance_id
         self._context: SpanContext | None = None
+        self._own = ""
         self._name = ""
         self._began: Microseconds = 0
         self._now: Microseconds = 0
@@ -112,7 +115,8 @@ class SpanBook:
     # --- the execution ----------------------------------------------------------------------------
 
     def _begin(self, event: ExecutionStarted) -> None:
-        self._context = self._rules.context(event.execution_id, event.trace)
+        context = self._context = self._rules.context(event.execution_id, event.trace)
+        self._own = context.span_id()
         self._name = event.name
         self._began = self._now
         self._open = {}
@@ -136,7 +140,7 @@ class SpanBook:
         self._spans.append(
             Span(
                 context.trace_id,
-                context.span_id(),
+                self._own,
                 context.parent_id,
                 _text(f"orchestration:{self._name}"),
                 SpanKind.SERVER,
@@ -185,7 +189,7 @@ class SpanBook:
             Span(
                 context.trace_id,
                 context.span_id(number),
-                context.span_id(),
+                self._own,
                 step.name,
                 step.kind,
                 step.began,

@@ -85,7 +85,7 @@ def checked_trace(trace: TraceContext | None) -> TraceContext | None:
         raise InputError(f"trace.state has {len(trace.state)} characters, at most {_LONGEST_STATE}")
     if trace.state is not None and _STATE.fullmatch(trace.state) is None:
         raise InputError("trace.state must be printable ASCII: it is sent on as a header")
-    return trace
+    return trace if trace.after is None else TraceContext(trace.parent, trace.state)
 
 
 def trace_of_headers(parent: str | None, state: str | None) -> TraceContext | None:

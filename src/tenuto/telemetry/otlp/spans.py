@@ -13,11 +13,13 @@ from functools import partial
 from typing import Final
 
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
 
 from tenuto.engine.engine import Engine
 from tenuto.engine.news import more_than_messages
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import Place, Progress, TrimPoint
+from tenuto.model.codec import READ_ERRORS
 from tenuto.model.errors import FencedError, StorageError
 from tenuto.model.ids import InstanceId
 from tenuto.model.spans import TOPIC, SpanRow
@@ -137,6 +139,8 @@ class SpanExport:
             self._at = None  # another host has it
         except StorageError as error:
             self._later(f"the store cannot be read or written: {error}")
+        except Exception as error:  # noqa: BLE001 - a background loop: told, and tried again
+            self._later(f"{type(error).__name__}: {error}")
 
     async def _send_page(self, lease: Lease) -> bool:
         """Send the next spans; whether there may be more, and they may be sent now."""
@@ -152,10 +156,10 @@ class SpanExport:
                 if verdict is Verdict.LATER:
                     break
                 if verdict is Verdict.NEVER:
-                    self._refused(who, event)
+                    self._refused(f"{who} refuses them for what they are", event)
                 await self._note(lease, event.position)
         elif verdict is Verdict.NEVER:
-            self._refused(who, events[0])
+            self._refused(f"{who} refuses them for what they are", events[0])
         if verdict is Verdict.LATER:
             self._limit = len(events)  # the same, for those who have it already
             self._later(f"{who} does not take them")
@@ -166,28 +170,37 @@ class SpanExport:
 
     async def _sent(self, events: Sequence[StoredEvent]) -> tuple[Verdict, str]:
         resource = self._resource
-        spans = [
-            readable(span, resource) for one in events for span in SpanRow.read(one.event).data
-        ]
+        spans: list[ReadableSpan] = []
+        for one in events:
+            try:
+                spans += [readable(span, resource) for span in SpanRow.read(one.event).data]
+            except (*READ_ERRORS, ValueError, TypeError) as error:  # nobody here has written it
+                self._refused(f"they are none: {error}", one)
+        if not spans:
+            return Verdict.TAKEN, ""
         key = events[0].position, events[-1].position
         return await self._sending.run(partial(self._receivers.send, spans, key))
 
     async def _position(self, lease: Lease) -> int:
         if self._at is None or self._at[0] != lease:
             places = await self._engine.storage.places([TOPIC])
-            self._at = lease, max((one.position for one in places), default=0)
+            # Written even when it is known: so it is seen how many wait, and who serves it.
+            await self._write(lease, max((one.position for one in places), default=0))
+            assert self._at is not None
         return self._at[1]
 
     async def _note(self, lease: Lease, position: int) -> None:
-        storage = self._engine.storage
-        progress = Progress(place=Place(TOPIC, TOPIC, position), at=self._engine.clock.now())
-        await storage.write_progress(lease, [progress])
-        self._at = lease, position
-        await storage.trim(TOPIC, TrimPoint(position=position), _TRIMMED)
+        await self._write(lease, position)
+        await self._engine.storage.trim(TOPIC, TrimPoint(position=position), _TRIMMED)
 
-    def _refused(self, who: str, event: StoredEvent) -> None:
+    async def _write(self, lease: Lease, position: int) -> None:
+        progress = Progress(place=Place(TOPIC, TOPIC, position), at=self._engine.clock.now())
+        await self._engine.storage.write_progress(lease, [progress])
+        self._at = lease, position
+
+    def _refused(self, why: str, event: StoredEvent) -> None:
         self._engine.observer.problem(
-            None, f"spans of {event.event_id} are dropped: {who} refuses them for what they are"
+            None, f"the spans of {event.event_id!r:.200} are dropped: {why}"
         )
 
     def _later(self, why: str) -> None:
