@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 _EXPORT: Final = "tenuto.telemetry.otlp.export"
 _NEEDED: Final = (
-    ("endpoint", "opentelemetry.exporter.otlp.proto.http"),
-    ("connection_string", "azure.monitor.opentelemetry.exporter"),
+    ("endpoint", "opentelemetry.exporter.otlp.proto.http", "otel"),
+    ("connection_string", "azure.monitor.opentelemetry.exporter", "otel-azure"),
 )
 
 
@@ -36,7 +36,7 @@ def check_installed(settings: TelemetrySettings) -> None:
     Raises:
         SettingsError: saying what to install.
     """
-    for name, package in _NEEDED:
+    for name, package, extra in _NEEDED:
         if not getattr(settings, name):
             continue
         try:
@@ -44,7 +44,7 @@ def check_installed(settings: TelemetrySettings) -> None:
         except ModuleNotFoundError as error:
             raise SettingsError(
                 f"telemetry.{name} is set, and the package {error.name!r} is not installed: pip "
-                'install "tenuto[otel]"'
+                f'install "tenuto[{extra}]"'
             ) from None
 
 
