@@ -71,7 +71,7 @@ class SpanBook:
 
     def __init__(self, rules: SpanRules, instance_id: InstanceId) -> None:
         self._rules = rules
-        self._instance_id = instance_id
+        self._instance_id = _text(instance_id)
         self._context: SpanContext | None = None
         self._own = ""
         self._name = ""
@@ -148,7 +148,7 @@ class SpanBook:
                 self._now,
                 {
                     "tenuto.type": "orchestration",
-                    "tenuto.instance_id": _text(self._instance_id),
+                    "tenuto.instance_id": self._instance_id,
                     "tenuto.execution_id": _text(context.execution_id),
                     "tenuto.outcome": outcome,
                 },
@@ -181,7 +181,7 @@ class SpanBook:
         context = self._context
         assert context is not None
         attributes = step.attributes
-        attributes["tenuto.instance_id"] = _text(self._instance_id)
+        attributes["tenuto.instance_id"] = self._instance_id
         attributes["tenuto.event_id"] = number
         if outcome:
             attributes["tenuto.outcome"] = outcome
