@@ -442,6 +442,14 @@ async def test_application_insights_is_told_with_azures_exporter() -> None:
     assert len(operations) == 1
 
 
+async def test_a_wrong_connection_string_is_refused_at_the_start() -> None:
+    telemetry = TelemetrySettings(connection_string="hush")
+    host = Host(app, "sqlite://", settings=Settings(telemetry=telemetry))
+    with pytest.raises(SettingsError, match=r"telemetry\.connection_string is none") as error:
+        await host.start()
+    assert "hush" not in str(error.value)
+
+
 def test_a_missing_package_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     exporting = importlib.import_module("tenuto.telemetry.exporting")
 

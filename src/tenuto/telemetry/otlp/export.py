@@ -15,7 +15,12 @@ from tenuto.telemetry.otlp.receivers import Receivers
 from tenuto.telemetry.otlp.sending import Sending
 from tenuto.telemetry.otlp.spans import SpanExport
 
-_SAY_WHAT_WE_SAY: Final = ("opentelemetry.exporter", "azure.monitor.opentelemetry", "azure.core")
+_LEVELS: Final = {
+    "opentelemetry.exporter": logging.CRITICAL,
+    "azure.monitor.opentelemetry": logging.CRITICAL,
+    "azure.core.pipeline.policies.http_logging_policy": logging.WARNING,
+}
+"""What is not taken the host says itself; unless the app has said how much these are to say."""
 
 
 class Export:
@@ -32,9 +37,9 @@ class Export:
         self._sending = Sending()
         self._receivers: list[Receivers] = []
         self._spans: SpanExport | None = None
-        for name in _SAY_WHAT_WE_SAY:
+        for name, level in _LEVELS.items():
             if (logger := logging.getLogger(name)).level == logging.NOTSET:
-                logger.setLevel(logging.CRITICAL)
+                logger.setLevel(level)
         service = {"service.name": settings.service}
         if "traces" in settings.send:
             # Of no host: what another one sends again must be the same.

@@ -24,7 +24,7 @@ from tenuto.telemetry.otlp.sending import THREAD
 from tenuto.telemetry.otlp.translation import SCOPE
 
 _MOST_WAITING: Final = 10_000
-_OF_SENDING: Final = ("opentelemetry", "azure.", "urllib3", "requests")
+_OF_SENDING: Final = ("opentelemetry.", "azure.monitor.opentelemetry")
 _LEVELS: Final = (
     (logging.CRITICAL, SeverityNumber.FATAL),
     (logging.ERROR, SeverityNumber.ERROR),

@@ -14,6 +14,7 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
+from tenuto.model.errors import SettingsError
 from tenuto.telemetry.export_settings import Signal, TelemetrySettings
 
 _TIMEOUT_SECONDS: Final = 10
@@ -137,9 +138,15 @@ def _azure(settings: TelemetrySettings, signal: Signal) -> _Receiver:
         "metrics": azure.AzureMonitorMetricExporter,
         "logs": azure.AzureMonitorLogExporter,
     }
-    exporter = kinds[signal](
-        connection_string=settings.connection_string,
-        disable_offline_storage=True,  # what was not taken is in the store, or is of this moment
-        timeout=_TIMEOUT_SECONDS,
-    )
+    try:
+        exporter = kinds[signal](
+            connection_string=settings.connection_string,
+            disable_offline_storage=True,  # what was not taken is in the store, or of this moment
+            timeout=_TIMEOUT_SECONDS,
+        )
+    except ValueError:
+        raise SettingsError(
+            "telemetry.connection_string is none of Application Insights: it has an "
+            "InstrumentationKey=… and an IngestionEndpoint=…, with ; between them"
+        ) from None
     return _Receiver("Application Insights", exporter, lambda: None)
