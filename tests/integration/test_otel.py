@@ -24,7 +24,7 @@ from tenuto.host.server import Server
 from tenuto.host.settings import load_settings
 from tenuto.http.options import HttpSettings
 from tenuto.model.errors import InputError, SettingsError
-from tenuto.model.ids import ExecutionId
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.requests import StartRequest
 from tenuto.model.spans import TOPIC, SpanRules
 from tenuto.model.topics import PublishedEvent
@@ -64,6 +64,7 @@ def shaky() -> str:
 
 @app.orchestrator
 async def child(ctx: Context, number: int) -> str:
+    ctx.logger.warning("child %d", number)
     return await ctx.call_activity(echo, number)
 
 
@@ -192,14 +193,11 @@ async def test_a_caller_has_its_trace_and_what_it_has_decided(receiver: OtlpRece
         await host.client.gateway.start(
             structs.replace(
                 request("child", unsampled, "2"),
-                facts=structs.replace(
-                    request("child", unsampled, "2").facts, instance_id="other", execution_id="f"
-                ),
+                facts=structs.replace(request("child", unsampled, "2").facts, instance_id="other"),
             )
         )
         silent = await host.client.wait("other")
-        own = await host.start(child, 3)
-        third = await own.result()
+        third = await host.run(child, 3)
     found = names(receiver.spans)
     assert found.keys() == {"orchestration:child", "activity:echo"}
     top, step = found["orchestration:child"], found["activity:echo"]
@@ -364,7 +362,7 @@ async def test_metrics_and_lines_are_sent_too(receiver: OtlpReceiver) -> None:
     async with Server(app, settings=where) as server:
         handle = await server.host.client.start(child, 5)
         await handle.result()
-        await until(lambda: len(receiver.spans) == 2 and receiver.logs)
+        await until(lambda: len(receiver.spans) == 2 and len(receiver.logs) >= 2)
     metrics = {one.name: one for one in receiver.metrics}
     assert metrics["tenuto_turns"].sum.data_points[0].as_int >= 2
     seconds = metrics["tenuto_activity_seconds"].histogram.data_points[0]
@@ -372,6 +370,9 @@ async def test_metrics_and_lines_are_sent_too(receiver: OtlpReceiver) -> None:
     line = next(one for one in receiver.logs if one.body.string_value == "echo 5")
     step = names(receiver.spans)["activity:echo"]
     assert (line.trace_id, line.span_id) == (step.trace_id, step.span_id)
+    line_of_its_own = next(one for one in receiver.logs if one.body.string_value == "child 5")
+    top = names(receiver.spans)["orchestration:child"]
+    assert (line_of_its_own.trace_id, line_of_its_own.span_id) == (top.trace_id, top.span_id)
     told = {one.key: one.value.string_value for one in line.attributes}
     assert (told["color"], told["tenuto.activity"]) == ("blue", "echo")
     assert receiver.headers["x-key"] == "hush"
@@ -491,8 +492,10 @@ async def test_a_server_shows_no_secrets(receiver: OtlpReceiver) -> None:
 
 
 def test_ids_are_derived() -> None:
-    rules = SpanRules()
-    first = rules.context(ExecutionId("execution"), None)
-    assert first == rules.context(ExecutionId("execution"), None)
+    rules, execution = SpanRules(), ExecutionId("e")
+    first = rules.context(InstanceId("i"), execution, None)
+    assert first == rules.context(InstanceId("i"), execution, None)
     assert len({first.span_id(), first.span_id(0), first.span_id(1)}) == 3
-    assert not SpanRules(0.0).context(ExecutionId("execution"), None).is_sampled
+    other = rules.context(InstanceId("j"), execution, None)
+    assert (other.trace_id == first.trace_id, other.span_id() == first.span_id()) == (False, False)
+    assert not SpanRules(0.0).context(InstanceId("i"), execution, None).is_sampled

@@ -10,6 +10,7 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
 )
+from tenuto.model.ids import InstanceId
 from tenuto.model.spans import SpanRules
 
 _STEPS = (TaskScheduled, SubOrchestrationInstanceCreated, TimerCreated)
@@ -32,11 +33,11 @@ def check_parents(spans: dict[tuple[str, str], Span]) -> None:
             assert (trace_id, one.parent_span_id.hex()) in spans, one.name
 
 
-def ids_in(history: list[HistoryEvent]) -> set[tuple[str, str]]:
+def ids_in(instance_id: InstanceId, history: list[HistoryEvent]) -> set[tuple[str, str]]:
     """The ids of the spans that an execution has which has ended."""
     found: set[tuple[str, str]] = set()
     start = next(one for one in history if isinstance(one, ExecutionStarted))
-    context = SpanRules().context(start.execution_id, start.trace)
+    context = SpanRules().context(instance_id, start.execution_id, start.trace)
     found.add((context.trace_id, context.span_id()))
     for event in history:
         if isinstance(event, _STEPS) and getattr(event, "purpose", "") != "timeout":
@@ -50,6 +51,6 @@ async def check_spans(client: Client, spans: list[Span]) -> int:
     check_parents(found)
     wanted: set[tuple[str, str]] = set()
     async for one in client.query():
-        wanted |= ids_in(await client.history(one.instance_id))
+        wanted |= ids_in(InstanceId(one.instance_id), await client.history(one.instance_id))
     assert found.keys() == wanted
     return len(wanted)

@@ -460,7 +460,7 @@ class Engine:
         ]
         if self.rules.spans is not None:
             for work in wanted:
-                context = self.rules.spans.context(work.execution_id, work.trace)
+                context = self.rules.spans.context(work.instance_id, work.execution_id, work.trace)
                 work.trace = context.of_step(work.task_id)
         self.running += len(wanted)
         if self.observer.sees_turns:

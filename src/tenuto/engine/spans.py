@@ -66,12 +66,16 @@ class SpanBook:
     """
 
     __slots__ = (
-        "_began", "_context", "_instance_id", "_name", "_now", "_open", "_own", "_rules", "_spans",
+        "_began", "_context", "_execution_id", "_id", "_instance_id", "_name", "_now", "_open",
+        "_own",
+        "_rules", "_spans",
     )  # fmt: skip
 
     def __init__(self, rules: SpanRules, instance_id: InstanceId) -> None:
         self._rules = rules
+        self._id = instance_id
         self._instance_id = _text(instance_id)
+        self._execution_id = ""
         self._context: SpanContext | None = None
         self._own = ""
         self._name = ""
@@ -87,15 +91,14 @@ class SpanBook:
         spans = self.follow(events)
         if not spans:
             return None
-        assert self._context is not None
         return PublishedEvent(
-            event_id=f"{self._context.execution_id}/{number}",
+            event_id=f"{self._own}/{number}",
             topic=TOPIC,
             key=None,
             published_at=self._now,
             cause=None,
             iid=iid,
-            event=SpanRow(spans).text(),
+            event=SpanRow(spans, self._instance_id).text(),
         )
 
     def follow(self, events: Sequence[HistoryEvent]) -> list[Span]:
@@ -115,8 +118,9 @@ class SpanBook:
     # --- the execution ----------------------------------------------------------------------------
 
     def _begin(self, event: ExecutionStarted) -> None:
-        context = self._context = self._rules.context(event.execution_id, event.trace)
+        context = self._context = self._rules.context(self._id, event.execution_id, event.trace)
         self._own = context.span_id()
+        self._execution_id = _text(event.execution_id)
         self._name = event.name
         self._began = self._now
         self._open = {}
@@ -149,7 +153,7 @@ class SpanBook:
                 {
                     "tenuto.type": "orchestration",
                     "tenuto.instance_id": self._instance_id,
-                    "tenuto.execution_id": _text(context.execution_id),
+                    "tenuto.execution_id": self._execution_id,
                     "tenuto.outcome": outcome,
                 },
                 error,

@@ -386,7 +386,8 @@ class InstanceState(Struct):
         facts = self.facts
         trace = facts.trace
         if spans is not None:
-            trace = spans.context(facts.execution_id, trace).of_next_generation()
+            context = spans.context(facts.instance_id, facts.execution_id, trace)
+            trace = context.of_next_generation()
         self.facts = structs.replace(
             facts,
             execution_id=ending.execution_id,

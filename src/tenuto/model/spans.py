@@ -11,7 +11,7 @@ from typing import Final, Self
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from tenuto.model.ids import ExecutionId
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
@@ -71,29 +71,34 @@ class SpanRules(Struct, frozen=True):
 
     ratio: float = 1.0
 
-    def context(self, execution_id: ExecutionId, trace: TraceContext | None) -> "SpanContext":
-        """Which trace an execution belongs to: that of its caller, or one of its own."""
+    def context(
+        self, instance_id: InstanceId, execution_id: ExecutionId, trace: TraceContext | None
+    ) -> "SpanContext":
+        """Which trace an execution belongs to: that of its caller, or one of its own.
+
+        Whoever starts an instance may choose the id of its execution: only both ids together are
+        nobody else's.
+        """
+        seed = f"{instance_id}/{execution_id}"
         if trace is not None:
-            return SpanContext(
-                execution_id, trace.trace_id, trace.parent_id, trace.is_sampled, trace
-            )
-        trace_id = blake2b(execution_id.encode(), digest_size=16).hexdigest()
+            return SpanContext(seed, trace.trace_id, trace.parent_id, trace.is_sampled, trace)
+        trace_id = blake2b(seed.encode(), digest_size=16).hexdigest()
         is_sampled = int(trace_id[16:], 16) < self.ratio * 2**64
-        return SpanContext(execution_id, trace_id, "", is_sampled)
+        return SpanContext(seed, trace_id, "", is_sampled)
 
 
 class SpanContext(Struct, frozen=True):
     """An execution in its trace.
 
     Attributes:
-        execution_id: Which one.
+        seed: What its ids are made of.
         trace_id: Of its trace.
         parent_id: The span of whoever has called it; empty when it begins the trace.
         is_sampled: Whether its spans are written.
         trace: What it was called with; None when it begins the trace.
     """
 
-    execution_id: ExecutionId
+    seed: str
     trace_id: str
     parent_id: str
     is_sampled: bool
@@ -101,7 +106,7 @@ class SpanContext(Struct, frozen=True):
 
     def span_id(self, step: int = _EXECUTION) -> str:
         """The id of the span of a step, by the number of its event; of the execution itself."""
-        return blake2b(f"{self.execution_id}/{step}".encode(), digest_size=8).hexdigest()
+        return blake2b(f"{self.seed}/{step}".encode(), digest_size=8).hexdigest()
 
     def of_step(self, step: int) -> TraceContext:
         """What a step hands on: to a child, to a request. Of a trace without spans, as it came."""
@@ -129,9 +134,10 @@ def _plain(trace: TraceContext) -> TraceContext:
 
 
 class SpanRow(Struct, frozen=True, omit_defaults=True):
-    """The spans that a turn has ended, as the store keeps them."""
+    """The spans that a turn has ended, as the store keeps them; ``subject`` is the instance."""
 
     data: list[Span]
+    subject: str = ""
 
     @classmethod
     def read(cls, content: Raw) -> Self:

@@ -242,7 +242,8 @@ def _trace_of(action: EventPublished, deciding: _Deciding) -> TraceContext | Non
     facts = deciding.state.facts
     if deciding.spans is None:
         return facts.trace
-    return deciding.spans.context(facts.execution_id, facts.trace).of_step(action.event_id)
+    context = deciding.spans.context(facts.instance_id, facts.execution_id, facts.trace)
+    return context.of_step(action.event_id)
 
 
 def _message_queued(effects: Effects, action: MessageQueued, deciding: _Deciding) -> None:
@@ -327,7 +328,8 @@ def _child(
     """A new child; iid and partition are the owner's to fill in."""
     above, now, trace = parent.facts, deciding.timestamp, event.trace
     if deciding.spans is not None:
-        trace = deciding.spans.context(above.execution_id, above.trace).of_step(event.event_id)
+        context = deciding.spans.context(above.instance_id, above.execution_id, above.trace)
+        trace = context.of_step(event.event_id)
     link = None
     if not event.detached:
         link = ParentInstance(above.instance_id, above.execution_id, above.name, event.event_id)

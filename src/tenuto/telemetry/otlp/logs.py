@@ -15,7 +15,7 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from tenuto.model.ids import ExecutionId
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.spans import SpanRules
 from tenuto.telemetry.json_log import extra_of
 from tenuto.telemetry.log_context import ContextFilter
@@ -104,7 +104,9 @@ class LineKeeper(logging.Handler):
         trace_id, span_id = facts.get("trace_id"), facts.get("span_id")
         execution_id = facts.get("execution_id")
         if span_id is None and execution_id is not None:
-            own = self._rules.context(ExecutionId(execution_id), None)
+            own = self._rules.context(
+                InstanceId(facts.get("instance_id", "")), ExecutionId(execution_id), None
+            )
             trace_id, span_id = trace_id or own.trace_id, own.span_id()
         if not trace_id or not span_id:
             return Context()

@@ -199,9 +199,11 @@ class SpanExport:
         self._at = lease, position
 
     def _refused(self, why: str, event: StoredEvent) -> None:
-        self._engine.observer.problem(
-            None, f"the spans of {event.event_id!r:.200} are dropped: {why}"
-        )
+        try:
+            whose = SpanRow.read(event.event).subject
+        except READ_ERRORS:
+            whose = event.event_id
+        self._engine.observer.problem(None, f"spans of {whose!r:.300} are dropped: {why}")
 
     def _later(self, why: str) -> None:
         self._has_news = True
