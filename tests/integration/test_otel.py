@@ -6,7 +6,7 @@ import importlib
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -20,10 +20,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tenuto import App, Context, Event, Host, RetryPolicy, Settings, current_activity
 from tenuto.cli.command import run_command_line
+from tenuto.engine.rows import Lease
+from tenuto.engine.topic_ports import Progress
 from tenuto.host.server import Server
 from tenuto.host.settings import load_settings
 from tenuto.http.options import HttpSettings
-from tenuto.model.errors import InputError, SettingsError
+from tenuto.model.errors import InputError, SettingsError, StorageUnavailableError
 from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.requests import StartRequest
 from tenuto.model.spans import TOPIC, SpanRules
@@ -489,6 +491,54 @@ async def test_a_server_shows_no_secrets(receiver: OtlpReceiver) -> None:
     async with Server(app, settings=where) as server, httpx2.AsyncClient() as client:
         found = (await client.get(f"{server.url}/admin/overview")).text
     assert "hush" not in found
+
+
+async def test_what_was_taken_and_not_noted_comes_again_the_same(
+    receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with TestHost(app, settings=settings(receiver, send=("traces",))) as host:
+        storage = host.host.engine.storage
+        write = storage.write_progress
+
+        async def refuse(lease: Lease, progress: Sequence[Progress]) -> None:
+            if progress[0].place.name == TOPIC and progress[0].place.position:
+                raise StorageUnavailableError("the disk is full")
+            await write(lease, progress)
+
+        monkeypatch.setattr(storage, "write_progress", refuse)
+        await host.run(child, 1)
+        await until(lambda: host.problems)
+        monkeypatch.undo()
+        await host.crash()
+        await until(lambda: len(receiver.spans) == 4)
+    assert "the disk is full" in host.problems[0][1]
+    assert len(once(receiver.spans)) == 2
+
+
+async def test_who_has_taken_something_waits_for_the_others(receiver: OtlpReceiver) -> None:
+    insights = Insights()
+    receiver.answer = lambda _path, number: 503 if number == 1 else 200
+    try:
+        where = settings(receiver, send=("traces",), connection_string=insights.connection_string)
+        async with TestHost(app, settings=where) as host:
+            await host.run(child, 1)
+            await until(lambda: len(receiver.spans) == 2)
+    finally:
+        insights.close()
+    assert len(insights.told) == 2, "once each"
+
+
+async def test_many_spans_of_a_turn_are_several_rows(receiver: OtlpReceiver) -> None:
+    wide = App()
+
+    @wide.orchestrator
+    async def pauses(ctx: Context) -> None:
+        await asyncio.gather(*(ctx.create_timer(SECOND) for _ in range(1_200)))
+
+    async with TestHost(wide, settings=settings(receiver, send=("traces",))) as host:
+        await host.run(pauses)
+        await until(lambda: len(receiver.spans) == 1_201)
+    assert len(once(receiver.spans)) == 1_201
 
 
 def test_ids_are_derived() -> None:

@@ -128,10 +128,10 @@ class Booking:
         book = resident.spans
         if book is None:
             book = resident.spans = SpanBook(rules, state.instance_id)
-        row = book.row_of(turn.events, turn.number, state.iid)
-        if row is not None:
-            batch.spans.append(row)
-            batch.uses(resident, rows=1)
+        rows = book.rows_of(turn.events, turn.number, state.iid)
+        if rows:
+            batch.spans += rows
+            batch.uses(resident, rows=len(rows))
 
     def _book_messages(self, resident: Resident, turn: Step, batch: Batch) -> None:
         """What becomes of the messages."""

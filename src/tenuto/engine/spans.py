@@ -7,6 +7,7 @@ host says otherwise; then nothing of it is in memory.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from sys import intern
 from typing import Any, Final
 
 from msgspec import Struct
@@ -45,6 +46,7 @@ from tenuto.model.topics import PublishedEvent
 
 _LONGEST_TEXT: Final = 1_000
 _TIMED_OUT: Final = "timed out"
+_MOST_IN_ROW: Final = 500
 
 
 class _OpenStep(Struct, gc=False):
@@ -53,7 +55,9 @@ class _OpenStep(Struct, gc=False):
     name: str
     kind: SpanKind
     began: Microseconds
-    attributes: dict[str, str | int]
+    what: str
+    attempt: int = 0
+    child: str = ""
     of: int | None = None
 
 
@@ -84,22 +88,23 @@ class SpanBook:
         self._open: dict[int, _OpenStep] = {}
         self._spans: list[Span] = []
 
-    def row_of(
+    def rows_of(
         self, events: Sequence[HistoryEvent], number: int, iid: int
-    ) -> PublishedEvent | None:
-        """What the so many-th turn has ended, as a row of its commit; None for nothing."""
+    ) -> list[PublishedEvent]:
+        """What the so many-th turn has ended, as rows of its commit."""
         spans = self.follow(events)
-        if not spans:
-            return None
-        return PublishedEvent(
-            event_id=f"{self._own}/{number}",
-            topic=TOPIC,
-            key=None,
-            published_at=self._now,
-            cause=None,
-            iid=iid,
-            event=SpanRow(spans, self._instance_id).text(),
-        )
+        return [
+            PublishedEvent(
+                event_id=f"{self._own}/{number}/{begin}",
+                topic=TOPIC,
+                key=None,
+                published_at=self._now,
+                cause=None,
+                iid=iid,
+                event=SpanRow(spans[begin : begin + _MOST_IN_ROW], self._instance_id).text(),
+            )
+            for begin in range(0, len(spans), _MOST_IN_ROW)
+        ]
 
     def follow(self, events: Sequence[HistoryEvent]) -> list[Span]:
         """Take a turn over, that is decided now or was recorded; the spans that it has ended."""
@@ -170,13 +175,12 @@ class SpanBook:
         what: str,
         name: str,
         kind: SpanKind = SpanKind.INTERNAL,
-        **attributes: str | int,
+        attempt: int = 0,
+        child: str = "",
     ) -> None:
-        facts: dict[str, str | int] = {"tenuto.type": what}
-        for key, value in attributes.items():
-            facts[f"tenuto.{key}"] = value
-        title = _text(f"{what}:{name}" if name else what)
-        self._open[number] = _OpenStep(title, kind, self._now, facts)
+        # Many may be open, and most have the same few names.
+        title = intern(_text(f"{what}:{name}" if name else what))
+        self._open[number] = _OpenStep(title, kind, self._now, what, attempt, child)
 
     def _close(self, number: int, error: str | None = None, outcome: str = "") -> None:
         step = self._open.pop(number, None)
@@ -184,9 +188,15 @@ class SpanBook:
             return
         context = self._context
         assert context is not None
-        attributes = step.attributes
-        attributes["tenuto.instance_id"] = self._instance_id
-        attributes["tenuto.event_id"] = number
+        attributes: dict[str, str | int] = {
+            "tenuto.type": step.what,
+            "tenuto.instance_id": self._instance_id,
+            "tenuto.event_id": number,
+        }
+        if step.attempt:
+            attributes["tenuto.attempt"] = step.attempt
+        if step.child:
+            attributes["tenuto.child"] = _text(step.child)
         if outcome:
             attributes["tenuto.outcome"] = outcome
         self._spans.append(
@@ -204,8 +214,8 @@ class SpanBook:
             )
         )
 
-    def _at_once(self, number: int, what: str, name: str, **attributes: str | int) -> None:
-        self._opened(number, what, name, SpanKind.PRODUCER, **attributes)
+    def _at_once(self, number: int, what: str, name: str, child: str = "") -> None:
+        self._opened(number, what, name, SpanKind.PRODUCER, child=child)
         self._close(number)
 
     def _scheduled(self, event: TaskScheduled) -> None:
@@ -213,24 +223,23 @@ class SpanBook:
         what = "http" if is_request else "activity"
         kind = SpanKind.CLIENT if is_request else SpanKind.INTERNAL
         name = "" if is_request else event.name
-        self._opened(event.event_id, what, name, kind, attempt=event.attempt)
+        self._opened(event.event_id, what, name, kind, event.attempt)
 
     def _task_ended(self, event: TaskCompleted | TaskFailed) -> None:
         error = _failure_text(event.failure_details) if isinstance(event, TaskFailed) else None
         self._close(event.task_scheduled_id, error)
 
     def _child_called(self, event: SubOrchestrationInstanceCreated) -> None:
-        child = _text(event.instance_id)
         if event.detached:
-            self._at_once(event.event_id, "start_orchestration", event.name, child=child)
+            self._at_once(event.event_id, "start_orchestration", event.name, event.instance_id)
             return
         self._opened(
             event.event_id,
             "call_orchestration",
             event.name,
             SpanKind.CLIENT,
-            child=child,
-            attempt=event.attempt,
+            event.attempt,
+            event.instance_id,
         )
 
     def _child_ended(
