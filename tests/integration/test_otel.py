@@ -385,6 +385,8 @@ class Insights:
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
+        self.asked = 0
+        self.refuses = 0
         insights = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -392,12 +394,15 @@ class Insights:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
+                insights.asked += 1
                 found = json.loads(body)
-                insights.told += found
+                status = 413 if insights.asked <= insights.refuses else 200
+                if status == 200:
+                    insights.told += found
                 answer = json.dumps(
                     {"itemsReceived": len(found), "itemsAccepted": len(found), "errors": []}
                 ).encode()
-                self.send_response(200)
+                self.send_response(status)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(answer)))
                 self.end_headers()
@@ -539,6 +544,23 @@ async def test_many_spans_of_a_turn_are_several_rows(receiver: OtlpReceiver) -> 
         await host.run(pauses)
         await until(lambda: len(receiver.spans) == 1_201)
     assert len(once(receiver.spans)) == 1_201
+
+
+async def test_what_application_insights_never_takes_holds_nothing_up() -> None:
+    insights = Insights()
+    insights.refuses = 1
+    try:
+        telemetry = TelemetrySettings(
+            connection_string=insights.connection_string, seconds=0.01, send=("traces",)
+        )
+        async with TestHost(app, settings=Settings(telemetry=telemetry)) as host:
+            await host.run(child, 1)
+            await until(lambda: host.problems)
+            await host.run(child, 2)
+            await until(lambda: len(insights.told) == 2)
+    finally:
+        insights.close()
+    assert "Application Insights refuses them" in host.problems[0][1]
 
 
 def test_ids_are_derived() -> None:

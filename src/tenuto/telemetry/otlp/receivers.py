@@ -4,6 +4,7 @@ What is sent blocks: it is done in a thread. Whatever an exporter's package rais
 """
 
 import os
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
@@ -138,15 +139,17 @@ def _azure(settings: TelemetrySettings, signal: Signal) -> _Receiver:
         "metrics": azure.AzureMonitorMetricExporter,
         "logs": azure.AzureMonitorLogExporter,
     }
+    answers: deque[int] = deque(maxlen=1)
     try:
         exporter = kinds[signal](
             connection_string=settings.connection_string,
             disable_offline_storage=True,  # what was not taken is in the store, or of this moment
             timeout=_TIMEOUT_SECONDS,
+            raw_response_hook=lambda told: answers.append(told.http_response.status_code),
         )
     except ValueError:
         raise SettingsError(
             "telemetry.connection_string is none of Application Insights: it has an "
             "InstrumentationKey=… and an IngestionEndpoint=…, with ; between them"
         ) from None
-    return _Receiver("Application Insights", exporter, lambda: None)
+    return _Receiver("Application Insights", exporter, lambda: answers[-1] if answers else None)
