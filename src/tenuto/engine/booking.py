@@ -106,7 +106,9 @@ class Booking:
             batch.forget[iid] = ForgetBelow(iid, turn.generation)
         batch.links.update((row.digest, row) for row in turn.links)
         batch.change_topic_waits(turn.topic_waits)
-        batch.uses(resident, rows=len(turn.links) + len(turn.topic_waits))
+        rows = len(turn.links) + len(turn.topic_waits)
+        if rows:
+            batch.uses(resident, rows=rows)
 
     def _book_notices(
         self, rules: NoticeRules, resident: Resident, turn: Step, batch: Batch
