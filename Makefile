@@ -209,7 +209,7 @@ quick: $(DEV) azurite ## unit and conformance tests, in under 90 seconds
 	$(BIN)/pytest -n 2 tests/unit tests/conformance --ignore tests/conformance/test_postgres.py
 
 # The lower bounds that pyproject.toml declares, as exact versions.
-LOWEST = $(shell sed -n 's/^ *"\([a-z0-9-]*\)>=\([0-9.]*\).*/\1==\2/p' pyproject.toml)
+LOWEST = $(shell sed -n 's/^ *"\([a-z0-9-]*\)>=\([0-9.]*b*[0-9]*\).*/\1==\2/p' pyproject.toml | sort -u)
 
 LOWEST_PYTHON := .venvs/lowest/bin/python
 LOWEST_READY := .venvs/lowest/.ready

@@ -182,6 +182,8 @@ def written(value: object) -> list[str]:
     if isinstance(value, int | float):
         return [f"{value:,g}", f"{value:,.0f}", f"{value:g}", f"{value / MEBIBYTE:g} MiB",
                 f"{value / 1024:g} KiB", f"{value / GIBIBYTE:g} GiB"]  # fmt: skip
+    if isinstance(value, list | tuple):
+        return [", ".join(f"`{one}`" for one in value)]
     return [str(value)]
 
 

@@ -8,6 +8,7 @@ from tenuto.engine.topic_ports import SubscriptionStanding
 from tenuto.insight.advice import command
 from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import duration, one_line
+from tenuto.model.spans import TOPIC
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
 LATE: Final[Microseconds] = 10 * 60 * MICROSECONDS
@@ -56,6 +57,14 @@ def _behind(one: SubscriptionStanding, around: Surroundings) -> Finding | None:
     if not around.has_host:
         return _topics(Level.NOTE, text, "they are delivered when a host runs that has it")
     removing = command("topics remove", one.name, options=(f"--topic={one.topic}", *around.place))
+    if one.name == TOPIC:
+        return _topics(
+            Level.WRONG,
+            f"spans of {_turns(one.lag)} wait to be sent, the oldest for "
+            f"{duration(around.now - one.oldest)}",
+            "the host's log tells why telemetry.endpoint, or Application Insights, does not take "
+            f"them; if they are not to be sent any more: {removing}",
+        )
     if not one.is_served:
         return _topics(
             Level.WRONG,
@@ -93,6 +102,10 @@ def _put_aside_by(one: SubscriptionStanding, around: Surroundings) -> Finding | 
         f"{one_line(one.name)} of topic {one_line(one.topic)} has put aside {_events(one.failed)}",
         f"{listing}; then redrive or drop them",
     )
+
+
+def _turns(count: int) -> str:
+    return "1 turn" if count == 1 else f"{count:,} turns"
 
 
 def _events(count: int) -> str:

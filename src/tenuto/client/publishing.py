@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from tenuto.client.causes import current_cause
+from tenuto.client.causes import current_cause, current_trace
 from tenuto.model.causes import CAUSE_TAG
 from tenuto.model.ids import new_message_id
 from tenuto.model.texts import checked_text_or_none
@@ -21,6 +21,7 @@ from tenuto.model.topics import (
     checked_topic,
     content_of,
 )
+from tenuto.model.trace import with_trace
 from tenuto.orchestration.publishing import checked_delay
 
 
@@ -49,6 +50,12 @@ def event_of_text(
     """
     name = checked_topic(topic)
     head = checked_head(head, name)
+    trace = current_trace.get()
+    if trace is not None:
+        details = structs.replace(
+            head.details, attributes=with_trace(head.details.attributes, trace)
+        )
+        head = structs.replace(head, details=details)
     check_data(text, stamp.payload_bytes, f"topic {name!r}")
     return PublishedEvent(
         event_id=_id(event_id, "an event", stamp.now),

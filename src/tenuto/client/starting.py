@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from tenuto.client.causes import current_trace
 from tenuto.engine.program import Orchestrator
 from tenuto.model.facts import InstanceFacts
 from tenuto.model.ids import (
@@ -32,7 +33,8 @@ class StartOptions(Struct, frozen=True, kw_only=True):
         execution_id: The same start sent again with the same one is the same start.
         version: Marks the instance.
         tags: Labels.
-        trace: The trace that it belongs to.
+        trace: The trace that it belongs to; None for that of the event that has started the
+            function which asks.
         scheduled_at: Do not begin before this moment, in microseconds since 1970 UTC.
         reuse: The statuses of an instance that may be replaced when the id exists.
     """
@@ -102,7 +104,7 @@ def start_request(
         root_id=checked,
         version=version,
         tags=tags,
-        trace=options.trace,
+        trace=options.trace or current_trace.get(),
         scheduled_at=options.scheduled_at,
         input=text,
     )

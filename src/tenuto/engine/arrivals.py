@@ -16,6 +16,7 @@ from tenuto.engine.parts import OwnedPartition, Parts
 from tenuto.engine.ports import LoadedInstance, Runtime
 from tenuto.engine.resident import STORED, Home, Resident
 from tenuto.engine.rows import InboxRow
+from tenuto.engine.spans import book_of
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.turns.orchestration import seed
 from tenuto.model.codec import decode_event, decode_turn
@@ -278,6 +279,9 @@ class Arrivals:
         state = restored(loaded)
         inbox = waiting_in(loaded)
         resident = engine.admit(state, home, STORED)
+        if engine.rules.spans is not None:
+            turns = map(decode_turn, loaded.turns)
+            resident.spans = book_of(engine.rules.spans, state.instance_id, turns)
         engine.takeback.adopt(resident)
         state.history_bytes = sum(map(len, loaded.turns))
         resident.size += state.history_bytes

@@ -78,8 +78,8 @@ class Batch(Struct):
     before it was made a row to be kept; ``put_by`` are those of them that no turn has looked at.
     ``consumed`` are messages with their partitions. ``held``
     are partitions of instances that are changed without a turn. ``published`` and ``queued`` are
-    what instances have decided, ``posted`` what clients have asked for. ``bytes`` are those of the
-    history. ``further`` is what few turns use, by iid.
+    what instances have decided, ``posted`` what clients have asked for; ``spans`` are of what turns
+    have ended. ``bytes`` are those of the history. ``further`` is what few turns use, by iid.
     ``refusal`` is why it is not to be written at all.
     """
 
@@ -100,6 +100,7 @@ class Batch(Struct):
     published: list[PublishedEvent] = field(default_factory=list)
     queued: list[QueuedMessage] = field(default_factory=list)
     posted: list[Posted] = field(default_factory=list)
+    spans: list[PublishedEvent] = field(default_factory=list)
     topic_waits: dict[tuple[int, int], TopicWaitRow] = field(default_factory=dict)
     turns: list[tuple[Resident, Step]] = field(default_factory=list)
     further: dict[int, Further] = field(default_factory=dict)
@@ -246,6 +247,7 @@ class Batch(Struct):
         self.links = {key: row for key, row in self.links.items() if row.iid != iid}
         self.purged = [one for one in self.purged if one != iid]
         self.published = [row for row in self.published if row.iid != iid]
+        self.spans = [row for row in self.spans if row.iid != iid]
         self.queued = [row for row in self.queued if row.iid != iid]
         self._drop_topic_waits(iid)
         return messages
@@ -257,6 +259,7 @@ class Batch(Struct):
         self.produced = {}
         self.kept = {}
         self.published = []
+        self.spans = []
         self.queued = []
 
     def consume(self, message: AnyLetter, partition: int) -> None:
@@ -328,7 +331,11 @@ class Batch(Struct):
             dead_letters=self.dead_letters,
             answers=list(self.answers.values()),
             released=sorted(self.released),
-            published=[*self.published, *(one for each in self.posted for one in each.events)],
+            published=[
+                *self.published,
+                *(one for each in self.posted for one in each.events),
+                *self.spans,
+            ],
             queued=[*self.queued, *(one for each in self.posted for one in each.messages)],
             topic_waits=list(self.topic_waits.values()),
         )

@@ -16,6 +16,7 @@ from tenuto.engine.notices import NOT_BEGUN, notices_of, standing_of
 from tenuto.engine.parts import Parts
 from tenuto.engine.resident import NEW, SESSION_BYTES, STORED, Resident
 from tenuto.engine.rows import ForgetBelow
+from tenuto.engine.spans import SpanBook
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.engine.turns.effects import Send, start_of_child
 from tenuto.engine.turns.links import answered_row
@@ -38,6 +39,7 @@ from tenuto.model.messages import (
 )
 from tenuto.model.notices import NoticeRules
 from tenuto.model.requests import DeadLetter
+from tenuto.model.spans import SpanRules
 from tenuto.model.status import ParentInstance
 from tenuto.model.topics import is_of_wait
 
@@ -81,10 +83,10 @@ class Booking:
             marks = engine.halfway
             if state.event_count > marks.events or size > marks.bytes or turn.seed:
                 marks.look_at(state, turn)
-            if turn.number == 0 and turn.generation:
-                batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
-            if turn.links or turn.topic_waits:
+            if turn.links or turn.topic_waits or not turn.number:
                 self._book_open(resident, turn, batch)
+            if engine.rules.spans is not None:
+                self._book_spans(engine.rules.spans, resident, turn, batch)
             effects = turn.effects
             if effects.published or effects.queued:
                 batch.published += effects.published
@@ -96,10 +98,17 @@ class Booking:
             batch.refuse_for_memory(state.iid)
 
     def _book_open(self, resident: Resident, turn: Step, batch: Batch) -> None:
-        """What people may open or what is waited for, and what no more."""
+        """What people may open or what is waited for, and what no more; with the first turn of a
+        generation the history of the one before goes.
+        """
+        if not turn.number and turn.generation:
+            iid = resident.state.iid
+            batch.forget[iid] = ForgetBelow(iid, turn.generation)
         batch.links.update((row.digest, row) for row in turn.links)
         batch.change_topic_waits(turn.topic_waits)
-        batch.uses(resident, rows=len(turn.links) + len(turn.topic_waits))
+        rows = len(turn.links) + len(turn.topic_waits)
+        if rows:
+            batch.uses(resident, rows=rows)
 
     def _book_notices(
         self, rules: NoticeRules, resident: Resident, turn: Step, batch: Batch
@@ -113,6 +122,17 @@ class Booking:
         rows = list(notices_of(rules, before, after, state, turn, next_id))
         if rows:
             batch.published += rows
+            batch.uses(resident, rows=len(rows))
+
+    def _book_spans(self, rules: SpanRules, resident: Resident, turn: Step, batch: Batch) -> None:
+        """What the turn has ended, for whoever watches traces."""
+        state = resident.state
+        book = resident.spans
+        if book is None:
+            book = resident.spans = SpanBook(rules, state.instance_id)
+        rows = book.rows_of(turn.events, turn.number, state.iid)
+        if rows:
+            batch.spans += rows
             batch.uses(resident, rows=len(rows))
 
     def _book_messages(self, resident: Resident, turn: Step, batch: Batch) -> None:

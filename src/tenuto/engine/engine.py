@@ -140,7 +140,9 @@ class Engine:
         # At what no message tells of, such as folders; each gives the moment when that brings
         # something. Virtual time asks before it passes.
         self.looks: list[Callable[[], Awaitable[Microseconds | None]]] = []
-        self.rules: TurnRules = TurnRules(options.limits, self.runtime, self._descendants_left)
+        self.rules: TurnRules = TurnRules(
+            options.limits, self.runtime, self._descendants_left, options.spans
+        )
         self.careful: Careful | None = None
         self._known_activities: set[str] = set()
         self._ready: deque[Resident] = deque()
@@ -456,6 +458,10 @@ class Engine:
             for work in works
             if not work.canceled and (work.name in known or self._is_served(work))
         ]
+        if self.rules.spans is not None:
+            for work in wanted:
+                context = self.rules.spans.context(work.instance_id, work.execution_id, work.trace)
+                work.trace = context.of_step(work.task_id)
         self.running += len(wanted)
         if self.observer.sees_turns:
             self.observer.activities_began(wanted)

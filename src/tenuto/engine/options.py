@@ -7,6 +7,7 @@ from msgspec import Struct
 from tenuto.model.budgets import BudgetBound
 from tenuto.model.limits import Limits
 from tenuto.model.notices import NoticeRules
+from tenuto.model.spans import SpanRules
 
 
 class UsageOptions(Struct, frozen=True, kw_only=True):
@@ -40,6 +41,7 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
             tests like it, it fails at once.
         usage: What usage is told apart by.
         notices: Of what in the life of instances there are notices; None where nobody is told.
+        spans: Which traces have spans; None where none are written.
     """
 
     limits: Limits = Limits()
@@ -50,3 +52,4 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
     on_mismatch: Literal["hold", "fail"] = "hold"
     usage: UsageOptions = UsageOptions()
     notices: NoticeRules | None = None
+    spans: SpanRules | None = None

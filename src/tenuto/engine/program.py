@@ -16,6 +16,7 @@ from tenuto.engine.ports import Clock, Runner
 from tenuto.model.limits import Limits
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import Event, PublishedEvent, QueuedMessage
+from tenuto.model.trace import TraceContext
 
 
 class Served(Enum):
@@ -268,6 +269,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
         occurrence: Tells it from what was delivered under the same id before, and was something
             else, such as a message whose id was used again; the same for each attempt. Empty where
             the id alone says what it is.
+        trace: The trace that it belongs to, where it says so.
     """
 
     id: str
@@ -277,6 +279,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     facts: Mapping[str, object]
     cause: str | None = None
     occurrence: str = ""
+    trace: TraceContext | None = None
 
 
 class Redelivery(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ Owns the effects: activities start, timers are armed, clients and waiters hear
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 
 from tenuto.engine.batch import Batch
@@ -30,11 +30,16 @@ _SAYS_SO = logging.Handler()
 
 
 class Release:
-    """Releases the effects of committed batches of an engine."""
+    """Releases the effects of committed batches of an engine.
+
+    Attributes:
+        on_spans: Called when spans are durable.
+    """
 
     def __init__(self, engine: Parts) -> None:
         self._engine = engine
         self._begun: list[str] = []
+        self.on_spans: list[Callable[[], None]] = []
 
     def committed(self, batch: Batch, result: CommitResult) -> None:
         """A batch is durable: let its effects out, in the order of its turns."""
@@ -116,6 +121,9 @@ class Release:
             engine.fed(
                 news_of(events, chain(batch.queued, *(one.messages for one in batch.posted)))
             )
+        if batch.spans:
+            for tell in self.on_spans:
+                tell()
         if batch.topic_waits:
             # Those of ids that were taken before us are not in the store.
             rows = batch.topic_waits.values()

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from tenuto.engine.delivery import Delivery
 from tenuto.engine.notices import Standing
 from tenuto.engine.ports import ActivityWork, LateTurn, Session
+from tenuto.engine.spans import SpanBook
 from tenuto.engine.state import InstanceState
 from tenuto.engine.timers import TimerQueue
 from tenuto.engine.turns.orchestration import Prepared
@@ -106,14 +107,15 @@ class Resident:
         placed_at: The time of its last turn when it got its place among the others.
         row: What the next batch must write of its row.
         standing: How it stood after its last step; None before the first, or where nobody is told.
+        spans: Which of its steps are open, and since when; None where no spans are written.
         is_undecided: Its new row is on its way to the store, which may refuse it: no turn before
             the answer (ENGINE rule 14).
     """
 
     __slots__ = (
         "failures", "held", "home", "in_flight", "inbox", "is_queued", "is_undecided", "offers",
-        "openings", "out", "placed_at", "recorded", "row", "session", "size", "standing", "state",
-        "works",
+        "openings", "out", "placed_at", "recorded", "row", "session", "size", "spans", "standing",
+        "state", "works",
     )  # fmt: skip
 
     def __init__(self, state: InstanceState, home: Home) -> None:
@@ -135,6 +137,7 @@ class Resident:
         self.out: OpenTurn | None = None
         self.offers: int = 0
         self.standing: Standing | None = None
+        self.spans: SpanBook | None = None
 
     @property
     def is_busy(self) -> bool:

@@ -37,6 +37,7 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import TaskResult
+from tenuto.model.spans import SpanRules
 from tenuto.model.status import AT_ONCE, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import is_of_wait, wait_name
@@ -380,9 +381,13 @@ class InstanceState(Struct):
             self.wake_at = None
         return True
 
-    def begin_generation(self, ending: ContinueAsNew) -> None:
+    def begin_generation(self, ending: ContinueAsNew, spans: SpanRules | None) -> None:
         """Continue as new: a fresh history under a new execution id."""
         facts = self.facts
+        trace = facts.trace
+        if spans is not None:
+            context = spans.context(facts.instance_id, facts.execution_id, trace)
+            trace = context.of_next_generation()
         self.facts = structs.replace(
             facts,
             execution_id=ending.execution_id,
@@ -390,6 +395,7 @@ class InstanceState(Struct):
             input=ending.input,
             version=facts.version if ending.version is None else ending.version,
             tags=facts.tags if ending.tags is None else ending.tags or None,
+            trace=trace,
         )
         self.next_turn = 0
         self.event_count = 0

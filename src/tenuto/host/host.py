@@ -43,6 +43,7 @@ from tenuto.model.ids import InstanceId
 from tenuto.model.timing import Microseconds, to_datetime
 from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage import open_storage
+from tenuto.telemetry.exporting import Exporting, check_installed, new_export
 from tenuto.telemetry.host_log import HostLog
 from tenuto.telemetry.log_observer import LogObserver
 from tenuto.telemetry.quiet_observer import quiet
@@ -117,7 +118,8 @@ class Host:
         else:
             self._storage = storage
         self._log = HostLog(storage if isinstance(storage, str) else type(storage).__name__)
-        self._observer = quiet(observer or LogObserver())
+        self._observed = observer or LogObserver()
+        self._observer = quiet(self._observed)
         self._engine: Engine | None = None
         self._lifecycle: Lifecycle | None = None
         self._watchdog: Watchdog | None = None
@@ -131,6 +133,7 @@ class Host:
         self._retention: TopicRetention | None = None
         self._usage_upkeep: UsageUpkeep | None = None
         self._links: Links | None = None
+        self._export: Exporting | None = None
         self._membership: Membership | None = None
         self._identity: HostIdentity = _identity()
         self._began_at = 0
@@ -187,6 +190,7 @@ class Host:
 
         Raises:
             AppLoadError: it starts while a module is being imported.
+            SettingsError: what sends traces is not installed.
             StorageOwnedError: another host runs on this store.
             StorageError: the store cannot be used, with the reason.
             RegistrationError: a program cannot be run, such as when worker processes could not find
@@ -199,6 +203,8 @@ class Host:
         began = time.perf_counter()
         self._log.starting()
         self.program.check()
+        if self.settings.telemetry.is_on:
+            check_installed(self.settings.telemetry)
         timers = timers_of(self.program.timers) if self._runs_timers else []
         told = notification_targets(self.settings.notifications, self.clock)
         started = [*self.program.triggered, *told] if self._runs_timers else []
@@ -305,6 +311,9 @@ class Host:
         await links.start(engine.hub_partitions)
         self._triggers = HostTriggers(triggered, engine, client, self.settings.outbound)
         await self._triggers.start()
+        if self.settings.telemetry.is_on:
+            self._export = new_export(engine, self.settings.telemetry, self._observed)
+            self._export.start()
         if self._runs_timers:
             self._retention = TopicRetention(engine, self.settings.topics)
             self._retention.start()
@@ -360,6 +369,7 @@ class Host:
                 hot_session_bytes=settings.hot_session_bytes,
                 delivery_bytes=settings.delivery_bytes,
                 max_deliveries=settings.max_deliveries,
+                spans=settings.telemetry.span_rules,
                 on_mismatch=settings.on_mismatch or "hold",
                 usage=UsageOptions(
                     app=settings.usage.app or self.program.kind,
@@ -485,6 +495,9 @@ class Host:
         First of all: they may wait for what instances here have to do.
         """
         await self._end_retention()
+        export, self._export = self._export, None
+        if export is not None:
+            await export.stop()
         timers, self._timers = self._timers, None
         triggers, self._triggers = self._triggers, None
         if timers is None or triggers is None:
@@ -510,6 +523,9 @@ class Host:
         await self._hang_up()
         self._watch_no_more()
         await self._end_retention()
+        export, self._export = self._export, None
+        if export is not None:
+            await export.abandon()
         timers, self._timers = self._timers, None
         if timers is not None:
             await timers.abandon()

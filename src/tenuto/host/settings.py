@@ -29,6 +29,7 @@ from tenuto.messaging.options import TopicSettings
 from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits
 from tenuto.storage import Sharing, is_postgres
+from tenuto.telemetry.export_settings import TelemetrySettings
 from tenuto.telemetry.log_options import InstanceLogSettings
 from tenuto.telemetry.usage_settings import UsageSettings
 
@@ -39,7 +40,7 @@ DEFAULT_PARTITIONS: int = 1
 DEFAULT: Final = "default"
 """The source of values that nobody set."""
 
-SECRET: Final = frozenset({"http.keys"})
+SECRET: Final = frozenset({"http.keys", "telemetry.headers", "telemetry.connection_string"})
 """Settings whose values are never shown."""
 
 _PREFIX: Final = "TENUTO_"
@@ -99,6 +100,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         workers: What the processes of an Azure Functions app may use.
         instance_log: How much of what instances log is kept in memory, to be looked at.
         usage: How what functions use is told apart, kept and priced.
+        telemetry: Where traces, metrics and logs are sent.
         deploy: What deployments may use, on a server that takes some.
         on_demand: When a server that is there on demand sleeps.
         notifications: Whom to tell what becomes of instances.
@@ -137,6 +139,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     workers: WorkerSettings = WorkerSettings()
     instance_log: InstanceLogSettings = InstanceLogSettings()
     usage: UsageSettings = UsageSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     deploy: DeploySettings = DeploySettings()
     on_demand: OnDemandSettings = OnDemandSettings()
     notifications: NotificationSettings = NotificationSettings()
@@ -174,6 +177,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "workers": WorkerSettings,
     "instance_log": InstanceLogSettings,
     "usage": UsageSettings,
+    "telemetry": TelemetrySettings,
     "deploy": DeploySettings,
     "on_demand": OnDemandSettings,
     "notifications": NotificationSettings,
@@ -343,7 +347,8 @@ def _convert(
             expected = f"expected {' or '.join(get_args(kind))}"
         shown, advice = repr(value), ""
         if key in SECRET:
-            shown, advice = f"what is given{_whose(value, kind)}", "; `tenuto key` makes a key"
+            shown = f"what is given{_whose(value, kind)}"
+            advice = "; `tenuto key` makes a key" if key == "http.keys" else ""
         raise SettingsError(
             f"setting {key}{where} cannot be {shown}: {expected[0].lower()}{expected[1:]}{advice}"
         ) from None

@@ -186,7 +186,7 @@ class ListenerMeans:
                     refused.append(StorageUnavailableError(storable_text(str(error))))
                 raise
 
-        with running_for(self.client, delivery.cause):
+        with running_for(self.client, delivery.cause, delivery.trace):
             failure = await failure_apart(run)
         flush_output()
         is_away = failure is not None and bool(refused)

@@ -1,6 +1,7 @@
 """Trace context as data: which trace of distributed tracing an execution belongs to (W3C)."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ _IS_USABLE: Final = re.compile(
     "(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 _LONGEST_STATE: Final = 512
+_SAMPLED: Final = 1
 _STATE: Final = re.compile(r"[\x20-\x7e]*")
 
 
@@ -21,10 +23,12 @@ class TraceContext(Struct, frozen=True, rename="camel", omit_defaults=True, gc=F
     Attributes:
         parent: ``traceparent``: version, trace id, id of the span that has asked, flags.
         state: ``tracestate``: what vendors add.
+        after: The span of the generation before, where spans are written; never sent.
     """
 
     parent: str
     state: str | None = None
+    after: str | None = None
 
     @property
     def trace_id(self) -> str:
@@ -32,10 +36,36 @@ class TraceContext(Struct, frozen=True, rename="camel", omit_defaults=True, gc=F
         return self.parent[3:35]
 
     @property
+    def parent_id(self) -> str:
+        """The 16 digits of the span that has asked."""
+        return self.parent[36:52]
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether who has asked writes spans."""
+        return bool(int(self.parent[53:55], 16) & _SAMPLED)
+
+    @property
     def headers(self) -> dict[str, str]:
         """What a request carries that belongs to the trace."""
         state = {} if self.state is None else {"tracestate": self.state}
         return {"traceparent": self.parent, **state}
+
+
+def with_trace(
+    attributes: Mapping[str, str] | None, trace: TraceContext | None
+) -> dict[str, str] | None:
+    """The attributes of an event that is published within a trace, as CloudEvents have them.
+
+    Args:
+        attributes: What who publishes has said; a trace that they name holds.
+        trace: The trace.
+    """
+    given = dict(attributes or {})
+    if trace is not None and "traceparent" not in given:
+        given.pop("tracestate", None)
+        given.update(trace.headers)
+    return given or None
 
 
 def checked_trace(trace: TraceContext | None) -> TraceContext | None:
@@ -55,7 +85,7 @@ def checked_trace(trace: TraceContext | None) -> TraceContext | None:
         raise InputError(f"trace.state has {len(trace.state)} characters, at most {_LONGEST_STATE}")
     if trace.state is not None and _STATE.fullmatch(trace.state) is None:
         raise InputError("trace.state must be printable ASCII: it is sent on as a header")
-    return trace
+    return trace if trace.after is None else TraceContext(trace.parent, trace.state)
 
 
 def trace_of_headers(parent: str | None, state: str | None) -> TraceContext | None:

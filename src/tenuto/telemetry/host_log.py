@@ -14,7 +14,7 @@ from tenuto.model.shown_urls import without_asked_password, without_named_passwo
 _LOGGER: Final = logging.getLogger("tenuto.host")
 _WORD: Final = re.compile(r"\S+")
 _PASSWORD: Final = re.compile(r"(:/*+[^/@:\s]++):.*@", re.DOTALL)
-_SECRET_NAMES: Final = ("key", "password", "secret", "token")
+_SECRET_NAMES: Final = ("key", "password", "secret", "token", "headers", "connection_string")
 _HIDDEN: Final = "***"
 _ADDRESSES: Final = ("webhook", "event_grid")
 """Settings that are addresses of others, whose queries may be what opens them."""

@@ -12,7 +12,7 @@ from tenuto.telemetry.log_text import message_of, safe_text
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _OURS: Final = frozenset(
-    {"instance_id", "execution_id", "orchestrator", "activity", "attempt", "trace_id"}
+    {"instance_id", "execution_id", "orchestrator", "activity", "attempt", "trace_id", "span_id"}
 )
 
 
@@ -36,6 +36,7 @@ class _Line(Struct, frozen=True, omit_defaults=True):
     function: Any = None
     attempt: Any = None
     trace_id: Any = None
+    span_id: Any = None
     error: _Error | None = None
     stack: str | None = None
     extra: dict[str, Any] | None = None
@@ -45,18 +46,13 @@ class JsonFormatter(logging.Formatter):
     """Formats a record as one JSON object without a line break.
 
     Fields: ``time`` (UTC, milliseconds), ``level``, ``logger``, ``message``, and where they are
-    known ``instance_id``, ``execution_id``, ``function``, ``attempt``, ``trace_id``, ``error``
-    (``type``, ``message``, ``stack``), ``stack``, ``extra``.
+    known ``instance_id``, ``execution_id``, ``function``, ``attempt``, ``trace_id``, ``span_id``,
+    ``error`` (``type``, ``message``, ``stack``), ``stack``, ``extra``.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         facts = vars(record)
-        extra = {
-            name: value
-            for name, value in facts.items()
-            if name not in _STANDARD and name not in _OURS
-        }
         line = _Line(
             time=_time(record.created),
             level=record.levelname.lower(),
@@ -67,9 +63,10 @@ class JsonFormatter(logging.Formatter):
             function=facts.get("activity") or facts.get("orchestrator"),
             attempt=facts.get("attempt"),
             trace_id=facts.get("trace_id"),
+            span_id=facts.get("span_id"),
             error=self._error(record),
             stack=record.stack_info,
-            extra=extra or None,
+            extra=extra_of(record) or None,
         )
         try:
             return _encoded(line)
@@ -85,6 +82,15 @@ class JsonFormatter(logging.Formatter):
         except Exception:  # noqa: BLE001 - a user's __str__
             message = "<not available>"
         return _Error(type_name(type(error)), message, self.formatException(record.exc_info))
+
+
+def extra_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What the caller has added to a record."""
+    return {
+        name: value
+        for name, value in vars(record).items()
+        if name not in _STANDARD and name not in _OURS
+    }
 
 
 def _relayed(traceback: str | None) -> _Error | None:
@@ -113,6 +119,7 @@ def _all_text(line: _Line) -> _Line:
         function=safe_text(line.function),
         attempt=safe_text(line.attempt),
         trace_id=safe_text(line.trace_id),
+        span_id=safe_text(line.span_id),
         error=error and _Error(*map(safe_text, (error.type, error.message, error.stack))),
         stack=None if line.stack is None else safe_text(line.stack),
         extra=line.extra and {safe_text(key): safe_text(one) for key, one in line.extra.items()},

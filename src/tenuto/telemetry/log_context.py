@@ -21,7 +21,7 @@ _NO_FACTS: Final[Mapping[str, object]] = {}
 class ContextFilter(logging.Filter):
     """For handlers: adds ``instance_id``, ``activity`` and ``attempt`` (inside activities), or
     ``instance_id``, ``execution_id`` and ``orchestrator`` (inside orchestrators) to each record,
-    and ``trace_id`` to those of instances that belong to a trace.
+    ``trace_id`` to those of instances that belong to a trace, inside activities ``span_id`` too.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -46,7 +46,7 @@ def facts_of(record: logging.LogRecord) -> Mapping[str, object] | None:
         "instance_id": activity.instance_id,
         "activity": activity.name,
         "attempt": activity.attempt,
-        **_trace_facts(activity.trace_headers.get("traceparent")),
+        **_span_facts(activity.trace_headers.get("traceparent")),
     }
 
 
@@ -65,6 +65,14 @@ def _in_orchestrator(record: logging.LogRecord, loop: SessionLoop) -> Mapping[st
         "orchestrator": owner.info.facts.name,
         **_trace_facts(None if trace is None else trace.parent),
     }
+
+
+def _span_facts(parent: str | None) -> Mapping[str, object]:
+    """The same with the span: that of the attempt where spans are written, else its caller's."""
+    if parent is None:
+        return _NO_FACTS
+    trace = TraceContext(parent)
+    return {"trace_id": trace.trace_id, "span_id": trace.parent_id}
 
 
 def _trace_facts(parent: str | None) -> Mapping[str, object]:

@@ -111,6 +111,10 @@ class MetricsObserver(Collector):
         """Everything, in Prometheus' text format; of the type ``CONTENT_TYPE``."""
         return generate_latest(self._registry)
 
+    def families(self) -> list[Metric]:
+        """Everything, for who sends it in another form."""
+        return list(self._registry.collect())
+
     # --- the Observer port -----------------------------------------------------------------------
 
     def committed(self, turns: int, seconds: float) -> None:

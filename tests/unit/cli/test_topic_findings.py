@@ -78,3 +78,12 @@ def test_what_was_put_aside_is_wrong() -> None:
         "orders.ship of topic orders has put aside 1 event",
     )
     assert "tenuto topics failed orders.ship" in finding.advice
+
+
+def test_spans_that_nobody_takes_are_told_of() -> None:
+    spans = structs.replace(BEHIND, name="tenuto.spans", topic="tenuto.spans")
+    (finding,) = subscription_findings([spans, WELL], HERE)
+    assert finding.level is Level.WRONG
+    assert finding.text == "spans of 3 turns wait to be sent, the oldest for 20 min 00 s"
+    assert "telemetry.endpoint" in finding.advice
+    assert "tenuto topics remove tenuto.spans --topic=tenuto.spans" in finding.advice

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tenuto.engine.ports import ActivityWork, BegunWork, QueuedWork
 from tenuto.engine.program import HttpRequest
@@ -36,6 +37,7 @@ from tenuto.interop.workers.protocol import (
 )
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.ids import ExecutionId, InstanceId
+from tenuto.model.trace import TraceContext
 from tests.support.pools import Asked, asked
 from tests.support.waiting import until
 
@@ -245,6 +247,21 @@ async def test_a_function_gets_the_trace_of_its_request(
         answer.cancel()
         with pytest.raises(asyncio.CancelledError):
             await answer
+
+
+async def test_an_activity_gets_the_trace_of_its_attempt(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        ran = Ran(one)
+        gate = tmp_path / "gate"
+        first, second = (work(number, "gate", f'"{gate}"') for number in (1, 2))
+        traced = structs.replace(first, trace=TraceContext("00-1-2-01", "a=b"))
+        ran.activities.start([traced, second])
+        await until(lambda: ran.activities.running == 2)
+        messages = [out.errand.message(1)[0] for out in one.pool.links[0].out.values()]
+        traces = [message.trace for message in messages if isinstance(message, Call)]
+        assert traces == [Trace("00-1-2-01", "a=b"), None]
+        gate.touch()
+        await until(lambda: len(ran.done) == 2)
 
 
 def test_what_a_function_returns_as_an_answer() -> None:

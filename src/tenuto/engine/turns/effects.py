@@ -44,6 +44,7 @@ from tenuto.model.messages import (
     Terminate,
 )
 from tenuto.model.payload.opaque import reason_of
+from tenuto.model.spans import SpanRules
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import (
@@ -57,6 +58,7 @@ from tenuto.model.topics import (
     is_of_linked_hub,
     is_of_wait,
 )
+from tenuto.model.trace import TraceContext, with_trace
 
 T = TypeVar("T")
 
@@ -117,6 +119,7 @@ class _Deciding(Struct):
     timestamp: Microseconds
     runtime: Runtime
     put_aside: Mapping[MessageId, EventRaised | QuestionAnswered]
+    spans: SpanRules | None
 
 
 def decided(
@@ -125,6 +128,7 @@ def decided(
     timestamp: Microseconds,
     runtime: Runtime,
     put_aside: Mapping[MessageId, EventRaised | QuestionAnswered] | None,
+    spans: SpanRules | None = None,
 ) -> Effects:
     """Follow the decisions of a turn; what follows from them for others.
 
@@ -134,6 +138,7 @@ def decided(
         timestamp: When.
         runtime: What its children run on.
         put_aside: The events and answers that ``EventRefused`` tells of, by message id.
+        spans: Which traces have spans, if any.
     """
     works: list[ActivityWork] = []
     has_others = False
@@ -150,7 +155,7 @@ def decided(
         return Effects(works) if works else NOTHING
     # Work may have been given up in the same turn.
     effects = Effects([one for one in works if work.activities.get(one.task_id) is one])
-    deciding = _Deciding(state, timestamp, runtime, put_aside or {})
+    deciding = _Deciding(state, timestamp, runtime, put_aside or {}, spans)
     for action in actions:
         add = _ADD.get(type(action))
         if add is not None:
@@ -208,7 +213,7 @@ def _event_published(effects: Effects, action: EventPublished, deciding: _Decidi
                 details=EventDetails(
                     source=f"instance/{state.instance_id}",
                     subject=action.subject,
-                    attributes=action.attributes,
+                    attributes=with_trace(action.attributes, _trace_of(action, deciding)),
                 ),
             ),
         ),
@@ -228,8 +233,17 @@ def _event_to_carry(action: EventPublished, deciding: _Deciding) -> Publish:
         kind=action.kind,
         source=f"instance/{state.instance_id}",
         subject=action.subject,
-        attributes=action.attributes,
+        attributes=with_trace(action.attributes, _trace_of(action, deciding)),
     )
+
+
+def _trace_of(action: EventPublished, deciding: _Deciding) -> TraceContext | None:
+    """Whose trace an event belongs to."""
+    facts = deciding.state.facts
+    if deciding.spans is None:
+        return facts.trace
+    context = deciding.spans.context(facts.instance_id, facts.execution_id, facts.trace)
+    return context.of_step(action.event_id)
 
 
 def _message_queued(effects: Effects, action: MessageQueued, deciding: _Deciding) -> None:
@@ -288,7 +302,7 @@ def _child_called(
     effects: Effects, action: SubOrchestrationInstanceCreated, deciding: _Deciding
 ) -> None:
     state = deciding.state
-    child = _child(state, action, deciding.timestamp)
+    child = _child(state, action, deciding)
     if action.instance_id == child_instance_id(state.facts.execution_id, action.event_id):
         effects.children = _add(effects.children, child)
         return
@@ -309,10 +323,13 @@ _ADD: Final[dict[type, Callable[[Effects, Any, _Deciding], None]]] = {
 
 
 def _child(
-    parent: InstanceState, event: SubOrchestrationInstanceCreated, now: Microseconds
+    parent: InstanceState, event: SubOrchestrationInstanceCreated, deciding: _Deciding
 ) -> InstanceState:
     """A new child; iid and partition are the owner's to fill in."""
-    above = parent.facts
+    above, now, trace = parent.facts, deciding.timestamp, event.trace
+    if deciding.spans is not None:
+        context = deciding.spans.context(above.instance_id, above.execution_id, above.trace)
+        trace = context.of_step(event.event_id)
     link = None
     if not event.detached:
         link = ParentInstance(above.instance_id, above.execution_id, above.name, event.event_id)
@@ -325,7 +342,7 @@ def _child(
         link,
         above.depth + 1,
         event.tags,
-        event.trace,
+        trace,
         input=event.input,
     )
     return InstanceState(0, 0, max(now, parent.created_at), facts, updated_at=now, last_time=now)

@@ -47,6 +47,7 @@ from tenuto.model.messages import (
     TaskResult,
     Terminate,
 )
+from tenuto.model.spans import SpanRules
 from tenuto.model.status import AT_ONCE, RuntimeStatus
 from tenuto.model.timing import Microseconds
 
@@ -59,11 +60,14 @@ _FOR_THE_ENGINE = frozenset((ExecutionSuspended, ExecutionResumed))
 
 
 class TurnRules(Struct, frozen=True):
-    """What bounds a turn: the limits, and how many more descendants the root may have."""
+    """What bounds a turn: the limits, and how many more descendants the root may have; and which
+    traces have spans, if any.
+    """
 
     limits: Limits
     runtime: Runtime
     descendants_left: Callable[[InstanceId], int]
+    spans: SpanRules | None = None
 
 
 class Prepared(Struct):
@@ -378,7 +382,9 @@ def _advance(
     last = None
     if actions:
         last = actions[-1]
-        turn.effects = decided(state, actions, timestamp, rules.runtime, answer.put_aside)
+        turn.effects = decided(
+            state, actions, timestamp, rules.runtime, answer.put_aside, rules.spans
+        )
     if work.links or turn.effects.letters:
         turn.links = link_rows(state, inbox.incoming)
     kind = type(last)
@@ -487,7 +493,7 @@ def _continue(
         _tell_others(state, turn)
         return
     turn.taken_unread = ending.taken
-    state.begin_generation(ending)
+    state.begin_generation(ending, rules.spans)
     if turn.unread or ending.taken:
         state.keep_unread(turn.unread, ending.taken)
     state.wake_at = AT_ONCE if turn.inbox.is_open else None

@@ -17,7 +17,7 @@ from tenuto.interop.azure_app.inputs import Inputs, NoServerError
 from tenuto.interop.workers.errands import CallErrand
 from tenuto.interop.workers.executed import FunctionLog
 from tenuto.interop.workers.pool import WorkerPool
-from tenuto.interop.workers.protocol import Call, Datum, Failed, FunctionFacts, Result
+from tenuto.interop.workers.protocol import Call, Datum, Failed, FunctionFacts, Result, Trace
 from tenuto.model.causes import instance_cause
 from tenuto.model.errors import LimitError, TenutoError
 from tenuto.model.events import TaskCompleted, TaskFailed
@@ -137,7 +137,7 @@ class AppActivities:
         bound: BoundCall | None,
     ) -> None:
         invocation = f"{work.instance_id}/{work.task_id}"
-        call = Call(0, function.name, invocation, inputs, _metadata(work))
+        call = Call(0, function.name, invocation, inputs, _metadata(work), trace=_trace(work))
 
         def begun() -> None:
             self._begun[work] = self._clock.now()
@@ -280,6 +280,11 @@ class AppActivities:
 
 def _metadata(work: ActivityWork) -> dict[str, Any]:
     return {"instanceId": work.instance_id}
+
+
+def _trace(work: ActivityWork) -> Trace | None:
+    trace = work.trace
+    return None if trace is None else Trace(trace.parent, trace.state or "")
 
 
 def json_text(value: Datum | None) -> str | None:

@@ -32,6 +32,7 @@ from tenuto.model.errors import FencedError, StorageError, StorageUnavailableErr
 from tenuto.model.plain_errors import plain_error
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import Event, StoredEvent, event_of
+from tenuto.model.trace import trace_of_headers
 
 _PAGE: Final = 500
 _PAGE_BYTES: Final = 4 * 1024 * 1024
@@ -410,6 +411,8 @@ class _Service:
         if stored.position > 0 and trigger.accepts is not None and not self._accepts(event):
             return
         cause = event_cause(stored.topic, stored.event_id)
+        given = event.attributes
+        trace = trace_of_headers(given.get("traceparent"), given.get("tracestate"))
 
         def make(attempt: int, is_last: bool) -> Delivery:  # noqa: FBT001 - as it is called
             return Delivery(
@@ -420,6 +423,7 @@ class _Service:
                 facts={"event": event},
                 cause=cause,
                 occurrence=str(stored.published_at),
+                trace=trace,
             )
 
         turn: Turn = nullcontext
