@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.deploying import (
     ADMIN_KEY,
+    MOST_BYTES,
     OPERATE_KEY,
     PATH,
     ROOT,
@@ -133,6 +134,15 @@ async def test_the_commands(server: DeployServer, tmp_path: Path) -> None:
     code, output = await tenuto("deploy", str(source))
     assert code == 1
     assert "not_there" in output
+    (source / "app.py").write_text("import os\nos._exit(7)\n")
+    code, output = await tenuto("deploy", str(source))
+    assert code == 1
+    assert "does not load; its process ended with exit code 7, and said nothing" in output
+    (source / "large").write_bytes(os.urandom(MOST_BYTES))
+    code, output = await tenuto("deploy", str(source))
+    assert code != 0
+    assert "deploy.archive_bytes" in output
+    assert "sending" not in output
     code, output = await tenuto("deployments")
     assert code == 0
     assert "second" in output

@@ -18,6 +18,7 @@ ADMIN_KEY: Final = "mD7wq2Lk9Zx4Tn8Rb5Vc1Hs6"
 OPERATE_KEY: Final = "pF3ye8Gj1Uo6Wi2Ka9Nd4Bt7"
 PATH: Final = "/admin/deployments"
 PATIENCE_SECONDS: Final = 60.0
+MOST_BYTES: Final = 1_000_000
 _KEYS: Final = {
     "ops": {"key": ADMIN_KEY, "role": "admin"},
     "operator": {"key": OPERATE_KEY, "role": "operate"},
@@ -120,6 +121,7 @@ class DeployServer:
                     "LEDGER": str(self.ledger),
                     "TENUTO_HTTP_KEYS": json.dumps(keys),
                     "TENUTO_DEPLOY_SECONDS": "60",
+                    "TENUTO_DEPLOY_ARCHIVE_BYTES": str(MOST_BYTES),
                 },
                 stdout=log,
                 stderr=log,

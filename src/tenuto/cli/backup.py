@@ -1,10 +1,7 @@
 """``tenuto backup`` and ``tenuto restore``: copies of a store, and stores out of copies."""
 
 import signal
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Event
 from typing import Final
 
@@ -15,12 +12,10 @@ from tenuto.cli import terminal
 from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.cli.nearby import storage_of
-from tenuto.engine.upkeep import Copy, Following, StorageUpkeep, Told
+from tenuto.engine.upkeep import Copy, Following, StorageUpkeep
 from tenuto.insight.wording import iso, moment, size
 from tenuto.storage import upkeep_of
 
-_SHOWN_EVERY_SECONDS: Final = 0.2
-_PERCENT: Final = 100
 _UNSTOPPED: Final = "a host starts on this copy only with --accept-loss"
 
 
@@ -51,7 +46,7 @@ def backup(
         _follow(upkeep, folder, as_json=as_json)
         return
     assert file is not None, "one of the two was given"
-    with _progress("copied") as told:
+    with terminal.percent("copied") as told:
         copy = upkeep.back_up(file, _now, force=force, told=told)
     if as_json:
         terminal.say(encoded(_document(copy)))
@@ -77,7 +72,7 @@ def restore(copy: str, file: str, *, force: bool, accept_loss: bool, as_json: bo
     COPY stays as it is. A store that is at FILE is left alone, or with --force moved aside.
     """
     upkeep = upkeep_of(f"sqlite:///{file}")
-    with _progress("restored") as told:
+    with terminal.percent("restored") as told:
         found = upkeep.restore(copy, _now, force=force, accept_loss=accept_loss, told=told)
     if as_json:
         terminal.say(encoded(_document(found)))
@@ -134,25 +129,3 @@ def _document(copy: Copy) -> Document:
         "hostHadStopped": copy.host_had_stopped,
         "keptAside": copy.kept_aside,
     }
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Told]:
-    """On a terminal a line that moves, elsewhere nothing."""
-    is_live = sys.stderr.isatty()
-    shown_at = 0.0
-
-    def told(done: int, total: int) -> None:
-        nonlocal shown_at
-        now = time.monotonic()
-        if is_live and now - shown_at >= _SHOWN_EVERY_SECONDS:
-            shown_at = now
-            sys.stderr.write(f"\r{what} {done * _PERCENT // max(total, 1)} %")
-            sys.stderr.flush()
-
-    try:
-        yield told
-    finally:
-        if shown_at:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()

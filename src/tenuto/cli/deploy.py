@@ -23,10 +23,11 @@ from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.cli.package import package_of
 from tenuto.http.admin.deployments import PATH
-from tenuto.insight.wording import iso
+from tenuto.insight.wording import iso, size
 from tenuto.model.deployments import RUNS, Deployment, DeploymentList
 from tenuto.model.errors import (
     ConnectionFailedError,
+    DeploymentError,
     ForbiddenError,
     HttpError,
     UnauthorizedError,
@@ -139,15 +140,28 @@ def deployments(*, url: str, key: str | None, as_json: bool) -> None:
 
 
 async def _send(connection: Connection, *, zipped: Path, query: Mapping[str, str]) -> Deployment:
-    terminal.note(f"{connection.where}: sending the package")
-    begun = await _ask(connection, Deployment, "POST", PATH, query=query, content=_pieces(zipped))
+    whole = zipped.stat().st_size  # noqa: ASYNC240 - a file that was just written
+    # Asked first: a key that does not do, and a package too large, cost no upload.
+    most = (await _ask(connection, DeploymentList, "GET", PATH)).most_bytes
+    if most and whole > most:
+        raise DeploymentError(
+            f"the package has {whole:,} bytes, and {connection.where} takes {most:,} at most "
+            "(its setting deploy.archive_bytes); name what is not needed in .tenutoignore"
+        )
+    terminal.note(f"{connection.where}: sending the package ({size(whole)})")
+    with terminal.percent("sent") as told:
+        pieces = _pieces(zipped, whole, told)
+        begun = await _ask(connection, Deployment, "POST", PATH, query=query, content=pieces)
     return await _followed(connection, begun)
 
 
-async def _pieces(file: Path) -> AsyncIterator[bytes]:
+async def _pieces(file: Path, whole: int, told: Callable[[int, int], None]) -> AsyncIterator[bytes]:
+    sent = 0
     with file.open("rb") as opened:
         while piece := await asyncio.to_thread(opened.read, _PIECE):
             yield piece
+            sent += len(piece)
+            told(sent, whole)
 
 
 async def _followed(connection: Connection, deployment: Deployment) -> Deployment:

@@ -8,6 +8,9 @@ import os
 import shutil
 import sys
 import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from tenuto.cli.picture.drawing import Glyphs
 
 _NARROWEST = 20
+_SHOWN_EVERY_SECONDS = 0.2
+_PERCENT = 100
 _WIDE = 10_000
 """Columns for output that goes to a file or another program: nothing is cut."""
 
@@ -133,3 +138,32 @@ def coloured(text: str, colour: str) -> str:
 def _write(stream: TextIO, text: str) -> None:
     stream.write(f"{text}\n")
     stream.flush()
+
+
+@contextmanager
+def percent(what: str) -> Iterator[Callable[[int, int], None]]:
+    """How far long work is: on a terminal a line that moves, elsewhere nothing.
+
+    Args:
+        what: What is done, such as ``copied``.
+
+    Yields:
+        Takes how much is done, and of how much.
+    """
+    is_moving = sys.stderr.isatty()
+    shown_at = 0.0
+
+    def told(done: int, total: int) -> None:
+        nonlocal shown_at
+        now = time.monotonic()
+        if is_moving and now - shown_at >= _SHOWN_EVERY_SECONDS:
+            shown_at = now
+            sys.stderr.write(f"\r{what} {done * _PERCENT // max(total, 1)} %")
+            sys.stderr.flush()
+
+    try:
+        yield told
+    finally:
+        if shown_at:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()

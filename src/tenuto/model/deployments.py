@@ -63,12 +63,14 @@ class DeploymentList(Struct, kw_only=True, rename="camel"):
         before: The version that a rollback goes back to; None without one.
         versions: Those that are there.
         deployments: The latest, oldest first.
+        most_bytes: How large a package may be; 0 where nobody says so.
     """
 
     runs: str = ORIGINAL
     before: str | None = None
     versions: list[str] = field(default_factory=list)
     deployments: list[Deployment] = field(default_factory=list)
+    most_bytes: int = 0
 
 
 class DeploymentOrder(Struct, frozen=True, kw_only=True):

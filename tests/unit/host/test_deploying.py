@@ -13,7 +13,13 @@ import pytest
 import tenuto
 from tenuto.host.deploying import archive
 from tenuto.host.deploying.archive import unpack
-from tenuto.host.deploying.environments import ended, forget_unneeded, interpreter_for, required_by
+from tenuto.host.deploying.environments import (
+    Ended,
+    ended,
+    forget_unneeded,
+    interpreter_for,
+    required_by,
+)
 from tenuto.host.deploying.options import DeploySettings
 from tenuto.host.deploying.versions import Versions
 from tenuto.model.deployments import INTERRUPTED, RUNS, Deployment, DeploymentList
@@ -270,3 +276,18 @@ async def test_what_is_required_is_installed_apart_and_once(
 async def test_a_command_that_takes_too_long_is_killed() -> None:
     with pytest.raises(TimeoutError):
         await ended([sys.executable, "-c", "import time; time.sleep(60)"], 0.3)
+
+
+@pytest.mark.parametrize(
+    ("code", "errors", "words"),
+    [
+        (3, b"", "its process ended with exit code 3, and said nothing"),
+        (-11, b"", "its process was ended by signal 11 (SIGSEGV), and said nothing"),
+        (-99, b"", "its process was ended by signal 99, and said nothing"),
+        (2, b"one\ntwo\n", "its process ended with exit code 2:\none\ntwo"),
+    ],
+)
+def test_how_a_process_ended_is_said_even_if_it_said_nothing(
+    code: int, errors: bytes, words: str
+) -> None:
+    assert Ended(code, b"", errors).how == words

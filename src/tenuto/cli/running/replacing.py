@@ -335,12 +335,12 @@ class _Parent:
                 "--force deploys without"
             ) from None
         if found.code not in {0, _NOT_ALL_GO_ON}:
-            raise DeploymentError(f"the new version does not load:\n{found.errors}")
+            raise DeploymentError(f"the new version does not load; {found.how}")
         try:
             report = msgspec.json.decode(found.output)
             deployment.held, deployment.goes_on = report["held"], report["goesOn"]
         except (msgspec.MsgspecError, KeyError, TypeError):
-            raise DeploymentError(f"the check made no report:\n{found.errors}") from None
+            raise DeploymentError(f"the check made no report; {found.how}") from None
         if deployment.held:
             text = _misfits(report)
             if not order.force:

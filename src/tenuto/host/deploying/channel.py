@@ -128,7 +128,9 @@ class ChildLine:
 
     async def all(self) -> DeploymentList:
         """What is there."""
-        return await asyncio.to_thread(self._versions.read)
+        found = await asyncio.to_thread(self._versions.read)
+        found.most_bytes = self._settings.archive_bytes
+        return found
 
     async def _write(self, package: Path, pieces: AsyncIterator[bytes]) -> None:
         most, size = self._settings.archive_bytes, 0

@@ -41,6 +41,16 @@ class Ended:
         self.output = output
         self.errors: str = "\n".join(errors.decode(errors="replace").strip().splitlines()[-_LINES:])
 
+    @property
+    def how(self) -> str:
+        """How it ended, for people, with what it has said last."""
+        how = f"its process ended with exit code {self.code}"
+        if self.code < 0:
+            number = -self.code
+            known = {one.value: f" ({one.name})" for one in signal.Signals}
+            how = f"its process was ended by signal {number}{known.get(number, '')}"
+        return f"{how}:\n{self.errors}" if self.errors else f"{how}, and said nothing"
+
 
 async def ended(
     words: Sequence[str], seconds: float, environment: Mapping[str, str] | None = None
