@@ -25,6 +25,7 @@ from tenuto.model.topics import (
     checked_place,
     content_in,
     content_of,
+    of_others,
 )
 
 _NULL: Final = b"null"
@@ -104,7 +105,7 @@ def arrived(
         InputError: something of it cannot be used.
         LimitError: it is too long.
     """
-    name = checked_place(topic, "a topic")
+    name = of_others(checked_place(topic, "a topic"))
     details = EventDetails(
         source=_source(message.source, hub), subject=message.subject, attributes=message.attributes
     )

@@ -282,7 +282,7 @@ def checked_topic(value: object) -> str:
             Tenuto's own: what stands there happened, and nobody may say so who only wants it.
     """
     if not isinstance(value, str) or not is_of_linked_hub(value):
-        return _others(checked_place(value, "a topic"))
+        return of_others(checked_place(value, "a topic"))
     hub, _, topic = value.partition("/")
     try:
         check_hub_name(hub)
@@ -291,10 +291,15 @@ def checked_topic(value: object) -> str:
             f"{value!r:.200} cannot be the name of a topic: what stands before a slash is the name "
             f"of a linked hub, and {error}"
         ) from None
-    return f"{hub}/{_others(checked_place(topic, 'a topic of a linked hub'))}"
+    return f"{hub}/{of_others(checked_place(topic, 'a topic of a linked hub'))}"
 
 
-def _others(topic: str) -> str:
+def of_others(topic: str) -> str:
+    """The same, if it is a topic to which others than Tenuto publish.
+
+    Raises:
+        InputError: it is one of Tenuto's own.
+    """
     if topic.startswith(_RESERVED):
         raise InputError(
             f"nobody publishes to topic {topic!r}: names that begin with {_RESERVED!r} are "

@@ -135,3 +135,9 @@ def test_what_no_client_could_publish_is_not_taken_in(
         arrived("orders", message, "box", NOW, 900 if error is LimitError else 1_000_000)
     with pytest.raises(InputError):
         received(Publish(event_id="e", published_at=1), topic="a/b")
+
+
+@pytest.mark.parametrize("topic", ["tenuto.lifecycle", "tenuto.spans"])
+def test_a_linked_hub_does_not_say_what_became_of_instances_here(topic: str) -> None:
+    with pytest.raises(InputError, match="Tenuto's own"):
+        received(Publish(event_id="e", published_at=1), topic)
