@@ -19,6 +19,7 @@ import pytest
 from tenuto.model.status import RuntimeStatus
 from tests.support.deploying import PATH, DeployServer, version
 from tests.support.ports import held_port
+from tests.support.postgres import Postgres
 
 pytestmark = [
     pytest.mark.faults,
@@ -153,6 +154,40 @@ async def test_after_the_death_of_a_process_the_right_version_runs(tmp_path: Pat
             assert (await server.result("b"))["output"] == '["two","two"]'
         finally:
             await server.stop()
+
+
+async def test_hosts_of_a_hub_change_one_after_the_other(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """Instances go on with whichever host has them; each step counts once."""
+    url = postgres.fresh_url()
+    with held_port() as one, held_port() as other:
+        servers = [DeployServer(tmp_path / str(port), port, url) for port in (one, other)]
+        for server in servers:
+            server.folder.mkdir()
+            await server.start()
+        first, _ = servers
+        callers, stop = Callers(first), asyncio.Event()
+        calling = [asyncio.create_task(callers.call(f"c{number}", stop)) for number in range(2)]
+        try:
+            await first.run("waiting", "waits")
+            for number in range(1, 6):
+                for server in servers:
+                    done = await server.deploy(version(f"v{number}"))
+                    assert done["state"] == "done", done
+            stop.set()
+            await asyncio.gather(*calling)
+            for instance_id in callers.started:
+                await check(first, instance_id)
+            event = "/runtime/webhooks/durabletask/instances/waiting/raiseEvent/go"
+            assert (await first.client.post(event, json="on")).is_success
+            assert (await first.result("waiting"))["status"] == RuntimeStatus.COMPLETED
+        finally:
+            for task in calling:
+                task.cancel()
+            for server in servers:
+                await server.stop()
+    assert max(callers.refused, default=0.0) <= _MOST_SECONDS
 
 
 def until_gone(pid: int) -> None:

@@ -87,10 +87,12 @@ class DeployServer:
     Args:
         folder: Where it runs.
         port: Where it listens.
+        storage: The URL of its store; by default a file in its folder.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, storage: str | None = None) -> None:
         self.folder = folder
+        self._options = () if storage is None else ("--storage", storage)
         self.ledger: Path = folder / "ledger.txt"
         self.url: str = f"http://127.0.0.1:{port}"
         self.client: httpx2.AsyncClient = self.client_with(ADMIN_KEY)
@@ -113,7 +115,7 @@ class DeployServer:
         with (self.folder / "log.txt").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tenuto", "start", "app.py", "--allow-deploy"),
-                *("--port", str(self._port), *more),
+                *("--port", str(self._port), *self._options, *more),
                 cwd=self.folder,
                 env=os.environ
                 | {
