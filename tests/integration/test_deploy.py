@@ -115,7 +115,8 @@ async def test_who_may_deploy_and_one_at_a_time(server: DeployServer) -> None:
 async def test_the_commands(server: DeployServer, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    (source / "app.py").write_text((tmp_path / "app.py").read_text().replace("original", "two"))
+    app = (tmp_path / "app.py").read_text().replace("original", "two")
+    (source / "app.py").write_text(f"print('{{hello')\n{app}\nos.write(1, b'{{hello')\n")
 
     async def tenuto(*words: str) -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
@@ -127,6 +128,12 @@ async def test_the_commands(server: DeployServer, tmp_path: Path) -> None:
         output, _ = await process.communicate()
         return process.returncode or 0, output.decode()
 
+    noted = tmp_path / ".tenuto/versions/state.part"
+    noted.mkdir()  # as if the disk were full
+    code, output = await tenuto("deploy", str(source), "--label", "first")
+    assert code == 2
+    assert "cannot be noted" in output
+    noted.rmdir()
     code, output = await tenuto("deploy", str(source), "--label", "second")
     assert code == 0, output
     assert "done (callers waited" in output

@@ -5,6 +5,8 @@ nothing out: no activity runs, and nothing is written.
 """
 
 import asyncio
+import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,15 +68,19 @@ def check_replay(
     from tenuto.host.loading import load_app
 
     settings = load_settings(storage=storage, given_as="option --{}").values
-    check = fit_check(load_app(target).app, settings)
-    if histories is None:
-        try:
-            report = asyncio.run(_of_store(check, Place(storage=storage)))
-        except StorageError as error:  # 1 would say that somebody does not fit
-            terminal.complain(str(error), error.code)
-            return WRONG_INPUT
-    else:
-        report = check_histories(check, _counted(read_histories(histories)))
+    with contextlib.ExitStack() as stack:
+        if as_json:
+            # What user code prints must not get into the document.
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        check = fit_check(load_app(target).app, settings)
+        if histories is None:
+            try:
+                report = asyncio.run(_of_store(check, Place(storage=storage)))
+            except StorageError as error:  # 1 would say that somebody does not fit
+                terminal.complain(str(error), error.code)
+                return WRONG_INPUT
+        else:
+            report = check_histories(check, _counted(read_histories(histories)))
     if as_json:
         terminal.say(encoded(fit_document(report)))
     else:

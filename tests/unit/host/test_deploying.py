@@ -1,5 +1,6 @@
 """Packages that were sent: what is refused, what is left of it, and which version runs."""
 
+import asyncio
 import os
 import stat
 import sys
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 
 import tenuto
+from tenuto.cli.running.replacing import _report_in
 from tenuto.host.deploying import archive
 from tenuto.host.deploying.archive import unpack
 from tenuto.host.deploying.environments import (
@@ -24,8 +26,18 @@ from tenuto.host.deploying.options import DeploySettings
 from tenuto.host.deploying.versions import Versions
 from tenuto.model.deployments import INTERRUPTED, RUNS, Deployment, DeploymentList
 from tenuto.model.errors import DeploymentError
+from tests.support.leftovers import is_running
+from tests.support.waiting import until
 
 MOST = 32 * 1024 * 1024
+
+
+REPORT = b"""{
+  "held": %d,
+  "goesOn": 2,
+  "orchestrators": []
+}
+"""
 
 
 def zipped(folder: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
@@ -291,3 +303,73 @@ def test_how_a_process_ended_is_said_even_if_it_said_nothing(
     code: int, errors: bytes, words: str
 ) -> None:
     assert Ended(code, b"", errors).how == words
+
+
+@pytest.mark.parametrize(
+    ("printed", "held"),
+    [
+        (REPORT % 1, 1),
+        (b'hello\n{\n  "a": 1}\n{hello' + REPORT % 0 + b"bye {\n{\n", 0),
+        (b"hello", None),
+        (b"{" * 100_000, None),
+        (b'{\n  "a":' * 10_000, None),
+    ],
+)
+def test_the_report_of_a_check_is_found_in_what_the_app_prints(
+    printed: bytes, held: int | None
+) -> None:
+    found = _report_in(printed)
+    assert (None if found is None else found["held"]) == held
+
+
+async def test_what_a_command_has_left_running_holds_nobody_up_and_ends(tmp_path: Path) -> None:
+    script = (
+        "import os, subprocess, sys\n"
+        "one = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(one.pid)\n"
+    )
+    found = await ended([sys.executable, "-c", script], 30)
+    assert found.code == 0
+    pid = int(found.output)
+    async with asyncio.timeout(10):
+        await until(lambda: not is_running(pid))
+
+
+def test_a_version_that_was_damaged_is_mended_by_its_package(tmp_path: Path) -> None:
+    versions = Versions(DeploySettings(folder=str(tmp_path / "kept")))
+    versions.prepare()
+    members = (("app.py", b"x = 1"), ("lib/a.py", b"a = 1"), ("lib/b.py", b"b = 1"))
+
+    def taken_in() -> Path:
+        package = versions.new_package()
+        zipped(tmp_path, *members).replace(package)
+        return versions.code_of(versions.unpacked(package.name))
+
+    code = taken_in()
+    (code / "app.py").unlink()
+    (code / "lib/a.py").write_bytes(b"a = 2")
+    (code / "lib/b.py").unlink()
+    (code / "lib/b.py").mkdir()
+    (code / "data.txt").write_bytes(b"of the app")
+    assert taken_in() == code
+    assert [(code / name).read_bytes() for name, _ in members] == [text for _, text in members]
+    assert (code / "data.txt").read_bytes() == b"of the app"
+
+
+def test_a_list_of_files_that_takes_the_memory_is_not_read(tmp_path: Path) -> None:
+    package = zipped(tmp_path, ("app.py", b""))
+    whole = bytearray(package.read_bytes())
+    at = whole.rfind(b"PK\5\6")
+    whole[at + 12 : at + 16] = (50_000_000).to_bytes(4, "little")
+    package.write_bytes(whole)
+    with pytest.raises(DeploymentError, match="list of files takes 50,000,000 bytes"):
+        unpack(package, tmp_path / "made", MOST)
+
+
+def test_a_deployment_that_cannot_be_noted_has_not_begun(tmp_path: Path) -> None:
+    versions = Versions(DeploySettings(folder=str(tmp_path / "kept")))
+    state = versions.prepare()
+    (versions.folder / "state.part").mkdir()
+    with pytest.raises(OSError, match=r"state\.part"):
+        versions.begin(state, Deployment(number=1, kind="deploy", state="unpacking", at=1))
+    assert state.deployments == versions.read().deployments == []

@@ -6,7 +6,10 @@ runs. Only then is that one stopped as by SIGTERM, and the new one opens the sto
 """
 
 import asyncio
+import json
 import os
+import re
+import signal
 import socket
 import sys
 import time
@@ -40,6 +43,7 @@ _NOT_ALL_GO_ON: Final = 1
 _KILL_AFTER_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 1.0
 _NAMED: Final = 5
+_MOST_TRIED: Final = 100
 
 
 def replaceable(target: str, settings: Settings) -> int:
@@ -112,8 +116,8 @@ class _Child:
         """See it end that was asked to; it is killed when it takes longer."""
         await asyncio.wait([self.ended], timeout=seconds)
         if not self.ended.done():
-            with suppress(ProcessLookupError):
-                self._process.kill()
+            with suppress(ProcessLookupError):  # with what it has begun, which may hold the socket
+                os.killpg(self._process.pid, signal.SIGKILL)
         await self.ended
         self._writer.close()
 
@@ -225,7 +229,11 @@ class _Parent:
     async def _listen_to(self, child: _Child, reader: asyncio.StreamReader) -> None:
         with suppress(ConnectionError):
             while line := await reader.readline():
-                word = msgspec.json.decode(line, type=Word)
+                try:
+                    word = msgspec.json.decode(line, type=Word)
+                except msgspec.MsgspecError as error:
+                    terminal.note(f"the app's process has said what is not understood: {error}")
+                    continue
                 if word.kind == LOADED:
                     child.loaded.set()
                 elif word.kind == SERVING:
@@ -260,7 +268,11 @@ class _Parent:
             state="loading" if order.kind == "rollback" else "unpacking",
             at=self._clock.now(),
         )
-        self._versions.begin(self._state, deployment)
+        try:
+            await asyncio.to_thread(self._versions.begin, self._state, deployment)
+        except OSError as error:
+            text = f"it cannot be noted in {self._versions.folder}: {error}"
+            return Word(kind="answer", number=number, error=text)
         self._work = asyncio.create_task(self._carry_out(deployment, order), name="tenuto-deploy")
         return Word(kind="answer", number=number, deployment=deployment)
 
@@ -274,9 +286,29 @@ class _Parent:
             is_told = isinstance(error, TenutoError)
             deployment.message = str(error) if is_told else f"{type(error).__name__}: {error}"
         deployment.ended_at = self._clock.now()
-        await asyncio.to_thread(self._forget)
-        await self._keep()
+        with suppress(OSError):
+            await asyncio.to_thread(self._forget)
+        await self._keep_at_last()
         terminal.note(_told(deployment))
+
+    async def _keep_at_last(self) -> None:
+        """Note how it stands, as soon as that can be written: people follow it there, and after a
+        restart that version runs which stands there.
+        """
+        is_told = False
+        while True:
+            try:
+                await self._keep()
+            except OSError as error:
+                if not is_told:
+                    terminal.note(
+                        f"what runs cannot be noted in {self._versions.folder}, and is tried again "
+                        f"every second: {error}"
+                    )
+                is_told = True
+                await asyncio.sleep(_PAUSE_SECONDS)
+            else:
+                return
 
     def _forget(self) -> None:
         versions = self._versions
@@ -336,11 +368,10 @@ class _Parent:
             ) from None
         if found.code not in {0, _NOT_ALL_GO_ON}:
             raise DeploymentError(f"the new version does not load; {found.how}")
-        try:
-            report = msgspec.json.decode(found.output)
-            deployment.held, deployment.goes_on = report["held"], report["goesOn"]
-        except (msgspec.MsgspecError, KeyError, TypeError):
-            raise DeploymentError(f"the check made no report; {found.how}") from None
+        report = _report_in(found.output)
+        if report is None:
+            raise DeploymentError(f"the check made no report; {found.how}")
+        deployment.held, deployment.goes_on = report["held"], report["goesOn"]
         if deployment.held:
             text = _misfits(report)
             if not order.force:
@@ -386,7 +417,20 @@ class _Parent:
         if deployment.version != self._state.runs:
             self._state.before, self._state.runs = self._state.runs, deployment.version
         deployment.state = RUNS
-        await self._keep()
+        with suppress(OSError):  # it is noted at the end, as soon as that can be done
+            await self._keep()
+
+
+def _report_in(output: bytes) -> dict[str, Any] | None:
+    """The report of a check: the last that it has written, whatever the app has printed besides."""
+    text = output.decode(errors="replace")
+    decoder = json.JSONDecoder()
+    for found in list(re.finditer(r'\{\n  "', text))[: -_MOST_TRIED - 1 : -1]:
+        with suppress(ValueError, RecursionError):
+            report, _ = decoder.raw_decode(text, found.start())
+            if report.keys() >= {"held", "goesOn", "orchestrators"}:
+                return dict(report)
+    return None
 
 
 def _misfits(report: dict[str, Any]) -> str:

@@ -4,9 +4,11 @@ Nothing that a zip says of itself is trusted: bytes are counted while they are r
 """
 
 import hashlib
+import lzma
 import os
 import re
 import stat
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -22,6 +24,11 @@ _PIECE: Final = 1024 * 1024
 _FREE_BYTES: Final = 16 * 1024 * 1024
 _MOST_RATIO: Final = 100
 _DIGITS: Final = 16
+_END: Final = struct.Struct("<4s4H2LH")
+"""The record at the end of a zip; its sixth field is how long the list of files is."""
+_END_BYTES: Final = 65_536 + _END.size
+_MOST_ENTRY: Final = 300
+"""Of an entry of that list, on the average."""
 _FOLDER: Final = 0o700
 _FILE: Final = 0o600
 _NO_NAME: Final = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
@@ -43,18 +50,40 @@ def unpack(archive: Path, folder: Path, most_bytes: int) -> str:
         DeploymentError: it is no zip, holds what it must not, or is larger than allowed.
     """
     folder.mkdir(mode=_FOLDER, parents=True)
+    _check_list(archive)
     try:
         with zipfile.ZipFile(archive) as zipped:
             return _unpacked(zipped, folder, most_bytes, archive.stat().st_size)
     except (
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
         EOFError,
         NotImplementedError,
         UnicodeError,
         ValueError,
     ) as error:
         raise DeploymentError(f"the package is no sound zip: {error}") from None
+
+
+def _check_list(archive: Path) -> None:
+    """See that the list of what is in a zip is not so long that reading it takes the memory.
+
+    Raises:
+        DeploymentError: it is. What is no zip is for others to find.
+    """
+    with archive.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
+        tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or len(tail) - at < _END.size:
+        return
+    size = _END.unpack_from(tail, at)[5]
+    if size > MOST_FILES * _MOST_ENTRY:
+        raise DeploymentError(
+            f"the package's list of files takes {size:,} bytes, as that of far more than "
+            f"{MOST_FILES:,} files would"
+        )
 
 
 def _unpacked(zipped: zipfile.ZipFile, folder: Path, most_bytes: int, packed: int) -> str:

@@ -11,12 +11,13 @@ import shutil
 import signal
 import site
 import sys
+import tempfile
 import tomllib
 import venv
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import tenuto
 from tenuto.model.errors import DeploymentError
@@ -25,6 +26,7 @@ _TENUTO: Final = re.compile(r"tenuto(?![\w.-])", re.IGNORECASE)
 _ELSEWHERE: Final = re.compile(r"(-r|-c|-e|--requirement|--constraint|--editable|\.|file:)")
 _DIGITS: Final = 16
 _LINES: Final = 15
+_MOST_SAID: Final = 16 * 1024 * 1024
 
 
 class Ended:
@@ -32,7 +34,7 @@ class Ended:
 
     Attributes:
         code: Its exit code.
-        output: What it has written to stdout.
+        output: The last that it has written to stdout.
         errors: The last lines that it has written to stderr.
     """
 
@@ -65,23 +67,32 @@ async def ended(
     Raises:
         TimeoutError: it takes longer; it was killed, with all that it has begun.
     """
-    process = await asyncio.create_subprocess_exec(
-        *words,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(seconds):
-            output, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
+    # Files and not pipes: what it has begun may hold a pipe open, and print without end.
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(seconds):
+                await process.wait()
+        finally:
+            with suppress(ProcessLookupError):  # with all that it has left running
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
-    assert process.returncode is not None
-    return Ended(process.returncode, output, errors)
+        assert process.returncode is not None
+        return Ended(process.returncode, _end_of(output), _end_of(errors))
+
+
+def _end_of(file: IO[bytes]) -> bytes:
+    """The last of what was written."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _MOST_SAID))
+    return file.read()
 
 
 def required_by(folder: Path) -> list[str]:

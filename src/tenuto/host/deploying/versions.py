@@ -4,6 +4,7 @@ Changed by one process alone, the server's parent; its child reads, and puts pac
 """
 
 import contextlib
+import filecmp
 import os
 import re
 import secrets
@@ -122,11 +123,13 @@ class Versions:
         part = self._versions / f"{archive.stem}.part"
         try:
             version = unpack(archive, part, self._settings.unpacked_bytes)
-            if not (self._versions / version).exists():
-                for root, _folders, _files in os.walk(part):
-                    _sync(Path(root))
+            for root, _folders, _files in os.walk(part):
+                _sync(Path(root))
+            if (self._versions / version).exists():
+                _mend(self._versions / version, part)
+            else:
                 part.rename(self._versions / version)
-                _sync(self._versions)
+            _sync(self._versions)
         finally:
             archive.unlink(missing_ok=True)
             shutil.rmtree(part, ignore_errors=True)
@@ -147,9 +150,17 @@ class Versions:
             shutil.rmtree(self._versions / one, ignore_errors=True)
 
     def begin(self, state: DeploymentList, deployment: Deployment) -> None:
-        """Note a deployment that begins."""
+        """Note a deployment that begins.
+
+        Raises:
+            OSError: it cannot be written; then it has not begun.
+        """
         state.deployments.append(deployment)
-        self.write(state)
+        try:
+            self.write(state)
+        except OSError:
+            state.deployments.remove(deployment)
+            raise
 
     def _there(self) -> list[str]:
         with contextlib.suppress(FileNotFoundError):
@@ -157,6 +168,23 @@ class Versions:
                 one.name for one in self._versions.iterdir() if _VERSION.fullmatch(one.name)
             )
         return []
+
+
+def _mend(version: Path, part: Path) -> None:
+    """See that a version that is there has all files of its package, as they are in it.
+
+    What the app has written beside them stays.
+    """
+    for root, _folders, files in os.walk(part):
+        for name in files:
+            source = Path(root) / name
+            place = version / source.relative_to(part)
+            if place.is_file() and filecmp.cmp(source, place, shallow=False):
+                continue
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            place.parent.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            source.replace(place)
 
 
 def _sync(folder: Path) -> None:
