@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 
 from tenuto import App, Context, Event, InputError, RegistrationError, Settings, SettingsError
+from tenuto.client.starting import StartOptions, start_request
 from tenuto.host.host import Host
 from tenuto.host.notifications.options import NotificationSettings, NotificationTarget
 from tenuto.host.settings import load_settings
+from tenuto.model.ids import ExecutionId
+from tenuto.model.limits import Limits
 from tenuto.model.notices import TOPIC, NoticeKind
 from tenuto.testing import TestHost
 from tests.support.answering_server import AnsweringServer, Asked, Reply, answering_server
@@ -292,6 +295,17 @@ async def has_queued(host: Host, count: int) -> bool:
     return len(await queued(host, "all")) == count
 
 
+async def test_executions_of_one_id_have_notices_of_their_own() -> None:
+    """Whoever starts an instance may choose the id of its execution, in any letters."""
+    async with TestHost(app, settings=settings(a=NotificationTarget(queue="all"))) as test:
+        for name in ("ä 1", "b", "x" * 90):
+            options = StartOptions(instance_id=name, execution_id=ExecutionId("é" * 600))
+            request = start_request(fine, "1", test.clock.now(), Limits(), options)
+            await test.client.gateway.start(request)
+        await test.advance(timedelta(seconds=1))
+        assert len(await notices(test.host, "all")) == 6
+
+
 async def test_without_targets_nothing_is_written() -> None:
     async with TestHost(app) as test:
         await (await test.client.start(fine, 1)).result()
@@ -361,7 +375,7 @@ async def test_a_host_does_not_start_without_a_secret_that_can_be_used(
 def in_folder(folder: Path, url: str) -> None:
     (folder / "tenuto.toml").write_text(
         "[notifications.targets.ops]\n"
-        f'webhook = "{url}/hook?token=abc"\n'
+        f'webhook = "{url}/hook?token=of-ops"\n'
         'secret_variable = "OPS_SECRET"\n'
         'events = ["failed"]\nattempts = 1\n'
         '[notifications.targets.all]\nqueue = "all"\n'
@@ -385,16 +399,16 @@ async def test_people_see_targets_and_try_them(tmp_path: Path) -> None:
         assert json.loads(server.asked[0].body)["subject"] == "tenuto-test"
         found = await run("test", "ops")
         assert (found.returncode, "not accepted" in found.stderr) == (1, True)
-        assert "abc" not in found.stderr
+        assert "of-ops" not in found.stderr
         chosen = load_settings(folder=tmp_path, environment={}).values
         storage = f"sqlite:///{tmp_path}/tenuto.db"
         async with Host(app, storage, settings=chosen) as host:
             await host.client.start(fails)
             await until(lambda: not statuses)
             [failed] = await until_given(host.engine.storage.failed_deliveries)
-        assert "abc" not in failed.error
+        assert "of-ops" not in failed.error
         shown = await asyncio.to_thread(tenuto_here, tmp_path, "config", "--json")
-        assert (shown.returncode, "abc" in shown.stdout) == (0, False)
+        assert (shown.returncode, "of-ops" in shown.stdout) == (0, False)
         found = await run("list", "--storage", storage)
         assert [line.split()[0] for line in found.stdout.splitlines()] == ["TARGET", "all", "ops"]
         assert "tenuto topics redrive --all --subscription notifications.ops" in found.stderr

@@ -6,6 +6,7 @@ instance, so there is one of what has happened, and none of what has not.
 
 from collections.abc import Mapping
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -116,9 +117,11 @@ def notice_row(
         tags=facts.tags or None,
         reason=None if reason is None else reason[:_LONGEST_REASON],
     )
+    # Whoever starts an instance may choose the id of its execution: both ids are nobody else's.
+    own = blake2b(f"{facts.instance_id}/{facts.execution_id}".encode(), digest_size=16).hexdigest()
     head = EventHead(type=kind.type, details=EventDetails(subject=facts.instance_id))
     return PublishedEvent(
-        event_id=f"{facts.execution_id}-{kind}{once}",
+        event_id=f"{own}-{kind}{once}",
         topic=TOPIC,
         key=facts.instance_id,
         published_at=at,

@@ -45,7 +45,7 @@ def notification_targets(
 ) -> list["NotificationDelivery"]:
     """The targets of the settings, as functions that events start."""
     return [
-        NotificationDelivery(name=name, hub=settings.hub, target=target, clock=clock)
+        NotificationDelivery(name=f"{PREFIX}{name}", hub=settings.hub, target=target, clock=clock)
         for name, target in settings.targets.items()
     ]
 
@@ -54,7 +54,7 @@ class NotificationDelivery(Struct, frozen=True, kw_only=True):
     """Sends notices to one target.
 
     Attributes:
-        name: Of the target.
+        name: Of the subscription: no function of an app is called so by chance.
         hub: How the hub is called.
         target: Where to, and which.
         clock: Says when a webhook is sent.
@@ -71,7 +71,7 @@ class NotificationDelivery(Struct, frozen=True, kw_only=True):
         target = self.target
         return TopicTrigger(
             topic=TOPIC,
-            subscription=f"{PREFIX}{self.name}",
+            subscription=self.name,
             accepts=self.wants,
             redelivery=Redelivery(
                 attempts=target.attempts,
@@ -100,7 +100,8 @@ class NotificationDelivery(Struct, frozen=True, kw_only=True):
         try:
             self._secret()
         except InputError as error:
-            raise RegistrationError(f"notifications.targets.{self.name}: {error}") from None
+            name = self.name.removeprefix(PREFIX)
+            raise RegistrationError(f"notifications.targets.{name}: {error}") from None
 
     async def run(self, delivery: Delivery) -> None:
         """Send a notice.
