@@ -49,6 +49,14 @@ async def serve() -> AsyncIterator[Serving]:
         yield running
 
 
+UNNAMED = (
+    ("GET %s\r\n\r\n", 403),  # HTTP/0.9: what it asks for and nothing else
+    ("GET %s HTTP/0.9\r\nHost: localhost\r\n\r\n", 403),
+    ("GET %s HTTP/1.0\r\n\r\n", 403),
+    ("GET %s HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
+)
+"""Requests that do not say whom they ask, and how they are answered."""
+
 PROXIED = [
     ("Forwarded", "for=127.0.0.1"),
     ("X-Forwarded-For", "127.0.0.1"),
@@ -117,12 +125,7 @@ async def test_http_1_0_is_what_proxies_speak_that_leave_no_other_mark(serve: Se
 
 
 async def test_a_request_that_does_not_say_whom_it_asks_is_not_local(serve: Serving) -> None:
-    for sent, status in [
-        ("GET %s\r\n\r\n", 403),  # HTTP/0.9: what it asks for and nothing else
-        ("GET %s HTTP/0.9\r\nHost: localhost\r\n\r\n", 403),
-        ("GET %s HTTP/1.0\r\n\r\n", 403),
-        ("GET %s HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
-    ]:
+    for sent, status in UNNAMED:
         answer = await serve.raw((sent % "/admin/info").encode())
         assert answer.startswith(f"HTTP/1.1 {status} ".encode()), sent
 

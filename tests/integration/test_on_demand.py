@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
 
+import httpx2
 import pytest
 
-from tests.integration.test_local_callers import PATHS, PROXIED
+from tests.integration.test_local_callers import PATHS, PROXIED, UNNAMED
 from tests.support.json_requests import ask
 from tests.support.leftovers import is_running
+from tests.support.nginx import nginx
 from tests.support.postgres import Postgres
 from tests.support.terminal import TENUTO, Command, Program, tenuto, tenuto_here
 
@@ -199,16 +201,34 @@ def test_an_app_that_is_broken_is_told_to_the_log_and_not_to_callers(folder: Pat
 
 def test_who_comes_through_a_proxy_is_not_local_also_to_one_that_sleeps(folder: Path) -> None:
     """The real peer decides: no header from outside makes a caller local."""
-    with on_demand(folder) as (_, url):
-        marks = [*PROXIED, ("Host", "flows.example.com")]
-        asked = [(one, mark) for one in PATHS[:3] for mark in marks]
-        for (method, path), (name, value) in asked:
-            request = urllib.request.Request(f"{url}{path}", headers={name: value}, method=method)
-            with pytest.raises(HTTPError) as refused:
-                urllib.request.urlopen(request, timeout=30)
-            assert refused.value.code == 403, (name, path)
-            refused.value.close()
+    with on_demand(folder) as (command, url):
+        marks = [*PROXIED, *(("Host", one) for one in ("flows.example.com", "10.0.0.7:7071"))]
+        for method, path in PATHS:
+            for name, value in marks:
+                headers = {name: value}
+                request = urllib.request.Request(f"{url}{path}", headers=headers, method=method)
+                with pytest.raises(HTTPError) as refused:
+                    urllib.request.urlopen(request, timeout=30)
+                assert refused.value.code == 403, (name, path)
+                refused.value.close()
+        until_asleep(command, 2)
+        for sent, status in UNNAMED:
+            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as caller:
+                caller.sendall((sent % "/admin/info").encode())
+                answer = b"".join(iter(lambda: caller.recv(4096), b""))
+            assert answer.startswith(f"HTTP/1.1 {status} ".encode()), sent
         assert ask("GET", f"{url}/admin/info")[0] == 200
+
+
+async def test_behind_a_real_nginx_nobody_is_local_to_one_that_sleeps(folder: Path) -> None:
+    """The same, of a proxy that leaves as few marks as one can."""
+    lines = ("proxy_http_version 1.1;", "proxy_set_header Host flows.example.com;")
+    with on_demand(folder) as (_, url):
+        async with (
+            nginx(folder / "nginx", url, *lines) as address,
+            httpx2.AsyncClient(base_url=address, timeout=20) as outside,
+        ):
+            assert {(await outside.request(*one)).status_code for one in PATHS} == {403}
 
 
 def test_without_keys_it_does_not_listen_for_others(folder: Path) -> None:
