@@ -98,7 +98,7 @@ async def test_each_change_of_an_instance_is_told_once_and_in_order() -> None:
             await waiting.resume()
             await waiting.suspend()
             await waiting.resume()
-            await waiting.terminate("enough")
+            await waiting.terminate('it is "enough"')
             await client.start(again, 2, instance_id="d")
             await client.start(parent, instance_id="e")
             await test.advance(timedelta(seconds=10))
@@ -121,7 +121,7 @@ async def test_each_change_of_an_instance_is_told_once_and_in_order() -> None:
         assert (failed["source"], failed["subject"]) == ("/hubs/shop", "b")
         assert "no paper" in failed["data"]["reason"]
         ended = next(one for one in bodies if one["data"]["kind"] == "terminated")
-        assert ended["data"]["reason"] == '"enough"'
+        assert ended["data"]["reason"] == 'it is "enough"'
         first = next(one for one in bodies if one["subject"] == "a")
         assert first["data"] == {
             "kind": first["data"]["kind"],
@@ -240,6 +240,9 @@ async def test_event_grid_gets_what_durable_functions_sends() -> None:
         assert one["data"]["hubName"] == "shop"
         assert one["data"]["functionName"] in {"waits", "fails"}
         assert one["subject"].endswith(one["data"]["runtimeStatus"])
+        if one["data"]["runtimeStatus"] != "Failed":
+            is_ended = one["data"]["runtimeStatus"] == "Terminated"
+            assert one["data"]["reason"] == ("enough" if is_ended else "")
     assert {asked.headers["aeg-sas-key"] for asked in server.asked} == {SECRET}
 
 

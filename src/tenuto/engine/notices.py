@@ -12,7 +12,7 @@ from msgspec import Struct
 from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.step import Step
 from tenuto.model.notices import ENDS, NoticeKind, NoticeRules, notice_row
-from tenuto.model.payload.opaque import reason_of
+from tenuto.model.payload.opaque import reason_of, shown
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.topics import PublishedEvent
 
@@ -101,7 +101,9 @@ def _reason(kind: NoticeKind, state: InstanceState) -> str | None:
     if kind is NoticeKind.FAILED and state.failure is not None:
         return f"{state.failure.error_type}: {state.failure.error_message}"
     if kind is NoticeKind.TERMINATED:
-        return reason_of(state.output)
+        given = reason_of(state.output)
+        words = shown(given)
+        return words if isinstance(words, str) else given  # stored as JSON; told as it was said
     if kind is NoticeKind.HELD and state.hold is not None:
         return f"{state.hold.reason}: {state.hold.message}"
     return None
