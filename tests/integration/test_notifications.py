@@ -392,7 +392,7 @@ async def trying(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 async def test_people_see_targets_and_try_them(tmp_path: Path) -> None:
-    statuses = [204, 500, 500]
+    statuses = [204, 500, 500, 500]
     async with answering_server(lambda _asked: Reply(statuses.pop(0))) as server:
         in_folder(tmp_path, server.url)
         run = partial(trying, tmp_path)
@@ -402,6 +402,9 @@ async def test_people_see_targets_and_try_them(tmp_path: Path) -> None:
         assert json.loads(server.asked[0].body)["subject"] == "tenuto-test"
         found = await run("test", "ops")
         assert (found.returncode, "not accepted" in found.stderr) == (1, True)
+        found = await run("test", "ops", "--json")
+        assert found.returncode == 1
+        assert json.loads(found.stdout) == {"target": "ops", "status": 500, "isAccepted": False}
         assert "of-ops" not in found.stderr
         chosen = load_settings(folder=tmp_path, environment={}).values
         storage = f"sqlite:///{tmp_path}/tenuto.db"

@@ -142,7 +142,8 @@ def _row(one: TargetStanding, now: Microseconds) -> tuple[Text, ...]:
 
 @click.command()
 @click.argument("name", metavar="TARGET")
-def test(name: str) -> None:
+@json_option
+def test(name: str, *, as_json: bool) -> int:
     """Send a notification of an instance that there is not, from here, and say what came of it.
 
     TARGET is a webhook or an Event Grid of the settings in this folder. No host is needed.
@@ -161,14 +162,16 @@ def test(name: str) -> None:
             f"instance, and look: tenuto {target.kind}s list"
         )
     status = asyncio.run(_sent(name, target, settings))
-    if status in _OK:
+    if as_json:
+        terminal.say(encoded({"target": name, "status": status, "isAccepted": status in _OK}))
+    elif status in _OK:
         terminal.say(f"{one_line(without_query(target.place))} answered {status}: accepted")
-        return
-    terminal.note(
-        f"{one_line(without_query(target.place))} answered {status}: not accepted; any answer from "
-        "200 to 299 is, and redirects are not followed"
-    )
-    raise click.exceptions.Exit(FAILED)
+    else:
+        terminal.note(
+            f"{one_line(without_query(target.place))} answered {status}: not accepted; any answer "
+            "from 200 to 299 is, and redirects are not followed"
+        )
+    return 0 if status in _OK else FAILED
 
 
 async def _sent(name: str, target: NotificationTarget, settings: Settings) -> int:

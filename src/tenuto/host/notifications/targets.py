@@ -187,7 +187,7 @@ class NotificationDelivery(Struct, frozen=True, kw_only=True):
         }
 
     def _secret(self) -> str:
-        """Read anew each time, so that it can be changed."""
+        """Read anew each time: it is kept nowhere else."""
         variable = self.target.secret_variable
         if not variable:
             return ""
