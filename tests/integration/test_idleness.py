@@ -113,6 +113,22 @@ async def test_an_open_stream_keeps_it_awake(tmp_path: Path) -> None:
         assert (await rest_of(server)).wake_at is None
 
 
+async def test_a_stream_that_is_opened_at_the_edge_of_sleep_does_not_keep_others_waiting(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as server:
+        idleness = Idleness(server, SOON, is_called=True)
+        port = int(server.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(10):
+            await idleness.rest()
+            writer.write(b"GET /admin/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+            assert await idleness.let_finish(), "it is started again at once, for all others"
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_what_only_a_running_app_sees_keeps_it_awake_and_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

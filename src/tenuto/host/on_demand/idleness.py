@@ -38,6 +38,8 @@ _AGAIN_SECONDS: Final = 1.0
 _REASONS_SECONDS: Final = 30.0
 _GRACE_SECONDS: Final = 0.2
 """A connection that was taken in just now has so long for its request."""
+_MOST_ANSWER_SECONDS: Final = 2.0
+"""So long all others wait for its answer."""
 _DAY: Final = 86_400 * MICROSECONDS
 
 _POLLED: Final = {
@@ -111,11 +113,16 @@ class Idleness:
             since = loop.time() - seconds + (_REASONS_SECONDS if stays else _AGAIN_SECONDS)
 
     async def let_finish(self) -> bool:
-        """Answer those whose connections were taken in; whether there was anything to do."""
+        """Answer those whose connections were taken in; whether there was anything to do.
+
+        Not for ever: all others wait meanwhile, and one may have opened a live stream. Who is still
+        being answered then is so while the server stops.
+        """
         loop = asyncio.get_running_loop()
         end = loop.time() + _GRACE_SECONDS
+        last = end + _MOST_ANSWER_SECONDS
         was_busy = False
-        while loop.time() < end or self._server.traffic.open:
+        while loop.time() < end or (self._server.traffic.open and loop.time() < last):
             await asyncio.sleep(_LOOK_SECONDS / 10)
             was_busy = self._is_busy() or was_busy
         return was_busy
